@@ -1,0 +1,136 @@
+# One door to everything. Each target installs what it needs on first use.
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+
+BIN := node_modules/.bin
+# The JavaScript tools need a newer Node than many hosts have; the npm package `node` brings it.
+NODE := $(BIN)/node
+BUN := $(BIN)/bun
+ARCH ?= $(shell uname -m)
+PACKAGES := node_modules/.package-lock.json
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(PACKAGES): package-lock.json
+	@scripts/install-packages
+
+## Checks: no root, no compiler, under 30 s.
+
+.PHONY: check check-types check-lint check-layers test-pure format
+check: $(PACKAGES) ## types, style, layers and pure tests; needs no root
+	@$(MAKE) --no-print-directory -k -j4 --output-sync check-types check-lint check-layers test-pure
+
+check-types: $(PACKAGES)
+	$(BIN)/tsc -p tsconfig.json
+	$(BIN)/tsc -p tsconfig.embedded.json
+
+check-lint: $(PACKAGES)
+	$(BIN)/biome check --error-on-warnings
+
+check-layers: $(PACKAGES)
+	$(NODE) $(BIN)/depcruise --config .dependency-cruiser.mjs --output-type err-long src
+
+test-pure: $(PACKAGES) ## the tests beside the sources
+	$(BUN) test ./src
+
+format: $(PACKAGES) ## let biome rewrite what it can
+	$(BIN)/biome check --write
+
+## The program. See native/front.c for how the engine's heap becomes part of it.
+
+.PHONY: build build-executor
+build: dist/coffer dist/coffer-runc dist/coffer-executor ## dist/coffer, dist/coffer-runc, dist/coffer-executor
+
+ifeq ($(ARCH),$(shell uname -m))
+  CC := gcc
+  # musl makes smaller programs that start faster. Looked for when it is used: build/tools may have installed it until then.
+  STATIC_CC = $(if $(shell command -v musl-gcc),musl-gcc,$(CC)) -static
+else
+  CC := $(ARCH)-linux-gnu-gcc
+  STATIC_CC := $(CC) -static
+endif
+OUT := build/$(ARCH)
+QUICKJS := node_modules/qjsc/deps/quickjs_2021_03_27
+QUICKJS_FLAGS := -O2 -w -DCONFIG_BIGNUM -DCONFIG_VERSION='"2021-03-27"' -D_GNU_SOURCE -ffunction-sections -fdata-sections
+C_FLAGS := -O2 -std=gnu17 -Wall -Wextra -Werror
+# The heap is full of addresses, so the program is at the same ones at each start: no-pie, and the heap where nothing else is.
+FRONT_FLAGS := -no-pie -fno-pie -isystem $(QUICKJS)
+FRONT_LINK := -no-pie -s -Wl,--gc-sections -Wl,-z,noseparate-code -Wl,--section-start=.heap=0x10000000
+EXECUTOR_FLAGS := -Os -std=gnu17 -Wall -Wextra -Werror -ffreestanding -nostdlib -static -fno-pie -no-pie -fno-stack-protector \
+  -fno-asynchronous-unwind-tables -Wl,--build-id=none -Wl,-z,noseparate-code -s
+ifeq ($(ARCH),aarch64)
+  # Otherwise atomics are calls into a library that the executor does not have.
+  EXECUTOR_FLAGS += -mno-outline-atomics
+endif
+VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
+
+# The executor has no engine in it, so it alone can be built for another machine: make build-executor ARCH=aarch64
+build-executor: $(OUT)/executor
+
+$(QUICKJS)/%.c: $(PACKAGES) ;
+
+build/tools: scripts/install-tools
+	@mkdir -p $(@D)
+	@scripts/install-tools build
+	@touch $@
+
+$(OUT)/quickjs/%.o: $(QUICKJS)/%.c | build/tools
+	@mkdir -p $(@D)
+	$(STATIC_CC) $(QUICKJS_FLAGS) $(FRONT_FLAGS) -c -o $@ $<
+
+$(OUT)/executor: native/executor.c native/sys.h native/wire.h Makefile | build/tools
+	@mkdir -p $(@D)
+	$(CC) $(EXECUTOR_FLAGS) -o $@ $<
+
+$(OUT)/%.o: native/%.c $(addprefix native/,heap.h natives.h spawn.h text.h) Makefile $(PACKAGES) | build/tools
+	@mkdir -p $(@D)
+	$(STATIC_CC) $(C_FLAGS) $(FRONT_FLAGS) -DEXECUTOR='"$(OUT)/executor"' -c -o $@ $<
+
+$(OUT)/spawn.o: $(OUT)/executor
+
+FRONT := $(addprefix $(OUT)/,front.o natives.o text.o spawn.o heap.o $(addprefix quickjs/,quickjs.o libregexp.o libunicode.o libbf.o cutils.o))
+$(OUT)/front: $(FRONT)
+	$(STATIC_CC) $(FRONT_LINK) -o $@ $^ -lm
+
+$(OUT)/coffer.js: $(PACKAGES) package.json $(shell find src -name '*.ts' ! -name '*.test.ts')
+	@mkdir -p $(@D)
+	node_modules/@esbuild/linux-*/bin/esbuild src/main.ts --bundle --format=iife --global-name=coffer --target=es2020 \
+	  --platform=neutral --define:COFFER_VERSION='"$(VERSION)"' --log-level=warning --outfile=$@
+
+# The program proves at once that it starts.
+dist/coffer: $(OUT)/front $(OUT)/coffer.js
+	@mkdir -p $(@D)
+	$^ $@.new
+	@$(CURDIR)/$@.new --version >/dev/null
+	@mv $@.new $@
+
+dist/coffer-runc: dist/coffer
+	@ln -f $< $@
+	@$@ --version >/dev/null
+
+dist/coffer-executor: $(OUT)/executor
+	@mkdir -p $(@D)
+	@cp $< $@
+
+## Everything.
+
+.PHONY: test test-kernel bench e2e tools clean
+tools: ## the Debian packages that building and testing use
+	@scripts/install-tools test
+
+test: $(PACKAGES) ## check, build and the tests that need a kernel; needs root
+	@$(BUN) scripts/test.ts
+
+test-kernel: build tools ## only the tests that need a kernel
+	$(BUN) test --timeout 60000 ./test
+
+clean: ## remove what was built
+	rm -rf build dist
+
+e2e: ## what a new user types, on a fresh copy of this tree
+	@scripts/e2e
+
+bench: build tools ## side by side with the peers
+	$(BUN) bench/main.ts

@@ -1,0 +1,24 @@
+// Who may import whom. Read downwards: a folder may import only folders above it that it names.
+// `make check` enforces this table; there is no second copy of it.
+export const layers = {
+  base: [],
+  linux: ['base'],
+  oci: ['base'],
+  seccomp: ['base', 'linux', 'oci'],
+  plan: ['base', 'linux', 'oci', 'seccomp'],
+  explain: ['base', 'linux', 'oci', 'seccomp', 'plan'],
+  executor: ['base', 'linux', 'plan'],
+  observe: ['base', 'linux', 'oci'],
+  image: ['base', 'linux', 'oci'],
+  network: ['base', 'linux', 'plan', 'executor', 'observe'],
+  container: ['base', 'linux', 'oci', 'plan', 'executor', 'observe'],
+  engine: ['base', 'linux', 'oci', 'seccomp', 'plan', 'observe', 'image', 'network', 'container'],
+  runtime: ['base', 'linux', 'oci', 'explain', 'executor', 'observe', 'container'],
+  cli: ['base', 'oci', 'explain', 'executor', 'container', 'engine'],
+  api: ['base', 'oci', 'explain', 'engine'],
+  cri: ['base', 'oci', 'engine'],
+  web: ['base', 'linux', 'oci', 'seccomp', 'plan', 'explain'],
+}
+
+// Folders without input and output: they run in a browser, and every test of them on any machine.
+export const pure = ['base', 'linux', 'oci', 'seccomp', 'plan', 'explain', 'web']

@@ -1,0 +1,104 @@
+/**
+ * Runs everything that can be wrong, one leg after another, and ends with a line `N passed, N failed, N skipped`.
+ *
+ * The numbers are those of bun's own reports. A leg that breaks without a test of it failing, such as the type check, counts as one
+ * failure. A skipped test is a failure unless test/expected-skips.txt names it, with the reason: a test that silently stopped running
+ * is worth nothing.
+ */
+
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+
+interface Counts {
+  readonly passed: number
+  readonly failed: number
+  readonly skipped: readonly string[]
+}
+
+interface Leg {
+  readonly name: string
+  readonly command: readonly string[]
+  /** Where the leg's tests are, if it has any. */
+  readonly tests?: string
+}
+
+const bun = process.execPath
+const legs: readonly Leg[] = [
+  { name: 'types', command: ['make', '--no-print-directory', 'check-types'] },
+  { name: 'style', command: ['make', '--no-print-directory', 'check-lint'] },
+  { name: 'layers', command: ['make', '--no-print-directory', 'check-layers'] },
+  { name: 'pure tests', command: [bun, 'test'], tests: './src' },
+  { name: 'tools', command: ['make', '--no-print-directory', 'tools'] },
+  { name: 'build', command: ['make', '--no-print-directory', 'build'] },
+  { name: 'build for aarch64', command: ['make', '--no-print-directory', 'build-executor', 'ARCH=aarch64'] },
+  { name: 'kernel tests', command: [bun, 'test', '--timeout', '60000'], tests: './test' },
+]
+
+function runLeg({ name, command, tests }: Leg): Counts {
+  console.log(`\n== ${name}`)
+  const report = `build/reports/${name.replaceAll(' ', '-')}.xml`
+  const options = tests === undefined ? [] : ['--reporter=junit', `--reporter-outfile=${report}`, tests]
+  const { exitCode } = Bun.spawnSync([...command, ...options], {
+    stdin: 'ignore',
+    stdout: 'inherit',
+    stderr: 'inherit',
+  })
+  const counts = tests === undefined ? { passed: 0, failed: 0, skipped: [] } : readReport(report)
+  const ranNone = tests !== undefined && counts.passed === 0
+  if (counts.failed > 0 || (exitCode === 0 && !ranNone)) return counts
+  console.log(`${name} broke (exit status ${exitCode}${ranNone ? ', no test passed' : ''})`)
+  return { ...counts, failed: 1 }
+}
+
+/** The cases of a JUnit report; what is neither a failure, an error nor skipped has passed. A report that is absent has none. */
+function readReport(path: string): Counts {
+  const skipped: string[] = []
+  let [passed, failed] = [0, 0]
+  for (const [, attributes = '', body = ''] of readText(path).matchAll(
+    /<testcase\b([^>]*?)(?:\/>|>(.*?)<\/testcase>)/gs,
+  )) {
+    if (body.includes('<skipped')) skipped.push(unescapeXml(/\bname="([^"]*)"/.exec(attributes)?.[1] ?? ''))
+    else if (/<(failure|error)\b/.test(body)) failed++
+    else passed++
+  }
+  return { passed, failed, skipped }
+}
+
+function unescapeXml(text: string): string {
+  const entities: Readonly<Record<string, string>> = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' }
+  return text
+    .replace(/&#(x?)([0-9a-f]+);/gi, (_, hex: string, digits: string) =>
+      String.fromCodePoint(Number.parseInt(digits, hex === '' ? 10 : 16)),
+    )
+    .replace(/&(lt|gt|quot|apos|amp);/g, (_, entity: string) => entities[entity] ?? '')
+}
+
+/** Lines `name of the test  # reason`. */
+function expectedSkips(): ReadonlySet<string> {
+  const lines = readText('test/expected-skips.txt').split('\n')
+  const names = lines.map((line) => /^([^#]+?)\s+# \S/.exec(line)?.[1]).filter((name) => name !== undefined)
+  return new Set(names)
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
+    throw error
+  }
+}
+
+rmSync('build/reports', { recursive: true, force: true })
+mkdirSync('build/reports', { recursive: true })
+const results = legs.map(runLeg)
+const skipped = results.flatMap((result) => result.skipped)
+const expected = expectedSkips()
+const unexpected = skipped.filter((name) => !expected.has(name))
+for (const name of unexpected) console.log(`skipped, which test/expected-skips.txt does not expect: ${name}`)
+
+const sum = (count: (result: Counts) => number): number => results.reduce((total, result) => total + count(result), 0)
+const failed = sum((result) => result.failed) + unexpected.length
+console.log(
+  `\n${sum((result) => result.passed)} passed, ${failed} failed, ${skipped.length - unexpected.length} skipped`,
+)
+process.exit(failed === 0 ? 0 : 1)

@@ -1,0 +1,64 @@
+/** The door `coffer`: the command line for people. */
+
+import { describeError } from '../base/errors.ts'
+import { usage } from '../base/flags.ts'
+import type { Native } from '../base/native.ts'
+import { nearest } from '../base/nearest.ts'
+import { VERSION } from '../base/version.ts'
+import { openMachine } from '../container/open.ts'
+import { writeText } from '../executor/embedded-files.ts'
+import { environment } from './environment.ts'
+import { runCommand } from './run.ts'
+
+const STDOUT = 1
+const STDERR = 2
+/** docker's status for a failure of its own, which no program of a container had a part in. */
+const FAILURE = 125
+
+const HELP = `coffer - containers for Linux
+
+usage: coffer COMMAND [FLAGS] [OPERANDS]
+
+commands:
+  run      run a program in a container: coffer run --rm -it host bash
+  version  print the version
+
+The OCI runtime is the same program under the name coffer-runc.
+`
+
+/** Answers the exit status. */
+export function cliDoor(native: Native): number {
+  try {
+    const [command, ...rest] = native.args.slice(1)
+    switch (command) {
+      case undefined:
+      case 'help':
+      case '--help':
+      case '-h':
+        writeText(native, STDOUT, HELP)
+        return command === undefined ? FAILURE : 0
+      case 'version':
+      case '--version':
+      case '-v':
+        writeText(native, STDOUT, `coffer version ${VERSION}\n`)
+        return 0
+      case 'run':
+        return runCommand(
+          native,
+          openMachine(native, { runtimeDirectory: environment(native).get('XDG_RUNTIME_DIR') }),
+          rest,
+        )
+      default: {
+        const near = nearest(command, ['run', 'version', 'help'])
+        throw usage(
+          'coffer',
+          `it has no command ${command}`,
+          near === undefined ? 'coffer --help' : `did you mean ${near}?`,
+        )
+      }
+    }
+  } catch (error) {
+    writeText(native, STDERR, `error: ${describeError(error)}\n`)
+    return FAILURE
+  }
+}

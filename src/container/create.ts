@@ -1,0 +1,153 @@
+/** create: a bundle and the facts of the machine become a plan, and the plan a container. */
+
+import { OperationError } from '../base/errors.ts'
+import type { Files } from '../base/files.ts'
+import { type RunOptions, runPlan } from '../executor/run-embedded.ts'
+import { type Config, readConfig } from '../oci/config.ts'
+import type { NamespaceType } from '../oci/namespaces.ts'
+import { OCI_VERSION } from '../oci/version.ts'
+import { planCgroup } from '../plan/cgroup.ts'
+import { planContainer } from '../plan/container.ts'
+import type { Host } from '../plan/host.ts'
+import type { Plan } from '../plan/plan.ts'
+import type { ContainerRequest, Ending } from '../plan/request.ts'
+import { advise } from './advise.ts'
+import { homeOf } from './home.ts'
+import { hostOf, ownerName } from './host.ts'
+import type { Machine } from './machine.ts'
+import { printRecord } from './record.ts'
+import { checkId, readContainer } from './store.ts'
+import { listTree } from './tree.ts'
+
+export interface Bundle {
+  /** Absolute. */
+  readonly bundle: string
+  readonly configText: string
+  readonly config: Config
+}
+
+export interface CreateRequest extends Bundle {
+  readonly id: string
+  readonly consoleSocket?: string | undefined
+  readonly pidFile?: string | undefined
+  readonly pidfdSocket?: string | undefined
+  readonly noPivot: boolean
+  readonly noNewKeyring: boolean
+  readonly preserveFds: number
+  readonly listenFds: number
+  /** The socket of sd_notify(3) that the caller was given. */
+  readonly notifySocket?: string | undefined
+  readonly warn: (text: string) => void
+}
+
+/** Throws `missing` if the bundle has no config.json, `invalid` if that is not a configuration. */
+export function readBundle(files: Files, bundle: string, configPath: string = `${bundle}/config.json`): Bundle {
+  const configText = files.readText(configPath)
+  if (configText === undefined)
+    throw new OperationError({
+      kind: 'missing',
+      operation: 'read the bundle',
+      reason: `there is no ${configPath}`,
+      path: configPath,
+      hint: `make one with: coffer-runc spec --bundle ${bundle}`,
+      see: ['oci:runtime-spec/bundle.md'],
+    })
+  return { bundle, configText, config: readConfig(configText) }
+}
+
+/** Makes the container and leaves its init waiting for `start`. */
+export function createContainer(machine: Machine, request: CreateRequest): void {
+  const { plan, options } = planFor(machine, request, { ending: 'create', keep: false })
+  runPlan(machine.native, plan, options)
+}
+
+export interface PlannedContainer {
+  readonly plan: Plan
+  readonly host: Host
+  readonly options: RunOptions
+}
+
+/** `console` is the descriptor to send the terminal's master to, where no socket was named. */
+export function planFor(
+  machine: Machine,
+  request: CreateRequest,
+  { ending, keep, console }: { readonly ending: Ending; readonly keep: boolean; readonly console?: number },
+): PlannedContainer {
+  const { id, config, bundle } = request
+  checkId(id)
+  refuseTaken(machine, id)
+  const host = hostOf(machine)
+  const { linux } = config
+  const cgroup = planCgroup({
+    id,
+    cgroupsPath: linux.cgroupsPath,
+    resources: linux.resources,
+    layout: host.cgroup,
+    isRootless: host.isRootless,
+  })
+  const rootfs = config.root.path.startsWith('/') ? config.root.path : `${bundle}/${config.root.path}`
+  const record = {
+    version: 1 as const,
+    ociVersion: OCI_VERSION,
+    id,
+    bundle,
+    rootfs,
+    created: machine.now().toISOString(),
+    owner: ownerName(machine, host.hostUid),
+    annotations: config.annotations,
+    cgroup: { paths: cgroup.paths, ...(cgroup.unmounted === undefined ? {} : { unmounted: cgroup.unmounted }) },
+  }
+  const passed = request.listenFds + request.preserveFds
+  const inherited = Array.from({ length: passed }, (_, index) => 3 + index)
+  const plain: ContainerRequest = {
+    config,
+    place: { root: machine.root, id },
+    bundle,
+    rootfs,
+    stateJson: printRecord(record, request.configText),
+    cgroup,
+    ending,
+    pidFile: request.pidFile,
+    pidfdSocket: request.pidfdSocket,
+    noPivot: request.noPivot,
+    noNewKeyring: request.noNewKeyring,
+    consoleSocket: request.consoleSocket ?? (console === undefined ? undefined : FIRST_EXTRA + passed),
+    listenFds: request.listenFds,
+    preserveFds: request.preserveFds,
+    notifySocket: request.notifySocket,
+    home: homeOf(machine.files, rootfs, config.process),
+    isHosts: (type) => isHosts(machine.files, config, type),
+    listTree: (path) => listTree(machine.files, rootfs, path),
+    keep,
+  }
+  return {
+    plan: planContainer(plain, host),
+    host,
+    options: { extraFds: console === undefined ? inherited : [...inherited, console], advise: advise(machine, host) },
+  }
+}
+
+/** By inode: a path of another process may name the namespace of this one. namespaces(7) */
+function isHosts(files: Files, { linux }: Config, type: NamespaceType): boolean {
+  const path = linux.namespaces.find((one) => one.type === type)?.path
+  if (path === undefined) return false
+  const own = files.status(`/proc/self/ns/${PROC_NAMES[type] ?? type}`)?.identity
+  return own !== undefined && files.status(path)?.identity === own
+}
+
+const PROC_NAMES: Readonly<Partial<Record<NamespaceType, string>>> = { network: 'net', mount: 'mnt' }
+
+/** Where the executor finds the first descriptor beyond stdio, plan and report. */
+const FIRST_EXTRA = 5
+
+/** The plan takes the name by mkdir(2), which is what decides; this is for the words that clients know. */
+function refuseTaken({ files, root }: Machine, id: string): void {
+  const taken = readContainer(files, root, id)
+  if (taken === undefined) return
+  throw new OperationError({
+    kind: 'conflict',
+    operation: `create container ${id}`,
+    reason: 'container with given ID already exists',
+    hint: `it is ${taken.status}; choose another id, or remove it: coffer-runc delete --force ${id}`,
+  })
+}

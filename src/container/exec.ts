@@ -1,0 +1,118 @@
+/** exec: a process for a container that lives. */
+
+import { OperationError } from '../base/errors.ts'
+import { close } from '../executor/embedded-files.ts'
+import { exitOf, exitStatus } from '../executor/embedded-process.ts'
+import { socketPair } from '../executor/embedded-sockets.ts'
+import { runPlan, startPlan } from '../executor/run-embedded.ts'
+import { parseConfig } from '../oci/config.ts'
+import type { Process } from '../oci/process.ts'
+import { planCgroupJoin } from '../plan/cgroup-join.ts'
+import { planExec } from '../plan/exec.ts'
+import { INIT_PID } from '../plan/slots.ts'
+import { INIT_EXIT } from '../plan/stage.ts'
+import { advise } from './advise.ts'
+import { attend, holdSignals } from './foreground.ts'
+import { homeOf } from './home.ts'
+import { hostOf } from './host.ts'
+import { openInit } from './kill.ts'
+import type { Machine } from './machine.ts'
+import { findContainer, type LiveContainer, liveContainer } from './store.ts'
+
+export interface ExecRequest {
+  readonly id: string
+  /** The process to run, given the one that the container was made for. */
+  readonly process: (base: Process) => Process
+  readonly detach: boolean
+  readonly consoleSocket?: string | undefined
+  readonly pidFile?: string | undefined
+  readonly pidfdSocket?: string | undefined
+  readonly preserveFds: number
+  readonly listenFds: number
+  readonly ignorePaused: boolean
+  /** `PATH` or `CONTROLLER,…:PATH`, below the cgroup of the container. */
+  readonly cgroups: readonly string[]
+  readonly warn: (text: string) => void
+}
+
+/** Where the executor finds the pidfd: behind the descriptors that are passed on, which come first. */
+const FIRST_EXTRA = 5
+
+/** Answers the exit status of the process; 0 if it runs on detached. */
+export function execInContainer(machine: Machine, request: ExecRequest): number {
+  const { native, files } = machine
+  const container = liveContainer(findContainer(files, machine.root, request.id), `run a process in ${request.id}`)
+  refusePaused(container, request)
+  const config = parseConfig(container.record.config, `${container.directory}/state.json`)
+  const process = request.process(config.process)
+  const host = hostOf(machine)
+  const initPidfd = openInit(machine, container)
+  const needsConsole = process.terminal && request.consoleSocket === undefined
+  if (needsConsole && request.detach) throw noConsole(request.id)
+  const [ours, theirs] = needsConsole ? socketPair(native) : []
+  const passed = request.listenFds + request.preserveFds
+  const inherited = Array.from({ length: passed }, (_, index) => 3 + index)
+  const plan = planExec(
+    {
+      id: request.id,
+      process,
+      linux: config.linux,
+      initPidfd: FIRST_EXTRA + passed,
+      cgroup: planCgroupJoin({
+        cgroup: container.record.cgroup,
+        subCgroups: request.cgroups,
+        initDirectory: initCgroup(machine, container),
+      }),
+      wait: !request.detach,
+      pidFile: request.pidFile,
+      pidfdSocket: request.pidfdSocket,
+      consoleSocket: request.consoleSocket ?? (theirs === undefined ? undefined : FIRST_EXTRA + passed + 1),
+      listenFds: request.listenFds,
+      preserveFds: request.preserveFds,
+      home: homeOf(files, `/proc/${container.init.pid}/root`, process),
+    },
+    host,
+  )
+  const options = {
+    extraFds: [...inherited, initPidfd, ...(theirs === undefined ? [] : [theirs])],
+    advise: advise(machine, host),
+  }
+  if (request.detach) {
+    runPlan(native, plan, options)
+    return 0
+  }
+  const signals = holdSignals(native)
+  const running = startPlan(native, plan, options)
+  if (theirs !== undefined) close(native, theirs)
+  const report = attend(native, running, { signals, console: ours, pid: (progress) => progress.slot(INIT_PID) })
+  return exitStatus(exitOf(new Int32Array(report.bytes(INIT_EXIT).buffer)))
+}
+
+/** The v2 cgroup that init is in, if it is below that of the container; undefined if init never moved. */
+function initCgroup({ files }: Machine, { record, init }: LiveContainer): string | undefined {
+  const own = record.cgroup.paths['']
+  if (own === undefined) return undefined
+  const path = /^0::(.*)$/m.exec(files.readText(`/proc/${init.pid}/cgroup`) ?? '')?.[1]
+  if (path === undefined) return undefined
+  const name = own.slice(own.lastIndexOf('/'))
+  const at = path.lastIndexOf(`${name}/`)
+  return at < 0 ? undefined : `${own}${path.slice(at + name.length)}`
+}
+
+function refusePaused({ id, status }: LiveContainer, { ignorePaused }: ExecRequest): void {
+  if (status !== 'paused' || ignorePaused) return
+  throw new OperationError({
+    kind: 'conflict',
+    operation: `run a process in ${id}`,
+    reason: 'cannot exec in a paused container',
+    hint: `resume it first, or give --ignore-paused: the process runs once ${id} is resumed`,
+  })
+}
+
+const noConsole = (id: string): OperationError =>
+  new OperationError({
+    kind: 'invalid',
+    operation: `run a process in ${id} detached with a terminal`,
+    reason: 'cannot allocate tty if runc will detach without setting console socket',
+    hint: 'give --console-socket, or leave --detach or --tty away',
+  })

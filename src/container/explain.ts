@@ -1,0 +1,44 @@
+/** The plan of a bundle, for explain: as it would be run, and as it ran. */
+
+import { exitOf, exitStatus } from '../executor/embedded-process.ts'
+import type { TraceEntry } from '../executor/report.ts'
+import { startPlan } from '../executor/run-embedded.ts'
+import type { Architecture } from '../linux/numbers.ts'
+import type { Plan } from '../plan/plan.ts'
+import type { Ending } from '../plan/request.ts'
+import { INIT_PID } from '../plan/slots.ts'
+import { INIT_EXIT } from '../plan/stage.ts'
+import { type CreateRequest, planFor } from './create.ts'
+import { attend, holdSignals } from './foreground.ts'
+import type { Machine } from './machine.ts'
+
+export interface Explained {
+  readonly plan: Plan
+  readonly architecture: Architecture
+}
+
+/** Reads the machine, changes nothing. */
+export function explainContainer(machine: Machine, request: CreateRequest, ending: Ending): Explained {
+  const { plan, host } = planFor(machine, request, { ending, keep: false })
+  return { plan, architecture: host.architecture }
+}
+
+export interface RanPlan extends Explained {
+  readonly trace: readonly TraceEntry[]
+  /** The exit status of the container. */
+  readonly status: number
+}
+
+/** Runs it as `run` does, recording each step. */
+export function runExplained(machine: Machine, request: CreateRequest): RanPlan {
+  const { plan, host, options } = planFor(machine, request, { ending: 'wait', keep: false })
+  const signals = holdSignals(machine.native)
+  const running = startPlan(machine.native, plan, { ...options, trace: true })
+  const report = attend(machine.native, running, { signals, pid: (progress) => progress.slot(INIT_PID) })
+  return {
+    plan,
+    architecture: host.architecture,
+    trace: report.trace,
+    status: exitStatus(exitOf(new Int32Array(report.bytes(INIT_EXIT).buffer))),
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * What a caller in the foreground does while its plan runs: it passes signals on to the container and, with a terminal, relays bytes
+ * between the caller's terminal and the container's.
+ */
+
+import type { Native } from '../base/native.ts'
+import { attempt } from '../executor/embedded-call.ts'
+import { blockSignals, openSignalFd, POLLIN, poll, readSignal } from '../executor/embedded-events.ts'
+import { receiveDescriptors } from '../executor/embedded-sockets.ts'
+import {
+  rawSettings,
+  setTerminal,
+  setTerminalSize,
+  terminalSettings,
+  terminalSize,
+} from '../executor/embedded-terminal.ts'
+import type { Report } from '../executor/report.ts'
+import type { Running } from '../executor/run-embedded.ts'
+
+const SIGKILL = 9
+const SIGCHLD = 17
+const SIGSTOP = 19
+const SIGWINCH = 28
+const STDIN = 0
+const STDOUT = 1
+const RELAY_BYTES = 65536
+
+/** Signals wait in the descriptor that is answered, from now on. signalfd(2) */
+export function holdSignals(native: Native): number {
+  const signals: number[] = []
+  for (let signal = 1; signal <= 64; signal++)
+    if (signal !== SIGKILL && signal !== SIGSTOP && signal !== SIGCHLD) signals.push(signal)
+  blockSignals(native, signals)
+  return openSignalFd(native, signals)
+}
+
+export interface Attendance {
+  /** From holdSignals. */
+  readonly signals: number
+  /** The socket over which the master of the terminal comes. */
+  readonly console?: number | undefined
+  /** The pid to which signals go, from the first progress report. */
+  readonly pid: (progress: Report) => number
+}
+
+/** Stays until the plan has ended; answers its last report, or throws its error. The caller's terminal is as before in both cases. */
+export function attend(native: Native, running: Running, attendance: Attendance): Report {
+  const relay: Relay = { native, pid: 0, master: undefined, readsInput: true, restore: () => undefined }
+  try {
+    for (;;) {
+      const happened = waitFor(native, watched(running, attendance, relay))
+      passSignals(relay, attendance.signals)
+      if (typeof relay.master === 'number') relayBytes(relay, relay.master, happened)
+      else if (relay.master === undefined && attendance.console !== undefined && happened.includes(attendance.console))
+        beginTerminal(relay, attendance.console)
+      if (!happened.includes(running.reportFd)) continue
+      const report = running.next()
+      if (report.kind !== 'progress') return report
+      relay.pid = attendance.pid(report)
+    }
+  } finally {
+    drain(relay)
+    relay.restore()
+  }
+}
+
+interface Relay {
+  readonly native: Native
+  pid: number
+  /** The container's terminal; null once it has none any more. */
+  master: number | null | undefined
+  readsInput: boolean
+  restore: () => void
+}
+
+function watched(
+  { reportFd }: Running,
+  { signals, console }: Attendance,
+  { master, readsInput }: Relay,
+): readonly number[] {
+  const fds = [reportFd, signals]
+  if (typeof master === 'number') fds.push(master, ...(readsInput ? [STDIN] : []))
+  else if (master === undefined && console !== undefined) fds.push(console)
+  return fds
+}
+
+/** Answers those on which something happened. */
+function waitFor(native: Native, fds: readonly number[]): readonly number[] {
+  const events = poll(
+    native,
+    fds.map((fd) => ({ fd, events: POLLIN })),
+  )
+  return fds.filter((_, index) => (events?.[index] ?? 0) !== 0)
+}
+
+function passSignals(relay: Relay, signals: number): void {
+  for (
+    let signal = readSignal(relay.native, signals);
+    signal !== undefined;
+    signal = readSignal(relay.native, signals)
+  ) {
+    if (signal === SIGWINCH && typeof relay.master === 'number') copySize(relay.native, relay.master)
+    // A container that ends at this moment is no error.
+    else if (relay.pid > 0) attempt(relay.native, 'kill', relay.pid, signal)
+  }
+}
+
+function beginTerminal(relay: Relay, socket: number): void {
+  const { native } = relay
+  const [master] = receiveDescriptors(native, socket, new Uint8Array(64))?.fds ?? []
+  relay.master = master ?? null
+  if (master === undefined) return
+  copySize(native, master)
+  const before = terminalSettings(native, STDIN)
+  if (before === undefined) return
+  // Every key goes to the container untouched, Ctrl-C as well.
+  setTerminal(native, STDIN, rawSettings(before))
+  relay.restore = () => setTerminal(native, STDIN, before)
+}
+
+function copySize(native: Native, master: number): void {
+  const size = terminalSize(native, STDIN)
+  if (size !== undefined) setTerminalSize(native, master, size)
+}
+
+const END_OF_TRANSMISSION = Uint8Array.of(4)
+
+function relayBytes(relay: Relay, master: number, happened: readonly number[]): void {
+  if (relay.readsInput && happened.includes(STDIN) && !copy(relay.native, STDIN, master)) {
+    relay.readsInput = false
+    // The end of a file or pipe is the end of input for the program too, as a person would type it.
+    attempt(relay.native, 'write', master, END_OF_TRANSMISSION, 1)
+  }
+  if (happened.includes(master) && !copy(relay.native, master, STDOUT)) relay.master = null
+}
+
+/** What the container wrote last is still in the terminal when init has ended. */
+function drain({ native, master }: Relay): void {
+  if (typeof master !== 'number') return
+  while ((poll(native, [{ fd: master, events: POLLIN }], 0)?.[0] ?? 0) !== 0 && copy(native, master, STDOUT));
+}
+
+/** Copies what is there now; false at the end of input, and for a terminal that nobody has open any more (EIO). */
+function copy(native: Native, from: number, to: number): boolean {
+  const bytes = new Uint8Array(RELAY_BYTES)
+  const got = attempt(native, 'read', from, bytes, bytes.length)
+  if (got <= 0) return false
+  let rest = bytes.subarray(0, got)
+  while (rest.length > 0) {
+    const written = attempt(native, 'write', to, rest, rest.length)
+    if (written <= 0) return false
+    rest = rest.subarray(written)
+  }
+  return true
+}

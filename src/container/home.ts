@@ -1,0 +1,20 @@
+/** The home directory that a container's own passwd file gives to a user, for $HOME. */
+
+import type { Files } from '../base/files.ts'
+import { parsePasswd } from '../observe/users.ts'
+import type { Process } from '../oci/process.ts'
+
+/**
+ * Undefined where the process has a HOME already, or the file does not know the user.
+ *
+ * The file is the container's: a hostile one can only choose the value of HOME. It is not followed out of the root: a link as passwd, or as
+ * the directory etc, counts as no file.
+ */
+export function homeOf(files: Files, root: string, { env, user }: Process): string | undefined {
+  if (env.some((entry) => entry.startsWith('HOME='))) return undefined
+  if (files.readLink(`${root}/etc`) !== undefined || files.readLink(`${root}/etc/passwd`) !== undefined)
+    return undefined
+  const path = `${root}/etc/passwd`
+  if (files.status(path)?.kind !== 'file') return undefined
+  return parsePasswd(files.readText(path) ?? '').find(({ uid }) => uid === user.uid)?.home
+}

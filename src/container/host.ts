@@ -1,0 +1,30 @@
+/** The facts of the machine for a plan, and of the user who asks. */
+
+import { architectureOf } from '../executor/embedded-call.ts'
+import { effectiveCapabilities, effectiveIds, kernelName } from '../executor/embedded-process.ts'
+import { capabilityBit, hasBit } from '../linux/capabilities.ts'
+import { readHost } from '../observe/host.ts'
+import { parsePasswd } from '../observe/users.ts'
+import type { Host } from '../plan/host.ts'
+import type { Machine } from './machine.ts'
+
+export function hostOf({ native, files }: Machine): Host {
+  const { uid, gid } = effectiveIds(native)
+  const capabilities = effectiveCapabilities(native)
+  const host = readHost(files, {
+    architecture: architectureOf(native),
+    kernelRelease: kernelName(native).release,
+    uid,
+    gid,
+    effectiveCapabilities: capabilities,
+  })
+  const canMapIds =
+    hasBit(capabilities, capabilityBit('CAP_SETUID')) && hasBit(capabilities, capabilityBit('CAP_SETGID'))
+  return { ...host, canMapIds }
+}
+
+/** The name of a user, or the uid where /etc/passwd has none. */
+export function ownerName({ files }: Machine, uid: number): string {
+  if (uid === 0) return 'root'
+  return parsePasswd(files.readText('/etc/passwd') ?? '').find((entry) => entry.uid === uid)?.name ?? `${uid}`
+}

@@ -1,0 +1,94 @@
+/** Signals for the processes of a container. */
+
+import { OperationError } from '../base/errors.ts'
+import { attempt, failure } from '../executor/embedded-call.ts'
+import { close, open, writeText } from '../executor/embedded-files.ts'
+import { O_WRONLY } from '../linux/files.ts'
+import { parseSignal } from '../linux/signals.ts'
+import { isAlive } from '../observe/process.ts'
+import { readCgroupPids } from './cgroup-processes.ts'
+import type { Machine } from './machine.ts'
+import { type Container, findContainer, type LiveContainer } from './store.ts'
+
+export interface KillOptions {
+  /** A number or a name, with or without SIG. */
+  readonly signal: string
+  readonly all: boolean
+}
+
+/** Throws `invalid` for an unknown signal and `conflict` for a container without init. */
+export function killContainer(machine: Machine, id: string, { signal, all }: KillOptions): void {
+  const number = parseSignal(signal)
+  if (number === undefined)
+    throw new OperationError({
+      kind: 'invalid',
+      operation: `send a signal to ${id}`,
+      reason: `"${signal}" is no signal`,
+      hint: 'give a number from 1 to 64 or a name such as TERM',
+    })
+  const container = findContainer(machine.files, machine.root, id)
+  if (all) {
+    killAll(machine, container, number)
+    return
+  }
+  if (container.status === 'stopped' || container.status === 'creating') throw notRunning(container)
+  signalInit(machine, container, number)
+}
+
+const notRunning = ({ id, status }: Container): OperationError =>
+  new OperationError({
+    kind: 'conflict',
+    operation: `send a signal to ${id}`,
+    reason: 'container not running',
+    hint: `it is ${status}`,
+  })
+
+/** By a descriptor that is opened first and checked then: a pid that was used again is never hit. pidfd_open(2) */
+export function signalInit(machine: Machine, container: LiveContainer, signal: number): void {
+  const pidfd = openInit(machine, container)
+  const result = attempt(machine.native, 'pidfd_send_signal', pidfd, signal, 0, 0)
+  attempt(machine.native, 'close', pidfd)
+  if (result < 0) throw failure(`send a signal to ${container.id}`, 'pidfd_send_signal', result)
+}
+
+/** A descriptor of init, which beyond doubt is still the process that was recorded. Throws `conflict` if it has ended. */
+export function openInit({ native, files }: Machine, { id, init }: LiveContainer): number {
+  const pidfd = attempt(native, 'pidfd_open', init.pid, 0)
+  if (pidfd >= 0 && isAlive(files, init)) return pidfd
+  if (pidfd >= 0) attempt(native, 'close', pidfd)
+  throw new OperationError({
+    kind: 'conflict',
+    operation: `reach the init process of ${id}`,
+    reason: 'container not running: process already finished',
+  })
+}
+
+const SIGKILL = 9
+
+/** kernel:admin-guide/cgroup-v2.rst "cgroup.kill", since 5.14. Answers whether there is one. */
+function killCgroup({ native, files }: Machine, directory: string | undefined): boolean {
+  const path = `${directory}/cgroup.kill`
+  if (directory === undefined || files.status(path) === undefined) return false
+  const fd = open(native, path, O_WRONLY)
+  writeText(native, fd, '1')
+  close(native, fd)
+  return true
+}
+
+/**
+ * Sends it to everything in the container's cgroup. SIGKILL goes through `cgroup.kill` where there is one, which a fork cannot outrun;
+ * without it the list is read again until nobody new is in it.
+ */
+export function killAll(machine: Machine, container: Container, signal: number): void {
+  const paths = container.record?.cgroup.paths ?? {}
+  if (signal === SIGKILL && killCgroup(machine, paths[''])) return
+  const seen = new Set<number>()
+  for (let round = 0; round < 100; round++) {
+    const fresh = readCgroupPids(machine.files, paths).filter((pid) => !seen.has(pid))
+    if (fresh.length === 0) return
+    for (const pid of fresh) {
+      seen.add(pid)
+      attempt(machine.native, 'kill', pid, signal)
+    }
+  }
+}

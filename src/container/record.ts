@@ -1,0 +1,51 @@
+/** `state.json`: what coffer remembers of a container; everything that taking it back needs, written before anything is made. */
+
+import { OperationError } from '../base/errors.ts'
+import { parseJson } from '../base/json.ts'
+import type { CgroupDirectories } from '../plan/cgroup-place.ts'
+
+export interface StateRecord {
+  readonly version: 1
+  readonly ociVersion: string
+  readonly id: string
+  /** Absolute. */
+  readonly bundle: string
+  readonly rootfs: string
+  /** RFC 3339. */
+  readonly created: string
+  /** The name of the user who made it, or the uid in decimal. */
+  readonly owner: string
+  readonly annotations: Readonly<Record<string, string>>
+  /** Removed with the container. */
+  readonly cgroup: CgroupDirectories
+  /** The configuration as it was given. */
+  readonly config: unknown
+}
+
+/** The configuration goes in as the text it came as: parsing and printing it again would cost time and could lose digits. */
+export function printRecord(record: Omit<StateRecord, 'config'>, configText: string): string {
+  const head = JSON.stringify(record)
+  return `${head.slice(0, -1)},"config":${configText}}`
+}
+
+/** Throws `bug`-like `invalid` if the file is not what printRecord wrote: a half-written one after a full disk, or a foreign one. */
+export function parseRecord(text: string, path: string): StateRecord {
+  let value: unknown
+  try {
+    value = parseJson(text, path)
+  } catch (cause) {
+    throw unreadable(path, cause)
+  }
+  if (typeof value !== 'object' || value === null || (value as StateRecord).version !== 1) throw unreadable(path)
+  return value as StateRecord
+}
+
+const unreadable = (path: string, cause?: unknown): OperationError =>
+  new OperationError({
+    kind: 'conflict',
+    operation: 'read the state of the container',
+    reason: `${path} is not a state that coffer wrote whole`,
+    path,
+    hint: 'delete --force ID removes it',
+    cause,
+  })

@@ -1,0 +1,101 @@
+/** Containers as the run root and the kernel show them now: the status is never stored, it is seen. */
+
+import { OperationError } from '../base/errors.ts'
+import type { Files } from '../base/files.ts'
+import { hasEnded, type ProcessIdentity, parseProcessStat, readProcessStat } from '../observe/process.ts'
+import { FIFO_FILE, INIT_FILE, STATE_FILE, stateDirectory } from '../plan/state.ts'
+import { isFrozen } from './frozen.ts'
+import type { Machine } from './machine.ts'
+import { parseRecord, type StateRecord } from './record.ts'
+
+/**
+ * | status     | means                                                                   |
+ * |------------|-------------------------------------------------------------------------|
+ * | `creating` | the name is taken, init is not there; for long only if a create was killed |
+ * | `created`  | init waits for `start`                                                  |
+ * | `running`  | the program runs                                                        |
+ * | `paused`   | its cgroup is frozen                                                    |
+ * | `stopped`  | init has ended                                                          |
+ */
+export type Container =
+  | (Known & { readonly status: 'creating'; readonly record: StateRecord | undefined })
+  | (Known & {
+      readonly status: 'created' | 'running' | 'paused'
+      readonly record: StateRecord
+      readonly init: ProcessIdentity
+    })
+  | (Known & { readonly status: 'stopped'; readonly record: StateRecord })
+
+interface Known {
+  readonly id: string
+  /** Its directory below the run root. */
+  readonly directory: string
+}
+
+export type LiveContainer = Extract<Container, { readonly init: ProcessIdentity }>
+
+/** Throws `invalid` for what cannot be a name, as it becomes a directory and a cgroup. */
+export function checkId(id: string): void {
+  if (/^[\w+.-]+$/.test(id) && id !== '.' && id !== '..' && id.length <= 255) return
+  throw new OperationError({
+    kind: 'invalid',
+    operation: 'use this container id',
+    reason: `invalid container ID format: ${JSON.stringify(id)}`,
+    hint: 'use letters, digits, "_", "+", "-" and ".", at most 255 of them',
+  })
+}
+
+/** Throws `missing` with the words that clients look for. */
+export function findContainer(files: Files, root: string, id: string): Container {
+  checkId(id)
+  const found = readContainer(files, root, id)
+  if (found !== undefined) return found
+  throw new OperationError({
+    kind: 'missing',
+    operation: `find container ${id}`,
+    reason: 'container does not exist',
+    hint: `the containers below ${root} are listed by: coffer-runc --root ${root} list`,
+  })
+}
+
+/** Where coffer keeps what it knows of a container; it exists from the moment the name is taken. */
+export const containerDirectory = ({ root }: Pick<Machine, 'root'>, id: string): string => stateDirectory({ root, id })
+
+export function readContainer(files: Files, root: string, id: string): Container | undefined {
+  const directory = stateDirectory({ root, id })
+  const text = files.readText(`${directory}/${STATE_FILE}`)
+  if (text === undefined || text === '')
+    return files.status(directory) === undefined ? undefined : { id, directory, status: 'creating', record: undefined }
+  const record = parseRecord(text, `${directory}/${STATE_FILE}`)
+  const init = files.readText(`${directory}/${INIT_FILE}`)
+  if (init === undefined || init === '') return { id, directory, status: 'creating', record }
+  const { pid, startTime } = parseProcessStat(init)
+  const now = readProcessStat(files, pid)
+  if (now === undefined || now.startTime !== startTime || hasEnded(now))
+    return { id, directory, status: 'stopped', record }
+  return { id, directory, status: liveStatus(files, directory, record), record, init: { pid, startTime } }
+}
+
+function liveStatus(files: Files, directory: string, record: StateRecord): 'created' | 'running' | 'paused' {
+  if (files.status(`${directory}/${FIFO_FILE}`) !== undefined) return 'created'
+  return isFrozen(files, record.cgroup.paths) ? 'paused' : 'running'
+}
+
+export function listContainers(files: Files, root: string): readonly Container[] {
+  const names = files.list(root) ?? []
+  return [...names].sort().flatMap((id) => {
+    const found = /^[\w+.-]+$/.test(id) ? readContainer(files, root, id) : undefined
+    return found === undefined ? [] : [found]
+  })
+}
+
+/** The container, if it has an init; throws `conflict` with the words that clients look for if not. */
+export function liveContainer(container: Container, operation: string): LiveContainer {
+  if (container.status !== 'creating' && container.status !== 'stopped') return container
+  throw new OperationError({
+    kind: 'conflict',
+    operation,
+    reason: container.status === 'stopped' ? 'container not running' : 'container is being created',
+    hint: `it is ${container.status}; see: coffer-runc state ${container.id}`,
+  })
+}

@@ -1,0 +1,56 @@
+/** update: other limits for a container that lives. */
+
+import { runPlan } from '../executor/run-embedded.ts'
+import { stringifyExact } from '../observe/count.ts'
+import { parseConfig } from '../oci/config.ts'
+import { parseResources } from '../oci/resources.ts'
+import { planCgroupUpdate } from '../plan/cgroup-update.ts'
+import { planRecord } from '../plan/state.ts'
+import { hostOf } from './host.ts'
+import type { Machine } from './machine.ts'
+import type { StateRecord } from './record.ts'
+import { findContainer, liveContainer } from './store.ts'
+
+type Document = Readonly<Record<string, unknown>>
+
+/**
+ * `document` has the form of linux.resources; what it leaves out stays as it is. Throws `invalid` for a document that is none (`name` says
+ * where it came from) and `conflict` for a container that does not live.
+ */
+export function updateContainer(machine: Machine, id: string, document: unknown, name: string): void {
+  const { files, native, root } = machine
+  const resources = parseResources(document, name)
+  const { record } = liveContainer(findContainer(files, root, id), `update ${id}`)
+  const { cgroup: layout, isRootless } = hostOf(machine)
+  const unified = record.cgroup.paths['']
+  const used = unified === undefined ? undefined : files.readText(`${unified}/memory.current`)
+  const steps = planCgroupUpdate({
+    cgroup: record.cgroup,
+    resources,
+    current: parseConfig(record.config, 'state.json').linux.resources,
+    layout,
+    isRootless,
+    usedBytes: used === undefined ? undefined : Number(used),
+  })
+  const json = stringifyExact(withResources(record, document as Document))
+  runPlan(native, { operation: `update ${id}`, steps: [...steps, ...planRecord({ root, id }, json)] })
+}
+
+/** The record as it has to be for the next update: sections of the document replace fields, not sections, of the configuration. */
+function withResources(record: StateRecord, document: Document): StateRecord {
+  const config = sectionOf(record, 'config')
+  const linux = sectionOf(config, 'linux')
+  const before = sectionOf(linux, 'resources')
+  const resources: Record<string, unknown> = { ...before }
+  for (const [name, value] of Object.entries(document))
+    resources[name] = isSection(value) ? { ...sectionOf(before, name), ...value } : value
+  return { ...record, config: { ...config, linux: { ...linux, resources } } }
+}
+
+const isSection = (value: unknown): value is Document =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function sectionOf(parent: object, name: string): Document {
+  const value = (parent as Document)[name]
+  return isSection(value) ? value : {}
+}

@@ -1,0 +1,193 @@
+/**
+ * The executor of a long-running Node or Bun: one process that runs plan after plan.
+ *
+ * A program that makes many containers starts it once, and saves for each the start of a program. Every plan runs in a process of its own,
+ * forked from the executor, so plans run side by side, and what one leaves behind (open descriptors, a changed directory) ends with it.
+ * If the caller dies, the executor reads the end of file and ends too; plans under way run on to their ends and remove what they made.
+ *
+ * Only this file of the folder imports from node:.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Readable, Writable } from 'node:stream'
+import { OperationError } from '../base/errors.ts'
+import { utf8 } from '../linux/bytes.ts'
+import type { Architecture } from '../linux/numbers.ts'
+import { systemError } from '../linux/system-error.ts'
+import type { Plan } from '../plan/plan.ts'
+import { type Assembled, assemble } from './assemble.ts'
+import { type Advise, errorOf, parseReport, REPORT_HEADER_BYTES, type Report, reportBytes } from './report.ts'
+
+export interface Executor extends AsyncDisposable {
+  /** Runs a plan to its end, beside others. Rejects with the error of the first step that failed. */
+  readonly run: (plan: Plan, options?: PlanOptions) => Promise<Report>
+  /** Waits for the plans under way, then ends the process. No plan is taken any more. */
+  readonly close: () => Promise<void>
+}
+
+export interface PlanOptions {
+  readonly trace?: boolean
+  readonly advise?: Advise
+  /** Called at each `report` step of the plan. */
+  readonly onProgress?: (report: Report) => void
+}
+
+export interface ExecutorOptions {
+  /** What plans, and so containers, get as descriptors 0, 1 and 2. Default: nothing to read, and the caller's output and errors. */
+  readonly stdio?: readonly [Stdio, Stdio, Stdio]
+}
+
+/** A number is a descriptor of the caller. */
+export type Stdio = 'ignore' | 'inherit' | number
+
+/** `path` is the executor's ELF file, dist/coffer-executor. If it cannot be started, the plans are rejected. */
+export function openExecutor(
+  path: string,
+  { stdio = ['ignore', 'inherit', 'inherit'] }: ExecutorOptions = {},
+): Executor {
+  // Any argument makes it move into a sealed memory file before it runs plans: native/executor.c, SECURITY-CHECKS S1.
+  const child = spawn(path, ['file'], { env: {}, cwd: '/', stdio: [...stdio, 'pipe', 'pipe'] })
+  return new PersistentExecutor(child)
+}
+
+/** A plan that the executor has and has not answered. */
+interface Pending {
+  readonly assembled: Assembled
+  readonly options: PlanOptions
+  readonly resolve: (report: Report) => void
+  readonly reject: (error: OperationError) => void
+}
+
+class PersistentExecutor implements Executor {
+  readonly #plans: Writable
+  readonly #pending = new Map<number, Pending>()
+  readonly #ended: Promise<void>
+  readonly #architecture = architectureOfProcess()
+  #lastId = 0
+  #unread: Buffer = Buffer.alloc(0)
+  #refusal: OperationError | undefined
+  #whenIdle: (() => void) | undefined
+
+  constructor(child: ChildProcess) {
+    const [, , , plans, reports] = child.stdio as [unknown, unknown, unknown, Writable, Readable]
+    this.#plans = plans
+    // An executor that is gone says so by `exit`; the write that noticed it first adds nothing.
+    plans.on('error', () => undefined)
+    reports.on('error', () => undefined)
+    reports.on('data', (bytes: Buffer) => this.#take(bytes))
+    this.#ended = new Promise((resolve) => {
+      child.on('error', (error: NodeJS.ErrnoException) => {
+        this.#fail(cannotStart(error))
+        resolve()
+      })
+      child.on('close', () => {
+        this.#fail(gone())
+        resolve()
+      })
+    })
+  }
+
+  readonly run = async (plan: Plan, options: PlanOptions = {}): Promise<Report> => {
+    if (this.#refusal !== undefined) throw this.#refusal
+    const id = this.#nextId()
+    const architecture = this.#architecture
+    const assembled = assemble(plan, { architecture, encode, id, concurrent: true, trace: options.trace ?? false })
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { assembled, options, resolve, reject })
+      this.#plans.write(assembled.frame)
+    })
+  }
+
+  readonly close = async (): Promise<void> => {
+    this.#refusal ??= closed()
+    if (this.#pending.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#whenIdle = resolve
+      })
+    }
+    this.#plans.end()
+    await this.#ended
+  }
+
+  readonly [Symbol.asyncDispose] = (): Promise<void> => this.close()
+
+  /** 32 bits, so it begins again; an id that is in use is passed over. */
+  #nextId(): number {
+    do this.#lastId = (this.#lastId + 1) >>> 0
+    while (this.#pending.has(this.#lastId))
+    return this.#lastId
+  }
+
+  /** Reports come whole, but a chunk of the stream may hold half of one, or several. */
+  #take(bytes: Buffer): void {
+    let rest = this.#unread.length === 0 ? bytes : Buffer.concat([this.#unread, bytes])
+    while (rest.length >= REPORT_HEADER_BYTES) {
+      const total = reportBytes(rest)
+      if (rest.length < total) break
+      this.#answer(rest.subarray(0, total))
+      rest = rest.subarray(total)
+    }
+    this.#unread = rest
+  }
+
+  #answer(frame: Uint8Array): void {
+    const id = new DataView(frame.buffer, frame.byteOffset).getUint32(4, true)
+    const pending = this.#pending.get(id)
+    if (pending === undefined) return
+    const { assembled, options, resolve, reject } = pending
+    const report = parseReport(frame, assembled)
+    if (report.kind === 'progress') {
+      options.onProgress?.(report)
+      return
+    }
+    this.#pending.delete(id)
+    if (report.kind === 'done') resolve(report)
+    else reject(errorOf(report, assembled, options.advise))
+    if (this.#pending.size === 0) this.#whenIdle?.()
+  }
+
+  #fail(error: OperationError): void {
+    this.#refusal ??= error
+    for (const { reject } of this.#pending.values()) reject(error)
+    this.#pending.clear()
+    this.#whenIdle?.()
+  }
+}
+
+function architectureOfProcess(): Architecture {
+  switch (process.arch) {
+    case 'x64':
+      return 'x86_64'
+    case 'arm64':
+      return 'aarch64'
+    default:
+      throw new OperationError({
+        kind: 'unsupported',
+        operation: 'start the executor',
+        reason: `coffer knows the system calls of x86_64 and aarch64, and this is ${process.arch}`,
+      })
+  }
+}
+
+/** Bytes that are no UTF-8 are lone surrogates in text, and few texts have one: linux/bytes.ts. */
+const encode = (text: string): Uint8Array => (/[\udc80-\udcff]/u.test(text) ? utf8(text) : Buffer.from(text))
+
+const cannotStart = (error: NodeJS.ErrnoException): OperationError =>
+  systemError({
+    operation: 'start the executor',
+    syscall: error.syscall ?? 'execve',
+    code: error.code ?? 'unknown',
+    ...(error.path === undefined ? {} : { path: error.path }),
+    cause: error,
+  })
+
+const gone = (): OperationError =>
+  new OperationError({
+    kind: 'kernel',
+    operation: 'run the plan',
+    reason: 'the executor ended before it answered: it was killed',
+    hint: 'open another executor; containers that were under way are removed by `delete --force`',
+  })
+
+const closed = (): OperationError =>
+  new OperationError({ kind: 'invalid', operation: 'run the plan', reason: 'the executor was closed' })

@@ -1,0 +1,139 @@
+/** What the executor answers, as numbers, → results and errors. The one place where a kernel failure becomes an OperationError. */
+
+import { bug, OperationError } from '../base/errors.ts'
+import type { Argument, Buffer, Slot } from '../linux/call.ts'
+import { errnoName } from '../linux/errno.ts'
+import { kindOf } from '../linux/system-error.ts'
+import type { Step } from '../plan/plan.ts'
+import type { Assembled } from './assemble.ts'
+
+export interface Failure {
+  readonly step: number
+  readonly errno: number
+  readonly result: number
+  readonly pid: number
+  readonly undoing: boolean
+}
+
+export interface TraceEntry {
+  readonly step: number
+  readonly pid: number
+  readonly result: number
+  readonly beginNs: number
+  readonly endNs: number
+}
+
+export interface Report {
+  readonly id: number
+  readonly kind: 'progress' | 'done' | 'failed' | 'refused'
+  readonly failures: readonly Failure[]
+  readonly slot: (slot: Slot) => number
+  readonly bytes: (buffer: Buffer) => Uint8Array
+  readonly trace: readonly TraceEntry[]
+}
+
+export const REPORT_HEADER_BYTES = 32
+const FAILURE_BYTES = 24
+const TRACE_BYTES = 32
+const KINDS = [undefined, 'progress', 'done', 'failed', 'refused'] as const
+
+/** The total size of the report that begins with these bytes. */
+export const reportBytes = (head: Uint8Array): number => new DataView(head.buffer, head.byteOffset).getUint32(0, true)
+
+/** `frame` is one whole report: struct report of native/wire.h. */
+export function parseReport(frame: Uint8Array, assembled: Assembled): Report {
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength)
+  const word = (index: number): number => view.getUint32(index * 4, true)
+  const kind = KINDS[word(2)]
+  if (kind === undefined) throw bug(`the executor sent a report of kind ${word(2)}`)
+  const failuresAt = REPORT_HEADER_BYTES
+  const slotsAt = failuresAt + word(3) * FAILURE_BYTES
+  const traceAt = slotsAt + word(4) * 8
+  const readsAt = traceAt + word(6) * TRACE_BYTES
+  return {
+    id: word(1),
+    kind,
+    failures: kind === 'refused' ? [] : rows(word(3), (index) => failureAt(view, failuresAt + index * FAILURE_BYTES)),
+    slot: ({ slot }) => {
+      const index = assembled.slots.get(slot)
+      if (index === undefined) throw bug(`asked for the slot ${slot}, which the plan has not`)
+      return int64(view, slotsAt + index * 8)
+    },
+    bytes: (wanted) => {
+      let at = readsAt
+      for (const read of assembled.reads) {
+        if (read.buffer === wanted.buffer) return frame.slice(at, at + read.sizeBytes)
+        at += read.sizeBytes
+      }
+      throw bug(`asked for the bytes ${wanted.buffer}, which the plan does not read`)
+    },
+    trace: rows(word(6), (index) => traceEntryAt(view, traceAt + index * TRACE_BYTES)),
+  }
+}
+
+const rows = <Row>(count: number, row: (index: number) => Row): readonly Row[] =>
+  Array.from({ length: count }, (_, index) => row(index))
+
+const int64 = (view: DataView, at: number): number =>
+  view.getInt32(at + 4, true) * 0x1_0000_0000 + view.getUint32(at, true)
+
+const failureAt = (view: DataView, at: number): Failure => ({
+  step: view.getUint32(at, true),
+  errno: view.getUint32(at + 4, true),
+  result: int64(view, at + 8),
+  pid: view.getUint32(at + 16, true),
+  undoing: view.getUint32(at + 20, true) !== 0,
+})
+
+const traceEntryAt = (view: DataView, at: number): TraceEntry => ({
+  step: view.getUint32(at, true),
+  pid: view.getUint32(at + 4, true),
+  result: int64(view, at + 8),
+  beginNs: int64(view, at + 16),
+  endNs: int64(view, at + 24),
+})
+
+/** Advice for a failed step, where there is any: plan/hints.ts. */
+export type Advise = (
+  step: Step,
+  errno: string,
+) => { readonly hint: string; readonly see?: readonly string[] } | undefined
+
+/**
+ * The error of a report that is not `done`.
+ *
+ * The first failure is the cause: a child reports before it ends, and only then does its parent notice that it is gone.
+ */
+export function errorOf(report: Report, assembled: Assembled, advise?: Advise): OperationError {
+  if (report.kind === 'refused') return bug('the executor refused the plan as malformed')
+  const first = report.failures.find(({ undoing }) => !undoing)
+  const step = first === undefined ? undefined : assembled.steps[first.step]
+  if (first === undefined || step === undefined) return bug('the executor failed without saying where')
+  const code = errnoName(first.errno)
+  const advice = advise?.(step, code)
+  const path = pathOf(step)
+  return new OperationError({
+    kind: kindOf(code),
+    operation: step.why,
+    code,
+    syscall: `${step.call.name}(${path ?? ''})`,
+    ...(path === undefined ? {} : { path }),
+    ...(advice === undefined ? {} : { hint: advice.hint }),
+    see: [...step.see, ...(advice?.see ?? [])],
+  })
+}
+
+/** The first argument that a person would recognise. */
+function pathOf({ call }: Step): string | undefined {
+  for (const argument of call.args) {
+    const readable = readableText(argument)
+    if (readable !== undefined && readable !== '') return readable
+  }
+  return undefined
+}
+
+function readableText(argument: Argument): string | undefined {
+  if (typeof argument === 'string') return argument
+  if (typeof argument !== 'object' || !('text' in argument)) return undefined
+  return argument.text.map((piece) => (typeof piece === 'string' ? piece : `<${piece.slot}>`)).join('')
+}

@@ -1,0 +1,167 @@
+/** Calls on files and directories. Every descriptor that coffer opens is close-on-exec: what a container inherits is chosen, never left over. */
+
+import { packU64 } from './bytes.ts'
+import type { Argument, Buffer, Call, Pointer, Slot } from './call.ts'
+
+/** An open directory, or the current one. */
+export type DirFd = Slot | typeof AT_FDCWD
+
+export const AT_FDCWD = -100
+export const AT_EMPTY_PATH = 0x1000
+export const AT_REMOVEDIR = 0x200
+export const AT_SYMLINK_NOFOLLOW = 0x100
+export const AT_RECURSIVE = 0x8000
+
+export const O_RDONLY = 0
+export const O_WRONLY = 1
+export const O_RDWR = 2
+export const O_CREAT = 0o100
+export const O_EXCL = 0o200
+export const O_NOCTTY = 0o400
+export const O_TRUNC = 0o1000
+export const O_APPEND = 0o2000
+export const O_NONBLOCK = 0o4000
+export const O_CLOEXEC = 0o2000000
+export const O_PATH = 0o10000000
+
+/** These two differ between architectures: include/uapi/asm-generic/fcntl.h and arch/arm64/include/uapi/asm/fcntl.h. */
+export const O_DIRECTORY = { x86_64: 0o200000, aarch64: 0o40000 } as const
+export const O_NOFOLLOW = { x86_64: 0o400000, aarch64: 0o100000 } as const
+
+export const RESOLVE_NO_XDEV = 0x01
+export const RESOLVE_NO_MAGICLINKS = 0x02
+export const RESOLVE_NO_SYMLINKS = 0x04
+export const RESOLVE_BENEATH = 0x08
+export const RESOLVE_IN_ROOT = 0x10
+
+export const S_IFCHR = 0o020000
+export const S_IFBLK = 0o060000
+export const S_IFIFO = 0o010000
+export const S_IFSOCK = 0o140000
+export const S_IFREG = 0o100000
+export const S_IFDIR = 0o040000
+export const S_IFMT = 0o170000
+
+export const openat = (dir: DirFd, path: Pointer, flags: number, mode = 0): Call => ({
+  name: 'openat',
+  args: [dir, path, flags | O_CLOEXEC, mode],
+})
+
+/** Opens `path` as a process whose root directory is `root` would, and never through a magic link of procfs. openat2(2) */
+export const openInRoot = (root: DirFd, path: Pointer, flags: number): Call =>
+  openat2(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+
+/** Opens `path` strictly below `dir`: no symbolic link, no other mount, no way up. openat2(2) */
+export const openBeneath = (dir: DirFd, path: Pointer, flags: number): Call =>
+  openat2(dir, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV)
+
+export const openat2 = (dir: DirFd, path: Pointer, flags: number, resolve: number, mode = 0): Call => ({
+  name: 'openat2',
+  args: [dir, path, openHow(flags | O_CLOEXEC, mode, resolve), 24],
+})
+
+/** struct open_how: flags, mode, resolve; 8 bytes each. openat2(2) */
+const openHow = (flags: number, mode: number, resolve: number): Uint8Array => packU64([flags, mode, resolve])
+
+export const close = (fd: Slot): Call => ({ name: 'close', args: [fd] })
+
+/** Closes, or with CLOSE_RANGE_CLOEXEC marks, every descriptor from `first` to `last`. close_range(2) */
+export const closeRange = (first: number, last: number, flags = 0): Call => ({
+  name: 'close_range',
+  args: [first, last, flags],
+})
+export const CLOSE_RANGE_CLOEXEC = 4
+export const LAST_FD = 0xffffffff
+
+export const dup3 = (from: Slot | number, to: number, flags = 0): Call => ({
+  name: 'dup3',
+  args: [from, to, flags],
+})
+export const fcntl = (fd: Slot | number, command: number, value: number): Call => ({
+  name: 'fcntl',
+  args: [fd, command, value],
+})
+export const F_DUPFD_CLOEXEC = 1030
+export const F_SETFD = 2
+export const F_SETFL = 4
+
+/** Writes text or bytes at once. `sizeBytes` may be a slot where the length is known only then. */
+export const write = (fd: Slot | number, bytes: Pointer, sizeBytes: Argument): Call => ({
+  name: 'write',
+  args: [fd, bytes, sizeBytes],
+})
+export const read = (fd: Slot | number, into: Buffer): Call => ({
+  name: 'read',
+  args: [fd, into, into.sizeBytes],
+})
+
+export const mkdirat = (dir: DirFd, path: Pointer, mode: number): Call => ({
+  name: 'mkdirat',
+  args: [dir, path, mode],
+})
+export const mknodat = (dir: DirFd, path: Pointer, mode: number, device: number): Call => ({
+  name: 'mknodat',
+  args: [dir, path, mode, device],
+})
+export const symlinkat = (target: Pointer, dir: DirFd, path: Pointer): Call => ({
+  name: 'symlinkat',
+  args: [target, dir, path],
+})
+export const unlinkat = (dir: DirFd, path: Pointer, flags = 0): Call => ({
+  name: 'unlinkat',
+  args: [dir, path, flags],
+})
+export const renameat2 = (from: Pointer, to: Pointer, flags = 0): Call => ({
+  name: 'renameat2',
+  args: [AT_FDCWD, from, AT_FDCWD, to, flags],
+})
+export const fchownat = (dir: DirFd, path: Pointer, uid: number, gid: number, flags = 0): Call => ({
+  name: 'fchownat',
+  args: [dir, path, uid, gid, flags],
+})
+export const fchmodat = (dir: DirFd, path: Pointer, mode: number): Call => ({
+  name: 'fchmodat',
+  args: [dir, path, mode],
+})
+export const fchmod = (fd: Slot, mode: number): Call => ({ name: 'fchmod', args: [fd, mode] })
+export const ftruncate = (fd: Slot, sizeBytes: number): Call => ({ name: 'ftruncate', args: [fd, sizeBytes] })
+export const faccessat2 = (dir: DirFd, path: Pointer, mode: number, flags: number): Call => ({
+  name: 'faccessat2',
+  args: [dir, path, mode, flags],
+})
+export const X_OK = 1
+export const AT_EACCESS = 0x200
+
+/** struct statfs is 120 bytes on 64-bit machines; `f_type` is its first 8. statfs(2) */
+export const fstatfs = (fd: Slot, into: Buffer): Call => ({ name: 'fstatfs', args: [fd, into] })
+export const PROC_SUPER_MAGIC = 0x9fa0
+export const CGROUP2_SUPER_MAGIC = 0x63677270
+export const TMPFS_MAGIC = 0x01021994
+
+/**
+ * Asks for the type, mode and device of a file.
+ *
+ * struct statx, 256 bytes: stx_mode at 28 (2 bytes), stx_rdev_major at 128, stx_rdev_minor at 132 (4 bytes each). statx(2)
+ */
+export const statx = (dir: DirFd, path: Pointer, flags: number, mask: number, into: Buffer): Call => ({
+  name: 'statx',
+  args: [dir, path, flags, mask, into],
+})
+export const STATX_TYPE = 1
+export const STATX_BASIC_STATS = 0x7ff
+
+export const fchdir = (fd: Slot): Call => ({ name: 'fchdir', args: [fd] })
+export const chdir = (path: Pointer): Call => ({ name: 'chdir', args: [path] })
+export const chroot = (path: Pointer): Call => ({ name: 'chroot', args: [path] })
+export const getcwd = (into: Buffer): Call => ({ name: 'getcwd', args: [into, into.sizeBytes] })
+export const ioctl = (fd: Slot | number, request: number, argument: Argument): Call => ({
+  name: 'ioctl',
+  args: [fd, request, argument],
+})
+export const pipe2 = (into: Buffer, flags: number = O_CLOEXEC): Call => ({ name: 'pipe2', args: [into, flags] })
+export const flock = (fd: Slot, operation: number): Call => ({ name: 'flock', args: [fd, operation] })
+export const LOCK_EX = 2
+
+/** A device number as mknod(2) takes it: include/linux/kdev_t.h, new_encode_dev. */
+export const deviceNumber = (major: number, minor: number): number =>
+  ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0

@@ -1,0 +1,18 @@
+/** Waiting for descriptors, for so long. */
+
+import { packU64 } from './bytes.ts'
+import type { Call, Slot } from './call.ts'
+
+const POLLIN = 1
+
+/**
+ * Answers 1 once `fd` is readable, 0 when `seconds` are over; without them it waits for ever. A pidfd is readable when its process ends.
+ *
+ * struct pollfd: fd (4 bytes), events, revents (2 each); struct timespec: seconds, nanoseconds (8 each). ppoll(2), pidfd_open(2)
+ */
+export function ppollReadable(fd: Slot, seconds?: number): Call {
+  const poll = new Uint8Array(8)
+  poll[4] = POLLIN
+  const timeout = seconds === undefined ? 0 : packU64([seconds, 0])
+  return { name: 'ppoll', args: [{ struct: poll, fields: [{ offset: 0, sizeBytes: 4, value: fd }] }, 1, timeout, 0, 8] }
+}

@@ -1,0 +1,87 @@
+/** Sockets: the pair by which parent and child talk, messages that carry descriptors, and what switches a network device on. */
+
+import { structOf64, utf8 } from './bytes.ts'
+import type { Argument, Buffer, Call, Pointer, Slot, Struct } from './call.ts'
+
+export const AF_UNIX = 1
+export const AF_INET = 2
+export const SOCK_STREAM = 1
+export const SOCK_DGRAM = 2
+export const SOCK_SEQPACKET = 5
+const SOCK_CLOEXEC = 0o2000000
+export const SOCK_NONBLOCK = 0o4000
+const MSG_NOSIGNAL = 0x4000
+
+export const socket = (family: number, type: number, protocol = 0): Call => ({
+  name: 'socket',
+  args: [family, type | SOCK_CLOEXEC, protocol],
+})
+/** Two connected sockets; the descriptors are the two 4-byte halves of `into`. socketpair(2) */
+export const socketpair = (family: number, type: number, into: Buffer): Call => ({
+  name: 'socketpair',
+  args: [family, type | SOCK_CLOEXEC, 0, into],
+})
+
+/** struct sockaddr_un with a path of at most 107 bytes; the caller checks the length. unix(7) */
+export function unixAddress(path: string): Uint8Array {
+  const name = utf8(path)
+  const address = new Uint8Array(110)
+  address[0] = AF_UNIX
+  address.set(name.subarray(0, 107), 2)
+  return address
+}
+
+export const connect = (fd: Slot, address: Uint8Array): Call => ({
+  name: 'connect',
+  args: [fd, address, address.length],
+})
+export const sendto = (fd: Slot, bytes: Pointer, sizeBytes: Argument): Call => ({
+  name: 'sendto',
+  args: [fd, bytes, sizeBytes, MSG_NOSIGNAL, 0, 0],
+})
+
+/** Sends bytes and one descriptor. unix(7), cmsg(3) */
+export const sendDescriptor = (socketFd: Slot, fd: Slot, bytes: Uint8Array): Call =>
+  sendDescriptorWith(socketFd, fd, { payload: bytes, sizeBytes: bytes.length })
+
+/**
+ * Sends the first `sizeBytes` of `payload` and one descriptor.
+ *
+ * struct msghdr: name, namelen, iov, iovlen, control, controllen, flags; 8 bytes each with their padding.
+ */
+export function sendDescriptorWith(
+  socketFd: Slot,
+  fd: Slot,
+  { payload, sizeBytes }: { readonly payload: Pointer; readonly sizeBytes: number },
+): Call {
+  const control = new Uint8Array(RIGHTS_BYTES)
+  const view = new DataView(control.buffer)
+  view.setUint32(0, RIGHTS_LENGTH, true)
+  view.setUint32(8, SOL_SOCKET, true)
+  view.setUint32(12, SCM_RIGHTS, true)
+  const cmsg: Struct = { struct: control, fields: [{ offset: RIGHTS_FD, sizeBytes: 4, value: fd }] }
+  const iovec = structOf64([payload, sizeBytes])
+  return { name: 'sendmsg', args: [socketFd, structOf64([0, 0, iovec, 1, cmsg, RIGHTS_BYTES, 0]), MSG_NOSIGNAL] }
+}
+
+/**
+ * Receives a byte into `payload` and a descriptor into `rights`, at RIGHTS_FD if RIGHTS_LENGTH is at its start. It is close-on-exec.
+ *
+ * struct cmsghdr: len (8 bytes), level, type (4 each), and the descriptor (4). recvmsg(2), cmsg(3)
+ */
+export const receiveDescriptor = (socketFd: Slot, payload: Buffer, rights: Buffer): Call => ({
+  name: 'recvmsg',
+  args: [
+    socketFd,
+    structOf64([0, 0, structOf64([payload, payload.sizeBytes]), 1, rights, RIGHTS_BYTES, 0]),
+    MSG_CMSG_CLOEXEC,
+  ],
+})
+
+const SOL_SOCKET = 1
+const SCM_RIGHTS = 1
+const MSG_CMSG_CLOEXEC = 0x4000_0000
+/** The size of a control message with one descriptor, with and without the padding behind it, and where the descriptor is. */
+export const RIGHTS_BYTES = 24
+export const RIGHTS_LENGTH = 20
+export const RIGHTS_FD = 16

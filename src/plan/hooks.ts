@@ -1,0 +1,181 @@
+/**
+ * Hooks: programs that the configuration runs at six turns of a container's life, with the state of the container on their standard input.
+ *
+ * The state is in an anonymous file, not in a pipe: a hook that reads none of it, or only a part, can neither block the one who writes nor
+ * send it SIGPIPE (SECURITY-CHECKS S252). Source: oci:runtime-spec/config.md#posix-platform-hooks
+ */
+
+import { type Buffer, buffer, type Slot, slot, strings, type Text, text } from '../linux/call.ts'
+import { chdir, close, closeRange, dup3, LAST_FD } from '../linux/files.ts'
+import { clone3 } from '../linux/namespaces.ts'
+import { ppollReadable } from '../linux/poll.ts'
+import {
+  execve,
+  fork,
+  P_PIDFD,
+  pidfdSendGroupSignal,
+  pidfdSendSignal,
+  SI_STATUS,
+  SIGINFO_BYTES,
+  setpgid,
+  setSignalMask,
+  waitid,
+} from '../linux/process.ts'
+import type { Hook, Hooks } from '../oci/hooks.ts'
+import type { Ref, Step } from './plan.ts'
+
+export type HookKind = keyof Hooks
+
+/** The container as hooks are told of it, and how they are run. */
+export interface HookState {
+  readonly ociVersion: string
+  readonly id: string
+  readonly status: 'creating' | 'created' | 'running' | 'stopped'
+  /** As the hook would see it; 0 where there is no process. */
+  readonly pid: Slot | number
+  readonly bundle: string
+  readonly annotations: Readonly<Record<string, string>>
+  /** For startContainer hooks without an `env` of their own: that of the container's process, as in runc. All others get none. */
+  readonly env?: readonly string[]
+  /** Standard output and error of the hooks, as planHookOutput makes it; without, they write to those of the container. */
+  readonly output?: Slot
+}
+
+const SEE: readonly Ref[] = ['oci:runtime-spec/config.md#posix-platform-hooks']
+const STATE = slot('hook-state')
+const PIDFD = slot('hook-pidfd')
+const PIDFD_BYTES = buffer('hook-pidfd', 4)
+const KILL = 9
+
+/**
+ * Runs the hooks of one kind, one after another, as children of the current process.
+ *
+ * A hook that cannot be started, fails, or takes longer than its `timeout` fails the plan. Those of `poststop` do not, as the specification
+ * wants a warning for them: how they ended is in hookExit, which a plan may bring back.
+ */
+export const planHooks = (kind: HookKind, hooks: readonly Hook[], state: HookState): readonly Step[] =>
+  hooks.flatMap((hook, index) => planHook({ kind, hook, index, state }))
+
+/** struct siginfo of the end of a hook; zeros if it was not started. */
+export const hookExit = (kind: HookKind, index: number): Buffer => buffer(`${kind} hook ${index}`, SIGINFO_BYTES)
+
+interface HookRequest {
+  readonly kind: HookKind
+  readonly hook: Hook
+  readonly index: number
+  readonly state: HookState
+}
+
+function planHook(request: HookRequest): readonly Step[] {
+  const { kind, hook } = request
+  const json = stateJson(request.state)
+  const why = `tell the ${kind} hook ${hook.path} of the container`
+  return [
+    {
+      call: { name: 'memfd_create', args: ['state', MFD_CLOEXEC] },
+      why,
+      see: ['memfd_create(2)', ...SEE],
+      into: STATE,
+    },
+    { call: { name: 'pwrite64', args: [STATE, json, { lengthOf: json }, 0] }, why, see: SEE },
+    {
+      call: spawn(kind),
+      why: `run the ${kind} hook ${hook.path}`,
+      see: ['clone(2)', ...SEE],
+      keep: [{ slot: PIDFD, in: PIDFD_BYTES, offset: 0, sizeBytes: 4 }],
+      child: becomeHook(request),
+    },
+    { call: close(STATE), why, see: ['close(2)'] },
+    ...awaitHook(request),
+    { call: close(PIDFD), why: `forget the ${kind} hook ${hook.path}`, see: ['close(2)'] },
+  ]
+}
+
+const MFD_CLOEXEC = 1
+
+/** The filter of the container is in force when startContainer hooks run, and the usual ones deny clone3. */
+const spawn = (kind: HookKind) =>
+  kind === 'startContainer' ? fork(PIDFD_BYTES) : clone3({ flags: 0, pidfd: PIDFD_BYTES })
+
+function becomeHook({ kind, hook, state }: HookRequest): readonly Step[] {
+  const { path, args, env } = hook
+  const why = `run the ${kind} hook ${path}`
+  const { output } = state
+  const environment = env.length === 0 && kind === 'startContainer' ? (state.env ?? []) : env
+  return [
+    // So that what the hook starts can be ended with it; a filter may deny it.
+    { call: setpgid(0, 0), why: 'lead a process group', see: ['setpgid(2)'], tolerate: ['EPERM', 'ENOSYS'] },
+    { call: dup3(STATE, 0), why, see: ['dup(2)'] },
+    ...(output === undefined ? [] : [1, 2].map((fd) => ({ call: dup3(output, fd), why, see: ['dup(2)'] }))),
+    // Inside of the container there is no bundle; a poststop hook may find it removed.
+    ...(kind === 'startContainer'
+      ? []
+      : [{ call: chdir(state.bundle), why, see: ['chdir(2)'], tolerate: ['ENOENT', 'EACCES'] as const }]),
+    { call: closeRange(FIRST_OTHER_FD, LAST_FD), why: 'pass nothing else on to it', see: ['close_range(2)'] },
+    { call: setSignalMask(new Uint8Array(8)), why: 'let it be interrupted', see: ['rt_sigprocmask(2)'] },
+    { call: execve(path, strings(args.length === 0 ? [path] : args), strings(environment)), why, see: ['execve(2)'] },
+  ]
+}
+
+const FIRST_OTHER_FD = 3
+
+function awaitHook({ kind, hook, index }: HookRequest): readonly Step[] {
+  const { path, timeout } = hook
+  const exit = hookExit(kind, index)
+  const name = `the ${kind} hook ${path}`
+  const reap: Step = { call: waitid(P_PIDFD, PIDFD, exit), why: `have ${name} succeed`, see: ['waitid(2)', ...SEE] }
+  const isTolerant = kind === 'poststop'
+  // A signal's number is not 0 either.
+  const succeeds = (errno: 'ECANCELED' | 'ETIMEDOUT'): Pick<Step, 'check'> =>
+    isTolerant ? {} : { check: { in: exit, offset: SI_STATUS, sizeBytes: 4, equals: 0, errno } }
+  if (timeout === undefined) return [{ ...reap, ...succeeds('ECANCELED') }]
+  const why = `have ${name} end within ${timeout} s`
+  return [
+    {
+      call: ppollReadable(PIDFD, timeout),
+      why,
+      see: ['ppoll(2)', 'pidfd_open(2)'],
+      check: { resultAtLeast: 1, errno: 'ETIMEDOUT' },
+      tolerate: ['ETIMEDOUT'],
+      then: [{ ...reap, ...succeeds('ECANCELED') }],
+      otherwise: [
+        {
+          call: pidfdSendGroupSignal(PIDFD, KILL),
+          why: `end ${name} and what it started`,
+          see: ['pidfd_send_signal(2)'],
+          // Before Linux 6.9 there are no groups, and what the hook started has to notice itself.
+          tolerate: ['ESRCH', 'EINVAL'],
+        },
+        { call: pidfdSendSignal(PIDFD, KILL), why: `end ${name}`, see: ['pidfd_send_signal(2)'], tolerate: ['ESRCH'] },
+        { ...reap, why, ...succeeds('ETIMEDOUT') },
+      ],
+    },
+  ]
+}
+
+/** Source: oci:runtime-spec/runtime.md#state */
+function stateJson({ ociVersion, id, status, pid, bundle, annotations }: HookState): Text {
+  const head = JSON.stringify({ ociVersion, id, status }).slice(0, -1)
+  const hasAnnotations = Object.keys(annotations).length > 0
+  const tail = JSON.stringify({ bundle, ...(hasAnnotations ? { annotations } : {}) }).slice(1)
+  return text(`${head},"pid":`, typeof pid === 'number' ? String(pid) : pid, `,${tail}`)
+}
+
+/** What hooks print, so that a failed one can say why. */
+export const HOOK_OUTPUT: Slot = slot('hook-output')
+export const HOOK_WORDS: Buffer = buffer('hook-words', 2048)
+
+/** A file for the output of all hooks, those of init included; if the plan fails, its beginning is in HOOK_WORDS. */
+export const planHookOutput: Step = {
+  call: { name: 'memfd_create', args: ['hooks', MFD_CLOEXEC] },
+  why: 'keep what the hooks print',
+  see: ['memfd_create(2)'],
+  into: HOOK_OUTPUT,
+  undo: [
+    {
+      call: { name: 'pread64', args: [HOOK_OUTPUT, HOOK_WORDS, HOOK_WORDS.sizeBytes, 0] },
+      why: 'tell what the hooks printed',
+      see: ['pread(2)'],
+    },
+  ],
+}

@@ -1,0 +1,87 @@
+/**
+ * A copy-on-write view of a directory: an overlay whose upper layer is in memory, and gone with the container.
+ *
+ * An overlay with one lower directory and no upper one is of no use, and the kernel refuses it. Here it means: what the container changes is
+ * kept nowhere. The layer is a tmpfs below the overlay, at the same place, where nobody can reach it.
+ *
+ * Source: kernel:filesystems/overlayfs.rst
+ */
+
+import { slot, type Text, text } from '../linux/call.ts'
+import { mkdirat } from '../linux/files.ts'
+import { MS_NODEV, MS_NOSUID, newMount } from '../linux/mount.ts'
+import { newMountFlags } from './mounts-flags.ts'
+import type { MountPlan, MountsContext, PlannedMount } from './mounts-request.ts'
+import type { Ref, Step } from './plan.ts'
+import { ROOT } from './slots.ts'
+import { openMounted, pathTo, planTarget } from './targets.ts'
+
+const SEE: readonly Ref[] = ['kernel:filesystems/overlayfs.rst']
+
+/** Whether the mount asks for an overlay without a place for what is written. */
+export const isEphemeralOverlay = ({ mount, options }: PlannedMount): boolean =>
+  mount.type === 'overlay' &&
+  !options.data.some(({ key }) => key === 'upperdir') &&
+  !(options.data.find(({ key }) => key === 'lowerdir')?.value ?? ':').includes(':')
+
+export function planEphemeralOverlay(planned: PlannedMount, context: MountsContext): MountPlan {
+  const { destination, index, options } = planned
+  const { steps: open, target } = planTarget({
+    path: destination,
+    kind: 'directory',
+    purpose: 'a copy-on-write view',
+    places: context.places,
+    architecture: context.host.architecture,
+    isExact: false,
+  })
+  const layers = slot(`layers#${index}`)
+  const root = destination === '/' ? ROOT : slot(`${destination}#${index}`)
+  const flags = newMountFlags(options)
+  return {
+    steps: [
+      ...open,
+      {
+        call: newMount({
+          type: 'tmpfs',
+          source: 'coffer',
+          target: pathTo(target),
+          flags: MS_NOSUID | MS_NODEV,
+          data: 'mode=755',
+        }),
+        why: `have a place for what is written below ${destination} (mounts[${index}])`,
+        see: SEE,
+      },
+      openMounted(target, 'hold on to it', layers),
+      ...['upper', 'work'].map(
+        (name): Step => ({
+          call: mkdirat(layers, name, 0o755),
+          why: `have the ${name} directory of an overlay`,
+          see: SEE,
+        }),
+      ),
+      {
+        call: newMount({
+          type: 'overlay',
+          source: 'overlay',
+          target: text('self/fd/', layers),
+          flags,
+          data: overlayData(planned, text('self/fd/', layers), isInUserNamespace(context)),
+        }),
+        why: `show a copy-on-write view at ${destination} (mounts[${index}])`,
+        see: SEE,
+      },
+      openMounted({ dir: layers, path: '' }, `hold on to what is now mounted at ${destination}`, root),
+    ],
+    place: { dir: root, content: 'foreign' },
+  }
+}
+
+const isInUserNamespace = ({ request: { namespaces } }: MountsContext): boolean =>
+  namespaces.isNew('user') || namespaces.isJoined('user')
+
+/** trusted.* attributes take privilege over the machine; in a user namespace overlay keeps its notes in user.* ones. */
+function overlayData({ options }: PlannedMount, layers: Text, usesUserAttributes: boolean): Text {
+  const given = options.data.map(({ key, value }) => (value === undefined ? key : `${key}=${value}`)).join(',')
+  const suffix = usesUserAttributes ? ',userxattr' : ''
+  return text(`${given},upperdir=`, ...layers.text, '/upper,workdir=', ...layers.text, `/work${suffix}`)
+}

@@ -1,0 +1,79 @@
+/**
+ * How a process becomes the container's program: the same for init and for a process of exec.
+ *
+ * `prepare` is everything that can fail for reasons of the configuration, so that `create` says so; behind it nothing of the host is open.
+ * `become` is what has to wait for `start`.
+ */
+
+import type { Slot } from '../linux/call.ts'
+import type { Linux } from '../oci/linux.ts'
+import type { Process } from '../oci/process.ts'
+import { planBecome, planExecTarget, planHandover } from './exec-target.ts'
+import type { Host } from './host.ts'
+import { deniesSetgroups } from './idmap.ts'
+import type { Step } from './plan.ts'
+import { planProcess } from './process.ts'
+import { planIdentity, planNarrow } from './process-identity.ts'
+import { compileProfile, planSeccomp } from './seccomp.ts'
+import { planConsole, planControllingTerminal } from './terminal.ts'
+
+export interface ProgramRequest {
+  readonly id: string
+  readonly process: Process
+  readonly linux: Linux
+  readonly isInit: boolean
+  readonly noNewKeyring: boolean
+  readonly listenFds: number
+  readonly preserveFds: number
+  readonly home?: string | undefined
+  /** What stays open until execve: the descriptors that the process waits on. */
+  readonly keeps: readonly Slot[]
+}
+
+export interface Program {
+  readonly prepare: readonly Step[]
+  readonly become: readonly Step[]
+  /** The executor has to hand the listener of the filter over, while the process is in `prepare`. */
+  readonly notifies: boolean
+}
+
+export function planProgram(request: ProgramRequest, host: Host): Program {
+  const { id, process, linux, isInit } = request
+  const filter = compileProfile(linux.seccomp, host)
+  const load = filter === undefined ? [] : planSeccomp(filter, host)
+  const notifies = filter?.notifies === true
+  const identity = { process, canSetGroups: canSetGroups(linux, host), hasFilter: filter !== undefined }
+  const confine = [...load, ...planNarrow(identity, host)]
+  return {
+    prepare: [
+      // The terminal of init is made before the root changes: init.ts.
+      ...(process.terminal && !isInit ? planConsole({ size: process.consoleSize, uid: process.user.uid }, host) : []),
+      ...planProcess(
+        {
+          id,
+          process,
+          linux,
+          hasOwnKeyring: !request.noNewKeyring,
+          hasUserNamespace: hasUserNamespace(linux),
+          makesCwd: isInit,
+        },
+        host,
+      ),
+      ...(process.terminal ? planControllingTerminal : []),
+      ...planIdentity(identity, host),
+      ...planExecTarget(process),
+      ...planHandover(request, request.keeps),
+      // An agent has to get the listener while the executor is there to fetch it, which after `create` it is not.
+      ...(notifies ? confine : []),
+    ],
+    become: planBecome({ ...process, listenFds: request.listenFds, home: request.home, last: notifies ? [] : confine }),
+    notifies,
+  }
+}
+
+const hasUserNamespace = ({ namespaces }: Linux): boolean => namespaces.some(({ type }) => type === 'user')
+
+function canSetGroups(linux: Linux, { canMapIds, hostUid, hostGid }: Host): boolean {
+  if (!hasUserNamespace(linux)) return true
+  return !deniesSetgroups({ uid: linux.uidMappings, gid: linux.gidMappings, canMapIds, hostUid, hostGid })
+}

@@ -1,0 +1,46 @@
+/** What is asked for when a container is made: the configuration, and how the caller wants it made. */
+
+import type { Config } from '../oci/config.ts'
+import type { NamespaceType } from '../oci/namespaces.ts'
+import type { CgroupPlan } from './cgroup.ts'
+import type { MountsRequest } from './mounts.ts'
+import type { StatePlace } from './state.ts'
+
+/**
+ * | ending   | the plan ends                                                                  |
+ * |----------|--------------------------------------------------------------------------------|
+ * | `create` | with init waiting for `start`                                                  |
+ * | `detach` | once the program runs                                                          |
+ * | `wait`   | once the program has ended and all that was made is removed; INIT_EXIT is read |
+ */
+export type Ending = 'create' | 'detach' | 'wait'
+
+export interface ContainerRequest {
+  readonly config: Config
+  readonly place: StatePlace
+  /** Absolute. */
+  readonly bundle: string
+  /** Absolute. */
+  readonly rootfs: string
+  /** The text of `state.json`. */
+  readonly stateJson: string
+  readonly cgroup: CgroupPlan
+  readonly ending: Ending
+  readonly pidFile?: string | undefined
+  readonly pidfdSocket?: string | undefined
+  readonly notifySocket?: string | undefined
+  readonly noPivot: boolean
+  readonly noNewKeyring: boolean
+  /** The path of a unix socket, or the descriptor that the executor was given. */
+  readonly consoleSocket?: string | number | undefined
+  readonly listenFds: number
+  readonly preserveFds: number
+  /** The home directory of the process user in the container's own passwd file. */
+  readonly home?: string | undefined
+  /** Whether a namespace that the container joins is that of the host, whose settings are not the container's to change. */
+  readonly isHosts: (type: NamespaceType) => boolean
+  /** What the image has below a directory, for `tmpcopyup`. */
+  readonly listTree: MountsRequest['listTree']
+  /** Keep the container's record after `wait`: run --keep. */
+  readonly keep: boolean
+}

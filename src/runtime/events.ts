@@ -1,0 +1,63 @@
+/** events and ps: what a container uses, and who is in it. */
+
+import { usage } from '../base/flags.ts'
+import { readCgroupPids } from '../container/cgroup-processes.ts'
+import { listProcesses } from '../container/processes.ts'
+import { findContainer, liveContainer } from '../container/store.ts'
+import { watchContainer } from '../container/watch.ts'
+import { readStats } from '../observe/stats.ts'
+import { oomEvent, statsEvent } from '../observe/stats-event.ts'
+import { type Command, operand } from './context.ts'
+import { durationMs } from './duration.ts'
+
+export const eventsCommand: Command = {
+  name: 'events',
+  operands: 'CONTAINER',
+  summary: 'print use of resources and out-of-memory kills as JSON lines',
+  flags: [
+    { name: 'interval', type: 'string', value: 'TIME', help: 'between two prints, e.g. 500ms; 5s if not given' },
+    { name: 'stats', type: 'bool', help: 'print the use once' },
+  ],
+  count: [1, 1],
+  run: ({ machine, print }, given) => {
+    const id = operand(given)
+    const container = liveContainer(findContainer(machine.files, machine.root, id), `watch ${id}`)
+    const { paths } = container.record.cgroup
+    const printStats = (): void => print(`${statsEvent(id, readStats(paths, machine.files))}\n`)
+    if (given.bool('stats')) {
+      printStats()
+      return 0
+    }
+    const intervalMs = durationMs(given.string('interval') ?? '5s')
+    if (intervalMs === undefined)
+      throw usage(
+        'coffer-runc events',
+        `--interval is "${given.string('interval')}"`,
+        'give a time such as 5s or 500ms',
+      )
+    watchContainer(machine, container, {
+      intervalMs,
+      onInterval: printStats,
+      onOutOfMemory: () => print(`${oomEvent(id)}\n`),
+    })
+    return 0
+  },
+}
+
+export const psCommand: Command = {
+  name: 'ps',
+  operands: 'CONTAINER',
+  summary: 'list the processes of a container',
+  flags: [{ name: 'format', short: 'f', type: 'string', value: 'table|json', help: 'table, or pids alone as JSON' }],
+  count: [1, 64],
+  run: ({ machine, print }, given) => {
+    const id = operand(given)
+    const container = liveContainer(findContainer(machine.files, machine.root, id), `list the processes of ${id}`)
+    const pids = readCgroupPids(machine.files, container.record.cgroup.paths)
+    const format = given.string('format') ?? 'table'
+    if (format === 'json') print(`${JSON.stringify(pids)}\n`)
+    else if (format === 'table') print(listProcesses(machine.files, pids))
+    else throw usage('coffer-runc ps', `--format is "${format}"`, 'use table or json')
+    return 0
+  },
+}
