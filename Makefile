@@ -97,7 +97,7 @@ $(OUT)/front: $(FRONT)
 $(OUT)/coffer.js: $(PACKAGES) package.json $(shell find src -name '*.ts' ! -name '*.test.ts')
 	@mkdir -p $(@D)
 	node_modules/@esbuild/linux-*/bin/esbuild src/main.ts --bundle --format=iife --global-name=coffer --target=es2020 \
-	  --platform=neutral --define:COFFER_VERSION='"$(VERSION)"' --log-level=warning --outfile=$@
+	  --platform=neutral --define:COFFER_VERSION='"$(VERSION)"' --define:COFFER_BUILD='"$(shell cat $$(find src -name '*.ts' ! -name '*.test.ts' | LC_ALL=C sort) | cksum | cut -d ' ' -f 1)"' --log-level=warning --outfile=$@
 
 # The program proves at once that it starts.
 dist/coffer: $(OUT)/front $(OUT)/coffer.js

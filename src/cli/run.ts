@@ -3,6 +3,7 @@
 import { OperationError } from '../base/errors.ts'
 import { type Parsed, parseFlags, usage } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
+import { once } from '../container/create.ts'
 import { hostOf } from '../container/host.ts'
 import type { Opened } from '../container/open.ts'
 import { runContainer } from '../container/run.ts'
@@ -47,7 +48,7 @@ export function runCommand(native: Native, { machine, cwd }: Opened, words: read
     id,
     bundle: '/',
     configText,
-    config: readConfig(configText, 'the configuration that coffer made of the flags'),
+    config: once(() => readConfig(configText, 'the configuration that coffer made of the flags')),
     noPivot: false,
     noNewKeyring: false,
     preserveFds: 0,

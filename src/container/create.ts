@@ -2,7 +2,6 @@
 
 import { OperationError } from '../base/errors.ts'
 import type { Files } from '../base/files.ts'
-import { type RunOptions, runPlan } from '../executor/run-embedded.ts'
 import { type Config, readConfig } from '../oci/config.ts'
 import type { NamespaceType } from '../oci/namespaces.ts'
 import { OCI_VERSION } from '../oci/version.ts'
@@ -11,11 +10,10 @@ import { planContainer } from '../plan/container.ts'
 import type { Host } from '../plan/host.ts'
 import type { Plan } from '../plan/plan.ts'
 import type { ContainerRequest, Ending } from '../plan/request.ts'
-import { advise } from './advise.ts'
 import { homeOf } from './home.ts'
 import { hostOf, ownerName } from './host.ts'
 import type { Machine } from './machine.ts'
-import { printRecord } from './record.ts'
+import type { RecordFacts } from './record.ts'
 import { checkId, readContainer } from './store.ts'
 import { listTree } from './tree.ts'
 
@@ -23,7 +21,8 @@ export interface Bundle {
   /** Absolute. */
   readonly bundle: string
   readonly configText: string
-  readonly config: Config
+  /** Throws `invalid` and `unsupported` if the text is no configuration; a plan that was kept does without. */
+  readonly config: () => Config
 }
 
 export interface CreateRequest extends Bundle {
@@ -52,30 +51,38 @@ export function readBundle(files: Files, bundle: string, configPath: string = `$
       hint: `make one with: coffer-runc spec --bundle ${bundle}`,
       see: ['oci:runtime-spec/bundle.md'],
     })
-  return { bundle, configText, config: readConfig(configText) }
+  return { bundle, configText, config: once(() => readConfig(configText)) }
 }
 
-/** Makes the container and leaves its init waiting for `start`. */
-export function createContainer(machine: Machine, request: CreateRequest): void {
-  const { plan, options } = planFor(machine, request, { ending: 'create', keep: false })
-  runPlan(machine.native, plan, options)
+/** Makes a value when it is first asked for. */
+export function once<Value>(make: () => Value): () => Value {
+  let made: { readonly value: Value } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
+}
+
+/** How the plan of a container ends, and where its terminal goes. */
+export interface Manner {
+  readonly ending: Ending
+  /** Leave the record of the ended container behind. */
+  readonly keep: boolean
+  /** The descriptor to send the terminal's master to, where no socket was named. */
+  readonly console?: number | undefined
 }
 
 export interface PlannedContainer {
   readonly plan: Plan
   readonly host: Host
-  readonly options: RunOptions
+  /** What is remembered of the container. */
+  readonly facts: RecordFacts
 }
 
-/** `console` is the descriptor to send the terminal's master to, where no socket was named. */
-export function planFor(
-  machine: Machine,
-  request: CreateRequest,
-  { ending, keep, console }: { readonly ending: Ending; readonly keep: boolean; readonly console?: number },
-): PlannedContainer {
-  const { id, config, bundle } = request
-  checkId(id)
-  refuseTaken(machine, id)
+/** Reads the machine, changes nothing. */
+export function planFor(machine: Machine, request: CreateRequest, { ending, keep, console }: Manner): PlannedContainer {
+  const { id, bundle } = request
+  const config = request.config()
   const host = hostOf(machine)
   const { linux } = config
   const cgroup = planCgroup({
@@ -86,32 +93,20 @@ export function planFor(
     isRootless: host.isRootless,
   })
   const rootfs = config.root.path.startsWith('/') ? config.root.path : `${bundle}/${config.root.path}`
-  const record = {
-    version: 1 as const,
-    ociVersion: OCI_VERSION,
-    id,
-    bundle,
-    rootfs,
-    created: machine.now().toISOString(),
-    owner: ownerName(machine, host.hostUid),
-    annotations: config.annotations,
-    cgroup: { paths: cgroup.paths, ...(cgroup.unmounted === undefined ? {} : { unmounted: cgroup.unmounted }) },
-  }
   const passed = request.listenFds + request.preserveFds
-  const inherited = Array.from({ length: passed }, (_, index) => 3 + index)
   const plain: ContainerRequest = {
     config,
     place: { root: machine.root, id },
     bundle,
     rootfs,
-    stateJson: printRecord(record, request.configText),
+    stateSource: FIRST_EXTRA + passed,
     cgroup,
     ending,
     pidFile: request.pidFile,
     pidfdSocket: request.pidfdSocket,
     noPivot: request.noPivot,
     noNewKeyring: request.noNewKeyring,
-    consoleSocket: request.consoleSocket ?? (console === undefined ? undefined : FIRST_EXTRA + passed),
+    consoleSocket: request.consoleSocket ?? (console === undefined ? undefined : FIRST_EXTRA + passed + 1),
     listenFds: request.listenFds,
     preserveFds: request.preserveFds,
     notifySocket: request.notifySocket,
@@ -120,11 +115,17 @@ export function planFor(
     listTree: (path) => listTree(machine.files, rootfs, path),
     keep,
   }
-  return {
-    plan: planContainer(plain, host),
-    host,
-    options: { extraFds: console === undefined ? inherited : [...inherited, console], advise: advise(machine, host) },
+  const facts: RecordFacts = {
+    version: 1,
+    ociVersion: OCI_VERSION,
+    id,
+    bundle,
+    rootfs,
+    owner: ownerName(machine, host.hostUid),
+    annotations: config.annotations,
+    cgroup: { paths: cgroup.paths, ...(cgroup.unmounted === undefined ? {} : { unmounted: cgroup.unmounted }) },
   }
+  return { plan: planContainer(plain, host), host, facts }
 }
 
 /** By inode: a path of another process may name the namespace of this one. namespaces(7) */
@@ -141,7 +142,8 @@ const PROC_NAMES: Readonly<Partial<Record<NamespaceType, string>>> = { network: 
 const FIRST_EXTRA = 5
 
 /** The plan takes the name by mkdir(2), which is what decides; this is for the words that clients know. */
-function refuseTaken({ files, root }: Machine, id: string): void {
+export function refuseTaken({ files, root }: Machine, id: string): void {
+  checkId(id)
   const taken = readContainer(files, root, id)
   if (taken === undefined) return
   throw new OperationError({

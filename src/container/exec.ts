@@ -75,7 +75,7 @@ export function execInContainer(machine: Machine, request: ExecRequest): number 
   )
   const options = {
     extraFds: [...inherited, initPidfd, ...(theirs === undefined ? [] : [theirs])],
-    advise: advise(machine, host),
+    advise: advise(machine),
   }
   if (request.detach) {
     runPlan(native, plan, options)

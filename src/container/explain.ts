@@ -2,7 +2,7 @@
 
 import { exitOf, exitStatus } from '../executor/embedded-process.ts'
 import type { TraceEntry } from '../executor/report.ts'
-import { startPlan } from '../executor/run-embedded.ts'
+import { startFrame } from '../executor/run-embedded.ts'
 import type { Architecture } from '../linux/numbers.ts'
 import type { Plan } from '../plan/plan.ts'
 import type { Ending } from '../plan/request.ts'
@@ -11,6 +11,7 @@ import { INIT_EXIT } from '../plan/stage.ts'
 import { type CreateRequest, planFor } from './create.ts'
 import { attend, holdSignals } from './foreground.ts'
 import type { Machine } from './machine.ts'
+import { prepareTraced } from './prepare.ts'
 
 export interface Explained {
   readonly plan: Plan
@@ -29,12 +30,13 @@ export interface RanPlan extends Explained {
   readonly status: number
 }
 
-/** Runs it as `run` does, recording each step. */
+/** Runs it as `run` does, with a new plan, recording each step. */
 export function runExplained(machine: Machine, request: CreateRequest): RanPlan {
-  const { plan, host, options } = planFor(machine, request, { ending: 'wait', keep: false })
-  const signals = holdSignals(machine.native)
-  const running = startPlan(machine.native, plan, { ...options, trace: true })
-  const report = attend(machine.native, running, { signals, pid: (progress) => progress.slot(INIT_PID) })
+  const { native } = machine
+  const { plan, host, frame, options } = prepareTraced(machine, request)
+  const signals = holdSignals(native)
+  const running = startFrame(native, frame, options)
+  const report = attend(native, running, { signals, pid: (progress) => progress.slot(INIT_PID) })
   return {
     plan,
     architecture: host.architecture,

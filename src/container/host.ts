@@ -23,6 +23,13 @@ export function hostOf({ native, files }: Machine): Host {
   return { ...host, canMapIds }
 }
 
+/** All that a plan knows of the caller and the machine without reading a file. */
+export function callerOf({ native }: Machine): readonly unknown[] {
+  const { uid, gid } = effectiveIds(native)
+  const { low, high } = effectiveCapabilities(native)
+  return [native.architecture, kernelName(native).release, uid, gid, low, high]
+}
+
 /** The name of a user, or the uid where /etc/passwd has none. */
 export function ownerName({ files }: Machine, uid: number): string {
   if (uid === 0) return 'root'

@@ -22,6 +22,9 @@ export interface StateRecord {
   readonly config: unknown
 }
 
+/** What is known when the plan is made. */
+export type RecordFacts = Omit<StateRecord, 'config' | 'created'>
+
 /** The configuration goes in as the text it came as: parsing and printing it again would cost time and could lose digits. */
 export function printRecord(record: Omit<StateRecord, 'config'>, configText: string): string {
   const head = JSON.stringify(record)

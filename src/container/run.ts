@@ -1,14 +1,15 @@
-/** run: create, start, wait and remove in one plan, with the caller's terminal and signals passed on meanwhile. */
+/** create; and run: create, start, wait and remove in one plan, with the caller's terminal and signals passed on meanwhile. */
 
 import { close } from '../executor/embedded-files.ts'
 import { exitOf, exitStatus } from '../executor/embedded-process.ts'
 import { socketPair } from '../executor/embedded-sockets.ts'
-import { runPlan, startPlan } from '../executor/run-embedded.ts'
+import { finish, startFrame } from '../executor/run-embedded.ts'
 import { INIT_PID } from '../plan/slots.ts'
 import { INIT_EXIT } from '../plan/stage.ts'
-import { type CreateRequest, planFor } from './create.ts'
+import type { CreateRequest } from './create.ts'
 import { attend, holdSignals } from './foreground.ts'
 import type { Machine } from './machine.ts'
+import { prepareContainer } from './prepare.ts'
 
 export interface RunOptions {
   /** Return once the program runs. */
@@ -17,24 +18,30 @@ export interface RunOptions {
   readonly keep: boolean
 }
 
+/** Makes the container and leaves its init waiting for `start`. */
+export function createContainer(machine: Machine, request: CreateRequest): void {
+  const { frame, options } = prepareContainer(machine, request, { ending: 'create', keep: false })
+  finish(startFrame(machine.native, frame, options))
+}
+
 /** Answers the exit status of the program, or 128 and the signal that ended it; 0 if it runs on detached. */
 export function runContainer(machine: Machine, request: CreateRequest, { detach, keep }: RunOptions): number {
+  const { native } = machine
   if (detach) {
-    const { plan, options } = planFor(machine, request, { ending: 'detach', keep })
-    runPlan(machine.native, plan, options)
+    const { frame, options } = prepareContainer(machine, request, { ending: 'detach', keep })
+    finish(startFrame(native, frame, options))
     return 0
   }
-  const { native } = machine
-  const needsConsole = request.config.process.terminal && request.consoleSocket === undefined
+  const needsConsole = request.consoleSocket === undefined && asksForTerminal(request)
   const [ours, theirs] = needsConsole ? socketPair(native) : []
-  const { plan, options } = planFor(machine, request, {
-    ending: 'wait',
-    keep,
-    ...(theirs === undefined ? {} : { console: theirs }),
-  })
+  const { frame, options } = prepareContainer(machine, request, { ending: 'wait', keep, console: theirs })
   const signals = holdSignals(native)
-  const running = startPlan(native, plan, options)
+  const running = startFrame(native, frame, options)
   if (theirs !== undefined) close(native, theirs)
   const report = attend(native, running, { signals, console: ours, pid: (progress) => progress.slot(INIT_PID) })
   return exitStatus(exitOf(new Int32Array(report.bytes(INIT_EXIT).buffer)))
 }
+
+/** Most configurations ask for none, and those need not be parsed to know it. */
+const asksForTerminal = ({ configText, config }: CreateRequest): boolean =>
+  configText.includes('"terminal"') && !/"terminal":\s*false/.test(configText) && config().process.terminal

@@ -10,6 +10,7 @@ import { errnoNumber } from '../linux/errno.ts'
 import { type Architecture, callNumber } from '../linux/numbers.ts'
 import type { Check, Keep, Plan, Step } from '../plan/plan.ts'
 import { Blob } from './blob.ts'
+import { flatten, type Placed } from './flatten.ts'
 
 export interface Assembled {
   readonly frame: Uint8Array
@@ -17,6 +18,22 @@ export interface Assembled {
   readonly steps: readonly (Step | undefined)[]
   readonly slots: ReadonlyMap<string, number>
   readonly reads: readonly Buffer[]
+  /** For template.ts: where the frame depends on its texts. */
+  readonly texts: TextPlaces
+}
+
+/** All texts of a plan are the last part of its frame, each with a NUL behind it. Places count words of 32 bits from the start of the frame. */
+export interface TextPlaces {
+  readonly list: () => readonly string[]
+  /** Where the texts begin: in the frame, and in the blob. */
+  readonly at: number
+  readonly inBlob: number
+  /** Words that hold the offset of a text in the blob. */
+  readonly offsets: () => readonly number[]
+  /** Words that hold the length of a text, and that text. */
+  readonly sizes: () => readonly { readonly at: number; readonly text: string }[]
+  /** Texts whose length is part of the layout of the blob. */
+  readonly fixed: readonly string[]
 }
 
 export interface AssembleOptions {
@@ -50,17 +67,11 @@ const OP = {
   check: { 1: 14, 2: 15, 4: 16 },
   differs: 17,
 } as const
+const ARG_CONSTANT = 0
 const ARG_BLOB = 1
 const ARG_SLOT = 2
 /** Digits of a 64-bit number with its sign, and the NUL behind a text. */
 const DECIMAL_BYTES = 21
-
-/** A step in its place: with jumps instead of branches. */
-interface Placed {
-  readonly step: Step | undefined
-  readonly skipOk: number
-  readonly skipError: number
-}
 
 /** Everything that grows while a plan is assembled. */
 interface Assembly {
@@ -75,6 +86,10 @@ interface Assembly {
   /** Places in `ops` and `words` that hold an offset into the text half of the blob. */
   readonly opFixups: number[]
   readonly wordFixups: number[]
+  /** Places in `words` that hold the length of a text. */
+  readonly sizes: { readonly at: number; readonly text: string }[]
+  /** Pieces of texts that are put together when the plan runs. */
+  readonly pieces: string[]
 }
 
 /** Throws `bug` for a call without a number and for a plan with more steps or slots than a frame can hold. */
@@ -90,6 +105,8 @@ export function assemble(plan: Plan, options: AssembleOptions): Assembled {
     opCount: 0,
     opFixups: [],
     wordFixups: [],
+    sizes: [],
+    pieces: [],
   }
   const mainCount = placeList(assembly, plan.steps)
   for (const wanted of plan.returns ?? []) slotIndex(assembly, wanted)
@@ -97,7 +114,7 @@ export function assemble(plan: Plan, options: AssembleOptions): Assembled {
   if (assembly.steps.length >= NONE || assembly.opCount >= NONE)
     throw bug(`a plan of ${assembly.steps.length} steps does not fit into a frame`)
   return {
-    frame: layOut(assembly, { mainCount, reads, options }),
+    ...layOut(assembly, { mainCount, reads, options }),
     steps: assembly.steps,
     slots: assembly.slots,
     reads: plan.reads ?? [],
@@ -115,25 +132,6 @@ function placeList(assembly: Assembly, list: readonly Step[]): number {
     writeStep(assembly, first + index, one)
   })
   return placed.length
-}
-
-/** `then` follows its step, a jump over `otherwise` follows `then`, `otherwise` comes last. */
-function flatten(list: readonly Step[], into: Placed[]): void {
-  for (const step of list) {
-    if (step.then === undefined && step.otherwise === undefined) into.push({ step, skipOk: 0, skipError: 0 })
-    else flattenBranches(step, into)
-  }
-}
-
-function flattenBranches(step: Step, into: Placed[]): void {
-  const then: Placed[] = []
-  const otherwise: Placed[] = []
-  flatten(step.then ?? [], then)
-  flatten(step.otherwise ?? [], otherwise)
-  const jump: readonly Placed[] =
-    then.length > 0 && otherwise.length > 0 ? [{ step: undefined, skipOk: otherwise.length, skipError: 0 }] : []
-  const skipOk = then.length > 0 ? 0 : otherwise.length
-  into.push({ step, skipOk, skipError: then.length + jump.length }, ...then, ...jump, ...otherwise)
 }
 
 function reserveSteps(assembly: Assembly): void {
@@ -243,6 +241,11 @@ function writeReference(assembly: Assembly, argument: Exclude<Argument, number |
     assembly.words[word] = length
     return ARG_SLOT
   }
+  if (typeof argument !== 'string' && 'sizeOf' in argument) {
+    assembly.words[word] = assembly.blob.textLength(argument.sizeOf)
+    assembly.sizes.push({ at: word, text: argument.sizeOf })
+    return ARG_CONSTANT
+  }
   if (typeof argument === 'string') assembly.wordFixups.push(word)
   assembly.words[word] = place(assembly, argument)
   return ARG_BLOB
@@ -275,6 +278,7 @@ function placeText(assembly: Assembly, { text }: Text): number {
       addOp(assembly, OP.decimal, slotIndex(assembly, piece), 0)
     } else if (piece !== '') {
       assembly.opFixups.push(assembly.opCount * 4 + 2)
+      assembly.pieces.push(piece)
       addOp(assembly, OP.copy, 0, 0, assembly.blob.addText(piece), assembly.blob.textLength(piece))
     }
   }
@@ -346,7 +350,7 @@ interface Rest {
 }
 
 /** Header, steps, operations, reads, blob; struct plan of native/wire.h. */
-function layOut(assembly: Assembly, { mainCount, reads, options }: Rest): Uint8Array {
+function layOut(assembly: Assembly, { mainCount, reads, options }: Rest): Pick<Assembled, 'frame' | 'texts'> {
   const { words, ops, blob } = assembly
   const textBase = blob.bytesLength
   for (const at of assembly.wordFixups) words[at] = (words[at] ?? 0) + textBase
@@ -370,5 +374,16 @@ function layOut(assembly: Assembly, { mainCount, reads, options }: Rest): Uint8A
   })
   blob.copyBytes(frame, blobAt)
   frame.set(text, blobAt + textBase)
-  return frame
+  const texts: TextPlaces = {
+    list: () => blob.texts(),
+    at: blobAt + textBase,
+    inBlob: textBase,
+    offsets: () => [
+      ...assembly.wordFixups.map((word) => HEADER_BYTES / 4 + word),
+      ...assembly.opFixups.map((word) => opsAt / 4 + word),
+    ],
+    sizes: () => assembly.sizes.map(({ at, text }) => ({ at: HEADER_BYTES / 4 + at, text })),
+    fixed: assembly.pieces,
+  }
+  return { frame, texts }
 }

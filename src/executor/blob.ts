@@ -48,12 +48,17 @@ export class Blob {
     return utf8Length(text)
   }
 
+  /** All texts in their order. */
+  texts(): readonly string[] {
+    return [...this.#texts.keys()]
+  }
+
   copyBytes(into: Uint8Array, at: number): void {
     into.set(this.#bytes.subarray(0, this.#length), at)
   }
 
   encodedText(encode: (text: string) => Uint8Array): Uint8Array {
-    const encoded = encode(`${[...this.#texts.keys()].join('\0')}\0`)
+    const encoded = encode(`${this.texts().join('\0')}\0`)
     if (this.#textLength > 0 && encoded.length !== this.#textLength)
       throw bug('the texts of a plan were encoded to another length than was planned')
     return encoded

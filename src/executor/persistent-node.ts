@@ -142,7 +142,7 @@ class PersistentExecutor implements Executor {
     }
     this.#pending.delete(id)
     if (report.kind === 'done') resolve(report)
-    else reject(errorOf(report, assembled, options.advise))
+    else reject(errorOf(report, assembled.steps, options.advise))
     if (this.#pending.size === 0) this.#whenIdle?.()
   }
 

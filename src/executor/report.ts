@@ -41,7 +41,7 @@ const KINDS = [undefined, 'progress', 'done', 'failed', 'refused'] as const
 export const reportBytes = (head: Uint8Array): number => new DataView(head.buffer, head.byteOffset).getUint32(0, true)
 
 /** `frame` is one whole report: struct report of native/wire.h. */
-export function parseReport(frame: Uint8Array, assembled: Assembled): Report {
+export function parseReport(frame: Uint8Array, assembled: Pick<Assembled, 'slots' | 'reads'>): Report {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength)
   const word = (index: number): number => view.getUint32(index * 4, true)
   const kind = KINDS[word(2)]
@@ -104,10 +104,10 @@ export type Advise = (
  *
  * The first failure is the cause: a child reports before it ends, and only then does its parent notice that it is gone.
  */
-export function errorOf(report: Report, assembled: Assembled, advise?: Advise): OperationError {
+export function errorOf(report: Report, steps: Assembled['steps'], advise?: Advise): OperationError {
   if (report.kind === 'refused') return bug('the executor refused the plan as malformed')
   const first = report.failures.find(({ undoing }) => !undoing)
-  const step = first === undefined ? undefined : assembled.steps[first.step]
+  const step = first === undefined ? undefined : steps[first.step]
   if (first === undefined || step === undefined) return bug('the executor failed without saying where')
   const code = errnoName(first.errno)
   const advice = advise?.(step, code)

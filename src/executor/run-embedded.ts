@@ -3,11 +3,12 @@
 import { OperationError } from '../base/errors.ts'
 import type { Native } from '../base/native.ts'
 import type { Plan } from '../plan/plan.ts'
-import { type Assembled, type AssembleOptions, assemble } from './assemble.ts'
+import { type Assembled, assemble } from './assemble.ts'
 import { architectureOf, failure } from './embedded-call.ts'
 import { close, memoryFile, pipe, read } from './embedded-files.ts'
 import { waitForPid } from './embedded-process.ts'
 import { type Advise, errorOf, parseReport, REPORT_HEADER_BYTES, type Report, reportBytes } from './report.ts'
+import type { Filled } from './template.ts'
 
 export interface RunOptions {
   /** What the executor, and so the container, gets as descriptors 0, 1 and 2. */
@@ -20,7 +21,6 @@ export interface RunOptions {
 
 /** A plan under way. */
 export interface Running {
-  readonly assembled: Assembled
   /** Readable when a report comes; for ppoll(2). */
   readonly reportFd: number
   /** Waits for the next report: those of `report` steps, then the last one. Throws the error of a failed plan. */
@@ -28,13 +28,21 @@ export interface Running {
 }
 
 export function startPlan(native: Native, plan: Plan, options: RunOptions = {}): Running {
-  const assembleOptions: AssembleOptions = {
+  const assembled = assemble(plan, {
     architecture: architectureOf(native),
     encode: native.encode,
     trace: options.trace ?? false,
-  }
-  const assembled = assemble(plan, assembleOptions)
-  const planFd = memoryFile(native, 'plan', assembled.frame)
+  })
+  return startFrame(native, { ...assembled, steps: () => assembled.steps }, options)
+}
+
+export interface Frame extends Filled {
+  /** The steps by the index that reports use; asked for only when one failed. */
+  readonly steps: () => Assembled['steps']
+}
+
+export function startFrame(native: Native, frame: Frame, options: RunOptions = {}): Running {
+  const planFd = memoryFile(native, 'plan', frame.frame)
   const { readEnd: reportFd, writeEnd: executorEnd } = pipe(native)
   const [stdin, stdout, stderr] = options.stdio ?? [0, 1, 2]
   const fds = [stdin, stdout, stderr, planFd, executorEnd, ...(options.extraFds ?? [])]
@@ -43,35 +51,37 @@ export function startPlan(native: Native, plan: Plan, options: RunOptions = {}):
   close(native, executorEnd)
   if (pid < 0) throw failure('start the executor', 'execveat', pid)
   return {
-    assembled,
     reportFd,
     next: () => {
-      const report = readReport(native, reportFd, assembled)
+      const report = readReport(native, reportFd, frame)
       if (report.kind === 'progress') return report
       close(native, reportFd)
       waitForPid(native, pid)
       if (report.kind === 'done') return report
-      throw errorOf(report, assembled, options.advise)
+      throw errorOf(report, frame.steps(), options.advise)
     },
   }
 }
 
-/** Runs a plan to its end; throws the error of its first failed step. */
-export function runPlan(native: Native, plan: Plan, options: RunOptions = {}): Report {
-  const running = startPlan(native, plan, options)
+/** The last report of a plan. */
+export function finish({ next }: Running): Report {
   for (;;) {
-    const report = running.next()
+    const report = next()
     if (report.kind !== 'progress') return report
   }
 }
 
-function readReport(native: Native, fd: number, assembled: Assembled): Report {
+/** Runs a plan to its end; throws the error of its first failed step. */
+export const runPlan = (native: Native, plan: Plan, options: RunOptions = {}): Report =>
+  finish(startPlan(native, plan, options))
+
+function readReport(native: Native, fd: number, filled: Filled): Report {
   const head = readExactly(native, fd, REPORT_HEADER_BYTES)
   const total = reportBytes(head)
   const frame = new Uint8Array(total)
   frame.set(head)
   if (total > head.length) frame.set(readExactly(native, fd, total - head.length), head.length)
-  return parseReport(frame, assembled)
+  return parseReport(frame, filled)
 }
 
 function readExactly(native: Native, fd: number, count: number): Uint8Array {

@@ -10,6 +10,7 @@
  * | bytes                          | `{ "bytes": "00ff…" }`, hexadecimal                            |
  * | result of an earlier step      | `{ "slot": "root" }`                                           |
  * | text with such results         | `{ "text": ["/proc/", { "slot": "init-pid" }, "/uid_map"] }`   |
+ * | the length of a string         | `{ "sizeOf": "…" }`                                            |
  * | the length of such a text      | `{ "lengthOf": { "text": … } }`                                |
  * | what the call fills in         | `{ "buffer": "answer", "sizeBytes": 64 }`                      |
  * | a structure                    | `{ "struct": "00…", "fields": [{ "offset", "sizeBytes", "value" }] }` |
@@ -114,6 +115,7 @@ function argumentJson(value: Argument): Json {
   if (value instanceof Uint8Array) return { bytes: hex(value) }
   if ('slot' in value) return { slot: value.slot }
   if ('lengthOf' in value) return { lengthOf: argumentJson(value.lengthOf) }
+  if ('sizeOf' in value) return { sizeOf: value.sizeOf }
   if ('buffer' in value) return { buffer: value.buffer, sizeBytes: value.sizeBytes }
   if ('text' in value) return { text: value.text.map(argumentJson) }
   if ('strings' in value) return { strings: value.strings.map(argumentJson) }

@@ -20,6 +20,11 @@ export interface Length {
   readonly lengthOf: Text
 }
 
+/** The length in bytes of a string, which may come to be known only when the plan is run (executor/template.ts). */
+export interface Size {
+  readonly sizeOf: string
+}
+
 /** Bytes that a call writes and a later call, a check or the report reads; the same name is the same bytes within one plan. */
 export interface Buffer {
   readonly buffer: string
@@ -48,7 +53,7 @@ export interface Strings {
 export type Pointer = string | Uint8Array | Text | Buffer | Struct | Strings
 
 /** Numbers go as 64-bit integers; -1 is all ones. A bigint is for what a double cannot hold. */
-export type Argument = number | bigint | Slot | Length | Pointer
+export type Argument = number | bigint | Slot | Length | Size | Pointer
 
 /** One system call, not yet made. `name` is the kernel's. */
 export interface Call {
@@ -59,4 +64,5 @@ export interface Call {
 export const slot = (name: string): Slot => ({ slot: name })
 export const text = (...pieces: readonly (string | Slot)[]): Text => ({ text: pieces })
 export const buffer = (name: string, sizeBytes: number): Buffer => ({ buffer: name, sizeBytes })
+export const sizeOf = (text: string): Size => ({ sizeOf: text })
 export const strings = (list: readonly (string | Text)[]): Strings => ({ strings: list })

@@ -95,6 +95,12 @@ export const read = (fd: Slot | number, into: Buffer): Call => ({
   args: [fd, into, into.sizeBytes],
 })
 
+/** Copies from where the offset of `from` is; that moves along. sendfile(2) */
+export const sendfile = (to: Slot, from: Slot | number, sizeBytes: number): Call => ({
+  name: 'sendfile',
+  args: [to, from, 0, sizeBytes],
+})
+
 export const mkdirat = (dir: DirFd, path: Pointer, mode: number): Call => ({
   name: 'mkdirat',
   args: [dir, path, mode],

@@ -43,8 +43,8 @@ export const clone3 = ({ flags, pidfd, cgroup }: Clone): Call => {
 export const unshare = (flags: number): Call => ({ name: 'unshare', args: [flags] })
 /** Enters one namespace (`fd` open on /proc/PID/ns/X), or several of a process at once (`fd` is a pidfd). setns(2) */
 export const setns = (fd: Argument, flags: number): Call => ({ name: 'setns', args: [fd, flags] })
-export const sethostname = (name: Pointer, length: number): Call => ({ name: 'sethostname', args: [name, length] })
-export const setdomainname = (name: Pointer, length: number): Call => ({
+export const sethostname = (name: Pointer, length: Argument): Call => ({ name: 'sethostname', args: [name, length] })
+export const setdomainname = (name: Pointer, length: Argument): Call => ({
   name: 'setdomainname',
   args: [name, length],
 })

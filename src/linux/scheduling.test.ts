@@ -4,7 +4,9 @@ import { bitMask, setMempolicy } from './scheduling.ts'
 
 test('a mask is as long as its highest bit needs, in words of 64 bits', () => {
   expect(bitMask([{ first: 0, last: 0 }])).toEqual(new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]))
-  expect(bitMask([{ first: 62, last: 65 }])).toEqual(new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0xc0, 3, 0, 0, 0, 0, 0, 0, 0]))
+  expect(bitMask([{ first: 62, last: 65 }])).toEqual(
+    new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0xc0, 3, 0, 0, 0, 0, 0, 0, 0]),
+  )
 })
 
 test('the kernel is told one node more than the mask has, as it looks at one less', () => {

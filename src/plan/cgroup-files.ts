@@ -1,8 +1,7 @@
 /** Writing to the files of a cgroup: one open, then one write a value, as each write(2) is one setting to the kernel. */
 
 import { OperationError } from '../base/errors.ts'
-import { utf8Length } from '../linux/bytes.ts'
-import { type Slot, slot } from '../linux/call.ts'
+import { type Slot, sizeOf, slot } from '../linux/call.ts'
 import { type DirFd, O_RDONLY, O_WRONLY, openat, write } from '../linux/files.ts'
 import type { Directory } from './cgroup-place.ts'
 import type { Ref, Step } from './plan.ts'
@@ -27,7 +26,7 @@ export const openFile = ({ at, path }: Directory, file: string, { why, see }: Re
 })
 
 export const putValue = (file: string, value: string, { why, see }: Reason): Step => ({
-  call: write(fileSlot(file), value, utf8Length(value)),
+  call: write(fileSlot(file), value, sizeOf(value)),
   why,
   see,
 })

@@ -38,7 +38,7 @@ export function planContainer(request: ContainerRequest, host: Host): Plan {
   return {
     operation: `make container ${id}`,
     steps: [
-      ...planState(request.place, request.stateJson),
+      ...planState(request.place, request.stateSource),
       ...openHostProc,
       ...(request.ending === 'create' ? planStartFifo() : []),
       ...request.cgroup.create,

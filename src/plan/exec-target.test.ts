@@ -2,13 +2,16 @@ import { expect, test } from 'bun:test'
 import { outline } from '../explain/outline.ts'
 import { stepText } from '../explain/step-text.ts'
 import { slot } from '../linux/call.ts'
+import { O_CLOEXEC } from '../linux/files.ts'
 import { candidatesOf, environmentOf, planBecome, planExecTarget, planFds, planHandover } from './exec-target.ts'
 import type { Step } from './plan.ts'
 
 const calls = (steps: readonly Step[]): string =>
   outline({ operation: 'test', steps })
     .filter(({ number }) => number !== undefined)
-    .map(({ step, depth, role, isFirst }) => `${'  '.repeat(depth)}${isFirst && role ? `${role}: ` : ''}${stepText(step)}`)
+    .map(
+      ({ step, depth, role, isFirst }) => `${'  '.repeat(depth)}${isFirst && role ? `${role}: ` : ''}${stepText(step)}`,
+    )
     .join('\n')
 
 const env = ['PATH=/usr/bin:/bin/']
@@ -66,13 +69,12 @@ test('passed descriptors move down in order, and all others are closed', () => {
 test('what the process waits on stays open until execve, behind what is passed on', () => {
   const text = calls(planHandover({ listenFds: 0, preserveFds: 1 }, [slot('child-end'), slot('start-fifo')]))
   expect(text).toBe(
-    [
-      'dup3(5, 3)',
-      'child-end = dup3(child-end, 4, O_CLOEXEC)',
-      'start-fifo = dup3(start-fifo, 5, O_CLOEXEC)',
-      'close_range(6, ~0)',
-    ].join('\n'),
+    ['dup3(5, 3)', 'child-end = dup3(child-end, 4)', 'start-fifo = dup3(start-fifo, 5)', 'close_range(6, ~0)'].join(
+      '\n',
+    ),
   )
+  const [, kept] = planHandover({ listenFds: 0, preserveFds: 1 }, [slot('child-end')])
+  expect(kept?.call.args[2]).toBe(O_CLOEXEC)
 })
 
 test('a descriptor in its place is only passed on, and one that would hit another is a bug', () => {
@@ -100,5 +102,8 @@ test('LISTEN_PID is the pid in the container, and no old one is left', () => {
 })
 
 test('names of the prototype are ordinary names', () => {
-  expect(environmentOf({ env: ['__proto__=1', 'constructor=2'], listenFds: 0 })).toEqual(['__proto__=1', 'constructor=2'])
+  expect(environmentOf({ env: ['__proto__=1', 'constructor=2'], listenFds: 0 })).toEqual([
+    '__proto__=1',
+    'constructor=2',
+  ])
 })

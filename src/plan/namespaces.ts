@@ -12,8 +12,7 @@
  * Source: namespaces(7), clone(2), setns(2), time_namespaces(7)
  */
 
-import { utf8Length } from '../linux/bytes.ts'
-import { type Slot, slot } from '../linux/call.ts'
+import { type Slot, sizeOf, slot } from '../linux/call.ts'
 import { AT_FDCWD, O_RDONLY, O_WRONLY, openat, write } from '../linux/files.ts'
 import {
   CLONE_NEWCGROUP,
@@ -134,13 +133,13 @@ export function planNames({ hostname, domainname }: Names): readonly Step[] {
   const steps: Step[] = []
   if (hostname !== undefined && hostname !== '')
     steps.push({
-      call: sethostname(hostname, utf8Length(hostname)),
+      call: sethostname(hostname, sizeOf(hostname)),
       why: `name it ${hostname}`,
       see: ['sethostname(2)'],
     })
   if (domainname !== undefined && domainname !== '')
     steps.push({
-      call: setdomainname(domainname, utf8Length(domainname)),
+      call: setdomainname(domainname, sizeOf(domainname)),
       why: `put it into the domain ${domainname}`,
       see: ['setdomainname(2)'],
     })

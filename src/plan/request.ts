@@ -22,8 +22,8 @@ export interface ContainerRequest {
   readonly bundle: string
   /** Absolute. */
   readonly rootfs: string
-  /** The text of `state.json`. */
-  readonly stateJson: string
+  /** The text of `state.json`, or the executor's descriptor of it. */
+  readonly stateSource: string | number
   readonly cgroup: CgroupPlan
   readonly ending: Ending
   readonly pidFile?: string | undefined

@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test'
 import { outline } from '../explain/outline.ts'
 import { stepText } from '../explain/step-text.ts'
 import { utf8Length } from '../linux/bytes.ts'
-import type { Struct, Text } from '../linux/call.ts'
+import type { Struct } from '../linux/call.ts'
 import type { Seccomp } from '../oci/seccomp.ts'
 import type { Step } from './plan.ts'
 import { compileProfile, type ListenerRequest, planSeccomp, planSeccompListener, SUPPORTED_SECCOMP } from './seccomp.ts'
@@ -10,7 +10,9 @@ import { compileProfile, type ListenerRequest, planSeccomp, planSeccompListener,
 const calls = (steps: readonly Step[]): string =>
   outline({ operation: 'test', steps })
     .filter(({ number }) => number !== undefined)
-    .map(({ step, depth, role, isFirst }) => `${'  '.repeat(depth)}${isFirst && role ? `${role}: ` : ''}${stepText(step)}`)
+    .map(
+      ({ step, depth, role, isFirst }) => `${'  '.repeat(depth)}${isFirst && role ? `${role}: ` : ''}${stepText(step)}`,
+    )
     .join('\n')
 
 const host = { architecture: 'x86_64', isRootless: false } as const
@@ -45,21 +47,27 @@ test('a filter is one call, with its length in instructions', () => {
   const compiled = filterOf(profile)
   const steps = planSeccomp(compiled, host)
   expect(steps).toHaveLength(1)
-  const { struct, fields } = steps[0]?.call.args[2] as Struct
+  const program = steps[0]?.call.args[2]
+  if (typeof program !== 'object' || !('struct' in program)) throw new TypeError('no structure')
+  const { struct, fields } = program
   expect(new DataView(struct.buffer).getUint16(0, true)).toBe(compiled.instructionCount)
   expect(fields).toEqual([{ offset: 8, sizeBytes: 8, value: compiled.filter }])
 })
 
 test('behind a filter with a listener a privileged process only reads', () => {
   const names = planSeccomp(filterOf(notifying), host).map(({ call }) => call.name)
-  expect(names).toEqual(['fcntl', 'close', 'sendto', 'seccomp', 'read', 'close'])
+  expect(names).toEqual(['fcntl', 'close', 'sendto', 'seccomp', 'read'])
   const executor = planSeccompListener(request, host).map(({ call }) => call.name)
   expect(executor).toEqual(['read', 'pidfd_getfd', 'socket', 'connect', 'sendmsg', 'close', 'close', 'sendto'])
 })
 
 test('an unprivileged executor is sent the listener, as it may not fetch it', () => {
   const rootless = { ...host, isRootless: true }
-  expect(planSeccomp(filterOf(notifying), rootless).map(({ call }) => call.name)).toEqual(['seccomp', 'sendmsg', 'read', 'close'])
+  expect(planSeccomp(filterOf(notifying), rootless).map(({ call }) => call.name)).toEqual([
+    'seccomp',
+    'sendmsg',
+    'read',
+  ])
   expect(calls(planSeccompListener(request, rootless).slice(0, 1))).toContain('recvmsg')
 })
 
@@ -68,9 +76,10 @@ function received(own: Partial<ListenerRequest>, pid: string): string {
   const send = planSeccompListener({ ...request, ...own }, host).find(({ call }) => call.name === 'sendmsg')
   const message = send?.call.args[1] as Struct
   const iovec = message.fields.find(({ offset }) => offset === 16)?.value as Struct
-  const { text } = iovec.fields[0]?.value as Text
+  const payload = iovec.fields[0]?.value
+  if (typeof payload !== 'object' || !('text' in payload)) throw new TypeError('no text')
   const sizeBytes = new DataView(iovec.struct.buffer).getUint32(8, true)
-  const whole = text.map((piece) => (typeof piece === 'string' ? piece : pid)).join('')
+  const whole = payload.text.map((piece) => (typeof piece === 'string' ? piece : pid)).join('')
   expect(utf8Length(whole)).toBeGreaterThanOrEqual(sizeBytes)
   return new TextDecoder().decode(new TextEncoder().encode(whole).slice(0, sizeBytes))
 }
@@ -82,7 +91,14 @@ test('the state of the process is JSON whatever number of digits its pid has', (
       fds: ['seccompFd'],
       pid: Number(pid),
       metadata: 'é',
-      state: { ociVersion: '1.3.0', id: 'web-1', status: 'creating', pid: Number(pid), bundle: '/srv/web', annotations: { a: 'b' } },
+      state: {
+        ociVersion: '1.3.0',
+        id: 'web-1',
+        status: 'creating',
+        pid: Number(pid),
+        bundle: '/srv/web',
+        annotations: { a: 'b' },
+      },
     })
   }
 })

@@ -69,15 +69,10 @@ export function planSeccomp(compiled: Filter, host: ListenerHost): readonly Step
   }
   if (!compiled.notifies) return [load]
   const wait = hear('child', 'n', 'know that the agent has the listener')
+  // The kernel opens it close-on-exec, so it need not be closed: a filter may deny that.
   const loadWithListener: Step = { ...load, into: LISTENER }
-  if (host.isRootless) return [loadWithListener, sendListener, wait, forgetListener]
-  return [...announceListener, loadWithListener, wait, forgetListener]
-}
-
-const forgetListener: Step = {
-  call: close(LISTENER),
-  why: 'keep the program from answering its own calls',
-  see: ['close(2)'],
+  if (host.isRootless) return [loadWithListener, sendListener, wait]
+  return [...announceListener, loadWithListener, wait]
 }
 
 /** Another process may be entered only by whoever could trace it, and that is not an unprivileged one: ptrace(2) "Ptrace access mode". */

@@ -11,7 +11,7 @@
  */
 
 import { utf8Length } from '../linux/bytes.ts'
-import { buffer, slot, text } from '../linux/call.ts'
+import { buffer, type Slot, sizeOf, slot, text } from '../linux/call.ts'
 import {
   AT_FDCWD,
   AT_REMOVEDIR,
@@ -28,6 +28,7 @@ import {
   read,
   renameat2,
   S_IFIFO,
+  sendfile,
   unlinkat,
   write,
 } from '../linux/files.ts'
@@ -51,8 +52,13 @@ const DIRECTORY = slot('state-directory')
 
 export const stateDirectory = ({ root, id }: StatePlace): string => `${root}/${id}`
 
-/** The name is taken and `state.json` written before anything else is made, so that a crash leaves no nameless thing behind. */
-export function planState(place: StatePlace, json: string): readonly Step[] {
+/**
+ * The name is taken and `state.json` written before anything else is made, so that a crash leaves no nameless thing behind.
+ *
+ * `source` is the text of the file, or a descriptor of the executor with it: the time in it is new at each start, while the plan may be an
+ * old one.
+ */
+export function planState(place: StatePlace, source: string | number): readonly Step[] {
   const directory = stateDirectory(place)
   const file = slot('state-file')
   const why = 'remember what is made, so that it can be removed'
@@ -72,9 +78,28 @@ export function planState(place: StatePlace, json: string): readonly Step[] {
       into: file,
       undo: [{ call: unlinkat(DIRECTORY, STATE_FILE), why: 'forget it', see: SEE }],
     },
-    { call: write(file, json, utf8Length(json)), why, see: SEE, check: { result: utf8Length(json), errno: 'ENOSPC' } },
+    ...(typeof source === 'string' ? [writeState(file, source, why)] : copyState(file, source, why)),
   ]
 }
+
+const writeState = (file: Slot, json: string, why: string): Step => ({
+  call: write(file, json, sizeOf(json)),
+  why,
+  see: SEE,
+  check: { result: utf8Length(json), errno: 'ENOSPC' },
+})
+
+const copyState = (file: Slot, source: number, why: string): readonly Step[] => [
+  { call: sendfile(file, source, MAX_STATE_BYTES), why, see: SEE },
+  {
+    call: read(source, buffer('state-rest', 1)),
+    why: 'be sure that all of it was written',
+    see: SEE,
+    check: { result: 0, errno: 'ENOSPC' },
+  },
+]
+
+const MAX_STATE_BYTES = 64 << 20
 
 /** Another `state.json` in the place of the one that is there; a reader finds either of them whole. */
 export function planRecord(place: StatePlace, json: string): readonly Step[] {
@@ -90,7 +115,7 @@ export function planRecord(place: StatePlace, json: string): readonly Step[] {
       into: file,
       undo: [{ call: unlinkat(AT_FDCWD, aside), why: 'remove what was not written whole', see: SEE }],
     },
-    { call: write(file, json, utf8Length(json)), why, see: SEE, check: { result: utf8Length(json), errno: 'ENOSPC' } },
+    writeState(file, json, why),
     { call: renameat2(aside, path), why, see: SEE },
   ]
 }

@@ -9,8 +9,7 @@
  */
 
 import { OperationError } from '../base/errors.ts'
-import { utf8Length } from '../linux/bytes.ts'
-import { slot } from '../linux/call.ts'
+import { sizeOf, slot } from '../linux/call.ts'
 import { O_WRONLY, openBeneath, write } from '../linux/files.ts'
 import type { Sysctl } from '../oci/sysctl.ts'
 import type { Ref, Step } from './plan.ts'
@@ -34,7 +33,7 @@ function setOne({ name, path, value }: Sysctl): readonly Step[] {
   const why = `set ${name} to ${value}`
   return [
     { call: openBeneath(HOST_PROC, `sys/${path}`, O_WRONLY), why, see: SEE, into: fd },
-    { call: write(fd, value, utf8Length(value)), why, see: SEE },
+    { call: write(fd, value, sizeOf(value)), why, see: SEE },
   ]
 }
 

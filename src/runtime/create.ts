@@ -2,8 +2,8 @@
 
 import { OperationError } from '../base/errors.ts'
 import type { Flag, Parsed } from '../base/flags.ts'
-import { type CreateRequest, createContainer, readBundle } from '../container/create.ts'
-import { runContainer } from '../container/run.ts'
+import { type CreateRequest, readBundle } from '../container/create.ts'
+import { createContainer, runContainer } from '../container/run.ts'
 import { startContainer } from '../container/start.ts'
 import { absolute, type Command, type Context, operand } from './context.ts'
 
@@ -84,7 +84,7 @@ export const runCommand: Command = {
   count: [1, 1],
   run: (context, given) => {
     const request = createRequest(context, given)
-    if (given.bool('detach') && request.config.process.terminal && request.consoleSocket === undefined)
+    if (given.bool('detach') && request.consoleSocket === undefined && request.config().process.terminal)
       throw new OperationError({
         kind: 'invalid',
         operation: `run ${request.id} detached with a terminal`,

@@ -1,0 +1,142 @@
+/** From a request to a frame that the executor can run: by a plan that was kept, or by a new one. */
+
+import { BUILD } from '../base/version.ts'
+import { type Assembled, assemble } from '../executor/assemble.ts'
+import { memoryFile } from '../executor/embedded-files.ts'
+import type { Frame, RunOptions } from '../executor/run-embedded.ts'
+import { type Blanks, fillIn, makeTemplate } from '../executor/template.ts'
+import { readConfig } from '../oci/config.ts'
+import { advise } from './advise.ts'
+import { type CreateRequest, type Manner, type PlannedContainer, planFor, refuseTaken } from './create.ts'
+import { callerOf } from './host.ts'
+import type { Machine } from './machine.ts'
+import { findPlan, keepPlan, type NewPlan } from './plan-cache.ts'
+import { printRecord, type RecordFacts } from './record.ts'
+import { filled, recordFiles } from './recorded-files.ts'
+
+export interface Prepared {
+  readonly frame: Frame
+  readonly options: RunOptions
+}
+
+/** Throws `conflict` if the name is taken, and whatever speaks against the request. */
+export function prepareContainer(machine: Machine, request: CreateRequest, manner: Manner): Prepared {
+  refuseTaken(machine, request.id)
+  const asked = askedFor(machine, request, manner)
+  const kept = asked === undefined ? undefined : findPlan(machine, asked.key, asked.blanks)
+  if (asked !== undefined && kept !== undefined) {
+    const frame = fillIn(kept.template, asked.blanks, machine.native.encode)
+    const facts = JSON.parse(filled(kept.facts, asked.blanks)) as RecordFacts
+    // A failure is told in the words of the steps, which a kept plan has not: they are planned once more.
+    return complete(machine, request, manner, {
+      frame: { ...frame, steps: () => freshPlan(machine, request, manner).frame.steps() },
+      facts,
+    })
+  }
+  const fresh = freshPlan(machine, request, manner)
+  if (asked !== undefined) keepPlan(machine, asked.key, () => planWithBlanks(machine, request, manner, asked))
+  return complete(machine, request, manner, fresh)
+}
+
+/** For explain: a new plan, run with the time of each step. */
+export function prepareTraced(machine: Machine, request: CreateRequest): Prepared & PlannedContainer {
+  refuseTaken(machine, request.id)
+  const manner: Manner = { ending: 'wait', keep: false }
+  const planned = planFor(machine, request, manner)
+  const assembled = assembledFor(machine, planned, true)
+  const frame = { ...assembled, steps: () => assembled.steps }
+  return { ...planned, ...complete(machine, request, manner, { frame, facts: planned.facts }) }
+}
+
+interface Planned {
+  readonly frame: Frame
+  readonly facts: RecordFacts
+}
+
+function freshPlan(machine: Machine, request: CreateRequest, manner: Manner): Planned {
+  const planned = planFor(machine, request, manner)
+  const assembled = assembledFor(machine, planned)
+  return { frame: { ...assembled, steps: () => assembled.steps }, facts: planned.facts }
+}
+
+const assembledFor = ({ native }: Machine, { plan, host }: PlannedContainer, trace = false): Assembled =>
+  assemble(plan, { architecture: host.architecture, encode: native.encode, trace })
+
+/** Adds what is new at each start: the state with the time, and the descriptors that are passed on. */
+function complete(machine: Machine, request: CreateRequest, manner: Manner, { frame, facts }: Planned): Prepared {
+  const passed = Array.from({ length: request.listenFds + request.preserveFds }, (_, index) => 3 + index)
+  const record = printRecord({ ...facts, created: machine.now().toISOString() }, request.configText)
+  const state = memoryFile(machine.native, 'state', machine.native.encode(record))
+  return {
+    frame,
+    options: {
+      extraFds: [...passed, state, ...(manner.console === undefined ? [] : [manner.console])],
+      advise: advise(machine),
+    },
+  }
+}
+
+/** What decides about the plan, all in one text with blanks; and what the blanks stand for. */
+interface Asked {
+  readonly key: string
+  readonly blanks: Blanks
+  /** config.json with blanks. */
+  readonly configText: string
+}
+
+/** Characters of the private use area, one for each thing that differs between containers that are otherwise alike. */
+const ID = '\ue000'
+const ROOT = '\ue001'
+const BUNDLE = '\ue002'
+const ROOTFS = '\ue003'
+const PID_FILE = '\ue004'
+const ANY_BLANK = /[\ue000-\ue00f]/
+
+/** A shorter name or path may stand in the configuration by chance, for something else. */
+const LEAST_LENGTH = 12
+
+/** Undefined for a request whose plan is not worth keeping: a terminal is for a person, who does not notice. */
+function askedFor(machine: Machine, request: CreateRequest, manner: Manner): Asked | undefined {
+  const { id, bundle, pidFile, configText } = request
+  if (manner.console !== undefined || request.consoleSocket !== undefined || request.pidfdSocket !== undefined)
+    return undefined
+  if (ANY_BLANK.test(configText) || /"terminal":\s*true|"hooks"/.test(configText)) return undefined
+  const inText = [
+    [ROOTFS, rootPathIn(configText)],
+    [BUNDLE, bundle],
+    [ID, id],
+  ].filter((blank): blank is [string, string] => (blank[1]?.length ?? 0) >= LEAST_LENGTH)
+  const text = inText.reduce((rest, [blank, value]) => rest.split(value).join(blank), configText)
+  const { noPivot, noNewKeyring, listenFds, preserveFds } = request
+  const manners = [manner.ending, manner.keep, noPivot, noNewKeyring, listenFds, preserveFds, pidFile !== undefined]
+  const rootfs = inText.filter(([blank]) => blank === ROOTFS)
+  return {
+    key: `${JSON.stringify([BUILD, ...manners, callerOf(machine)])}\n${text}`,
+    blanks: [...rootfs, [BUNDLE, bundle], [ID, id], [ROOT, machine.root], [PID_FILE, pidFile ?? '']],
+    configText: text,
+  }
+}
+
+/** The absolute root.path, without parsing all of the document; engines choose a new one for each container. */
+function rootPathIn(configText: string): string | undefined {
+  const at = configText.indexOf('"root"')
+  return at < 0 ? undefined : /^"root":\s*\{[^{}]*"path":\s*"(\/[^"\\]*)"/.exec(configText.slice(at, at + 4096))?.[1]
+}
+
+function planWithBlanks(machine: Machine, request: CreateRequest, manner: Manner, asked: Asked): NewPlan | undefined {
+  const { files, answers } = recordFiles(machine.files, asked.blanks)
+  const blank: CreateRequest = {
+    ...request,
+    id: ID,
+    bundle: BUNDLE,
+    pidFile: request.pidFile === undefined ? undefined : PID_FILE,
+    configText: asked.configText,
+    config: () => readConfig(asked.configText),
+  }
+  const planned = planFor({ ...machine, files, root: ROOT }, blank, manner)
+  const template = makeTemplate(
+    assembledFor(machine, planned),
+    asked.blanks.map(([character]) => character),
+  )
+  return template === undefined ? undefined : { template, facts: JSON.stringify(planned.facts), answers }
+}
