@@ -3,12 +3,16 @@
 import { OperationError } from '../base/errors.ts'
 import { attempt, failure } from '../executor/embedded-call.ts'
 import { close, open, writeText } from '../executor/embedded-files.ts'
+import { runPlan } from '../executor/run-embedded.ts'
 import { O_WRONLY } from '../linux/files.ts'
 import { parseSignal } from '../linux/signals.ts'
 import { isAlive } from '../observe/process.ts'
+import { planThaw } from '../plan/cgroup-freeze.ts'
 import { readCgroupPids } from './cgroup-processes.ts'
 import type { Machine } from './machine.ts'
 import { type Container, findContainer, type LiveContainer } from './store.ts'
+
+const SIGKILL = 9
 
 export interface KillOptions {
   /** A number or a name, with or without SIG. */
@@ -33,6 +37,13 @@ export function killContainer(machine: Machine, id: string, { signal, all }: Kil
   }
   if (container.status === 'stopped' || container.status === 'creating') throw notRunning(container)
   signalInit(machine, container, number)
+  if (number === SIGKILL) letDie(machine, container)
+}
+
+/** In cgroup v1 a frozen process does not even die: kernel:admin-guide/cgroup-v1/freezer-subsystem.rst. As in runc, SIGKILL thaws. */
+function letDie({ native }: Machine, container: Container): void {
+  if (container.status !== 'paused') return
+  runPlan(native, { operation: `let ${container.id} end`, steps: planThaw(container.record.cgroup) })
 }
 
 const notRunning = ({ id, status }: Container): OperationError =>
@@ -63,8 +74,6 @@ export function openInit({ native, files }: Machine, { id, init }: LiveContainer
   })
 }
 
-const SIGKILL = 9
-
 /** kernel:admin-guide/cgroup-v2.rst "cgroup.kill", since 5.14. Answers whether there is one. */
 function killCgroup({ native, files }: Machine, directory: string | undefined): boolean {
   const path = `${directory}/cgroup.kill`
@@ -81,7 +90,15 @@ function killCgroup({ native, files }: Machine, directory: string | undefined): 
  */
 export function killAll(machine: Machine, container: Container, signal: number): void {
   const paths = container.record?.cgroup.paths ?? {}
-  if (signal === SIGKILL && killCgroup(machine, paths[''])) return
+  if (signal !== SIGKILL) {
+    signalEach(machine, paths, signal)
+    return
+  }
+  if (!killCgroup(machine, paths[''])) signalEach(machine, paths, signal)
+  letDie(machine, container)
+}
+
+function signalEach(machine: Machine, paths: Readonly<Record<string, string>>, signal: number): void {
   const seen = new Set<number>()
   for (let round = 0; round < 100; round++) {
     const fresh = readCgroupPids(machine.files, paths).filter((pid) => !seen.has(pid))

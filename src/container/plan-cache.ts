@@ -21,7 +21,7 @@ export interface KeptPlan {
 }
 
 /** Where plans are kept; a directory that only the owner of the run root can write to. */
-const DIRECTORY = '.plans'
+export const PLANS_DIRECTORY = '.plans'
 /** When there are more, all go: a machine has few kinds of containers, or so many kinds that keeping plans is of no use. */
 const MAX_PLANS = 128
 
@@ -99,7 +99,7 @@ function write(machine: Machine, path: string, parts: readonly Uint8Array[]): vo
   const { native, root } = machine
   const aside = `${path}.${attempt(native, 'getpid')}`
   try {
-    makeDirectories(native, `${root}/${DIRECTORY}`, 0o700)
+    makeDirectories(native, `${root}/${PLANS_DIRECTORY}`, 0o700)
     makeRoom(machine)
     const fd = open(native, aside, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
     for (const part of parts) writeAll(native, fd, part)
@@ -111,9 +111,9 @@ function write(machine: Machine, path: string, parts: readonly Uint8Array[]): vo
 }
 
 function makeRoom({ native, files, root }: Machine): void {
-  const names = files.list(`${root}/${DIRECTORY}`) ?? []
+  const names = files.list(`${root}/${PLANS_DIRECTORY}`) ?? []
   if (names.length <= MAX_PLANS) return
-  for (const name of names) remove(native, `${root}/${DIRECTORY}/${name}`)
+  for (const name of names) remove(native, `${root}/${PLANS_DIRECTORY}/${name}`)
 }
 
 function partsOf(bytes: Uint8Array): readonly Uint8Array[] | undefined {
@@ -138,5 +138,5 @@ function pathOf(root: string, key: string): string {
   let sum = key.length
   for (let index = 0; index < SAMPLES; index++)
     sum = (Math.imul(sum, 31) + key.charCodeAt(Math.floor((index * key.length) / SAMPLES))) | 0
-  return `${root}/${DIRECTORY}/${key.length}-${(sum >>> 0).toString(16)}`
+  return `${root}/${PLANS_DIRECTORY}/${key.length}-${(sum >>> 0).toString(16)}`
 }

@@ -6,6 +6,7 @@ import { hasEnded, type ProcessIdentity, parseProcessStat, readProcessStat } fro
 import { FIFO_FILE, INIT_FILE, STATE_FILE, stateDirectory } from '../plan/state.ts'
 import { isFrozen } from './frozen.ts'
 import type { Machine } from './machine.ts'
+import { PLANS_DIRECTORY } from './plan-cache.ts'
 import { parseRecord, type StateRecord } from './record.ts'
 
 /**
@@ -34,9 +35,12 @@ interface Known {
 
 export type LiveContainer = Extract<Container, { readonly init: ProcessIdentity }>
 
+const isId = (id: string): boolean =>
+  /^[\w+.-]+$/.test(id) && id !== '.' && id !== '..' && id !== PLANS_DIRECTORY && id.length <= 255
+
 /** Throws `invalid` for what cannot be a name, as it becomes a directory and a cgroup. */
 export function checkId(id: string): void {
-  if (/^[\w+.-]+$/.test(id) && id !== '.' && id !== '..' && id.length <= 255) return
+  if (isId(id)) return
   throw new OperationError({
     kind: 'invalid',
     operation: 'use this container id',
@@ -77,14 +81,15 @@ export function readContainer(files: Files, root: string, id: string): Container
 }
 
 function liveStatus(files: Files, directory: string, record: StateRecord): 'created' | 'running' | 'paused' {
-  if (files.status(`${directory}/${FIFO_FILE}`) !== undefined) return 'created'
-  return isFrozen(files, record.cgroup.paths) ? 'paused' : 'running'
+  // As in runc, one that is paused before it was started is paused first of all: it cannot be started.
+  if (isFrozen(files, record.cgroup.paths)) return 'paused'
+  return files.status(`${directory}/${FIFO_FILE}`) === undefined ? 'running' : 'created'
 }
 
 export function listContainers(files: Files, root: string): readonly Container[] {
   const names = files.list(root) ?? []
   return [...names].sort().flatMap((id) => {
-    const found = /^[\w+.-]+$/.test(id) ? readContainer(files, root, id) : undefined
+    const found = isId(id) ? readContainer(files, root, id) : undefined
     return found === undefined ? [] : [found]
   })
 }

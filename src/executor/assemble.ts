@@ -11,6 +11,19 @@ import { type Architecture, callNumber } from '../linux/numbers.ts'
 import type { Check, Keep, Plan, Step } from '../plan/plan.ts'
 import { Blob } from './blob.ts'
 import { flatten, type Placed } from './flatten.ts'
+import {
+  ARG_BLOB,
+  ARG_CONSTANT,
+  ARG_SLOT,
+  CALL_NOTHING,
+  DECIMAL_BYTES,
+  HEADER_BYTES,
+  MAGIC,
+  NONE,
+  OP,
+  PSEUDO,
+  STEP_WORDS,
+} from './wire.ts'
 
 export interface Assembled {
   readonly frame: Uint8Array
@@ -47,37 +60,13 @@ export interface AssembleOptions {
   readonly trace?: boolean
 }
 
-const MAGIC = 0x31464f43
-const HEADER_BYTES = 56
-const STEP_WORDS = 22
-const NONE = 0xffff
-const CALL_NOTHING = 0x10000
-const PSEUDO = { nothing: CALL_NOTHING, report: 0x10001 } as const
-const OP = {
-  store4: 1,
-  store8: 2,
-  address: 3,
-  text: 4,
-  copy: 5,
-  decimal: 6,
-  length: 7,
-  load: { 1: 8, 2: 9, 4: 10, 8: 11 },
-  equals: 12,
-  atLeast: 13,
-  check: { 1: 14, 2: 15, 4: 16 },
-  differs: 17,
-} as const
-const ARG_CONSTANT = 0
-const ARG_BLOB = 1
-const ARG_SLOT = 2
-/** Digits of a 64-bit number with its sign, and the NUL behind a text. */
-const DECIMAL_BYTES = 21
-
 /** Everything that grows while a plan is assembled. */
 interface Assembly {
   readonly architecture: Architecture
   readonly blob: Blob
   readonly slots: Map<string, number>
+  /** By the index of a slot: some step sets it. */
+  readonly isSet: boolean[]
   readonly buffers: Map<string, number>
   readonly steps: (Step | undefined)[]
   words: Uint32Array
@@ -98,6 +87,7 @@ export function assemble(plan: Plan, options: AssembleOptions): Assembled {
     architecture: options.architecture,
     blob: new Blob(),
     slots: new Map(),
+    isSet: [],
     buffers: new Map(),
     steps: [],
     words: new Uint32Array(512 * STEP_WORDS),
@@ -110,6 +100,7 @@ export function assemble(plan: Plan, options: AssembleOptions): Assembled {
   }
   const mainCount = placeList(assembly, plan.steps)
   for (const wanted of plan.returns ?? []) slotIndex(assembly, wanted)
+  refuseUnset(assembly)
   const reads = (plan.reads ?? []).map((read) => ({ at: bufferAt(assembly, read), read }))
   if (assembly.steps.length >= NONE || assembly.opCount >= NONE)
     throw bug(`a plan of ${assembly.steps.length} steps does not fit into a frame`)
@@ -156,7 +147,7 @@ function writeStep(assembly: Assembly, index: number, { step, skipOk, skipError 
     return
   }
   words[at] = numberOf(step, assembly.architecture)
-  const into = step.into === undefined ? NONE : slotIndex(assembly, step.into)
+  const into = step.into === undefined ? NONE : setSlot(assembly, step.into)
   const before = assembly.opCount
   const kinds = writeArguments(assembly, step.call.args, at + 10)
   words[at + 1] = kinds | (into << 16)
@@ -168,7 +159,7 @@ function writeStep(assembly: Assembly, index: number, { step, skipOk, skipError 
 
 function numberOf(step: Step, architecture: Architecture): number {
   const { name } = step.call
-  const number = callNumber(name, architecture) ?? PSEUDO[name as keyof typeof PSEUDO]
+  const number = callNumber(name, architecture) ?? PSEUDO[name]
   if (number === undefined) throw bug(`the plan calls ${name}, which linux/numbers.ts does not name`)
   return number
 }
@@ -236,7 +227,7 @@ function writeReference(assembly: Assembly, argument: Exclude<Argument, number |
     return ARG_SLOT
   }
   if (typeof argument !== 'string' && 'lengthOf' in argument) {
-    const length = slotIndex(assembly, { slot: LENGTH })
+    const length = setSlot(assembly, { slot: LENGTH })
     addOp(assembly, OP.length, length, 0)
     assembly.words[word] = length
     return ARG_SLOT
@@ -314,7 +305,7 @@ function addOp(assembly: Assembly, kind: number, slotOrErrno: number, at: number
 
 function writeKeep(assembly: Assembly, keep: Keep): void {
   const at = bufferAt(assembly, keep.in) + keep.offset
-  addOp(assembly, OP.load[keep.sizeBytes], slotIndex(assembly, keep.slot), at)
+  addOp(assembly, OP.load[keep.sizeBytes], setSlot(assembly, keep.slot), at)
 }
 
 function writeCheck(assembly: Assembly, check: Check): void {
@@ -333,6 +324,17 @@ function slotIndex({ slots }: Assembly, { slot }: Slot): number {
   if (known !== undefined) return known
   slots.set(slot, slots.size)
   return slots.size - 1
+}
+
+function setSlot(assembly: Assembly, slot: Slot): number {
+  const index = slotIndex(assembly, slot)
+  assembly.isSet[index] = true
+  return index
+}
+
+/** A slot that nothing sets is 0, which is a descriptor: standard input. */
+function refuseUnset({ slots, isSet }: Assembly): void {
+  for (const [name, index] of slots) if (isSet[index] !== true) throw bug(`no step of the plan sets ${name}`)
 }
 
 function bufferAt({ buffers, blob }: Assembly, { buffer, sizeBytes }: Buffer): number {

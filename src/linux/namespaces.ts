@@ -2,6 +2,7 @@
 
 import { structOf64 } from './bytes.ts'
 import type { Argument, Buffer, Call, Pointer, Slot } from './call.ts'
+import { ioctl } from './files.ts'
 
 export const CLONE_NEWTIME = 0x00000080
 export const CLONE_NEWNS = 0x00020000
@@ -43,6 +44,11 @@ export const clone3 = ({ flags, pidfd, cgroup }: Clone): Call => {
 export const unshare = (flags: number): Call => ({ name: 'unshare', args: [flags] })
 /** Enters one namespace (`fd` open on /proc/PID/ns/X), or several of a process at once (`fd` is a pidfd). setns(2) */
 export const setns = (fd: Argument, flags: number): Call => ({ name: 'setns', args: [fd, flags] })
+/** What statfs(2) says of a file in /proc/PID/ns, and of a bind mount of one. include/uapi/linux/magic.h */
+export const NSFS_MAGIC = 0x6e736673
+const NS_GET_NSTYPE = 0xb703
+/** Answers the CLONE_NEW… flag of a namespace that is open. ioctl_nsfs(2) */
+export const namespaceType = (fd: Slot): Call => ioctl(fd, NS_GET_NSTYPE, 0)
 export const sethostname = (name: Pointer, length: Argument): Call => ({ name: 'sethostname', args: [name, length] })
 export const setdomainname = (name: Pointer, length: Argument): Call => ({
   name: 'setdomainname',

@@ -10,9 +10,13 @@ const POLLIN = 1
  *
  * struct pollfd: fd (4 bytes), events, revents (2 each); struct timespec: seconds, nanoseconds (8 each). ppoll(2), pidfd_open(2)
  */
-export function ppollReadable(fd: Slot, seconds?: number): Call {
+export function ppollReadable(fd: Slot | number, seconds?: number): Call {
   const poll = new Uint8Array(8)
   poll[4] = POLLIN
   const timeout = seconds === undefined ? 0 : packU64([seconds, 0])
+  if (typeof fd === 'number') {
+    new DataView(poll.buffer).setInt32(0, fd, true)
+    return { name: 'ppoll', args: [poll, 1, timeout, 0, 8] }
+  }
   return { name: 'ppoll', args: [{ struct: poll, fields: [{ offset: 0, sizeBytes: 4, value: fd }] }, 1, timeout, 0, 8] }
 }

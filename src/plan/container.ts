@@ -14,13 +14,13 @@
 import { buffer } from '../linux/call.ts'
 import { read } from '../linux/files.ts'
 import { CLONE_NEWUSER, clone3, unshare } from '../linux/namespaces.ts'
-import { P_PIDFD, PR_SET_DUMPABLE, prctl, setresgid, setresuid, waitid } from '../linux/process.ts'
+import { P_PIDFD, waitid } from '../linux/process.ts'
 import { planHooks } from './hooks.ts'
 import type { Host } from './host.ts'
 import { openHostProc } from './host-proc.ts'
-import { idMapsOf, mapIds } from './idmap.ts'
+import { allowMapping, becomeRoot, hide, idMapsOf, mapIds } from './idmap.ts'
 import { type InitPlan, planInit } from './init.ts'
-import { type NamespacePlan, planNamespaces, planTimeNamespace } from './namespaces.ts'
+import { type NamespacePlan, planNamespaces } from './namespaces.ts'
 import { planPidfdSocket } from './pidfd-socket.ts'
 import type { Plan, Ref, Step } from './plan.ts'
 import type { ContainerRequest } from './request.ts'
@@ -33,7 +33,7 @@ import { hear, keepChildEnd, keepParentEnd, planTurns, tell } from './turns.ts'
 
 export function planContainer(request: ContainerRequest, host: Host): Plan {
   const { id } = request.place
-  const namespaces = planNamespaces(request.config.linux.namespaces)
+  const namespaces = planNamespaces({ ...request.config.linux, isHosts: request.isHosts })
   const init = planInit(request, namespaces, host)
   return {
     operation: `make container ${id}`,
@@ -94,7 +94,12 @@ function planInitProcess(request: ContainerRequest, { namespaces, init, host }: 
     },
     keepParentEnd,
     ...(userIsNew
-      ? [...mapIds(mapping(request, host, INIT_PID)), tell('executor', 'm', 'tell init that it has ids')]
+      ? [
+          ...mapIds(mapping(request, host, INIT_PID)),
+          // The child has inherited it, and needs it no longer.
+          ...(host.canMapIds ? [] : [hide]),
+          tell('executor', 'm', 'tell init that it has ids'),
+        ]
       : []),
   ]
 }
@@ -107,25 +112,7 @@ const mapping = (request: ContainerRequest, host: Host, pid: typeof INIT_PID): P
   hostGid: host.hostGid,
 })
 
-/** The files of a process that is not dumpable belong to root: an unprivileged executor could not write the maps of its child. proc(5) */
-const allowMapping = (host: Host): readonly Step[] =>
-  !host.canMapIds
-    ? [
-        {
-          call: prctl(PR_SET_DUMPABLE, 1),
-          why: 'be allowed to write the id maps of the child',
-          see: ['proc(5)', 'PR_SET_DUMPABLE(2const)'],
-        },
-      ]
-    : []
-
 const SEE_USER: readonly Ref[] = ['user_namespaces(7)']
-
-const becomeRoot: readonly Step[] = [
-  { call: setresgid(0, 0, 0), why: 'be the root group of its user namespace', see: SEE_USER },
-  { call: setresuid(0, 0, 0), why: 'be the root user of its user namespace', see: SEE_USER },
-  { call: prctl(PR_SET_DUMPABLE, 0), why: 'keep others from looking into it', see: ['PR_SET_DUMPABLE(2const)'] },
-]
 
 /** Namespaces of others are entered with the privilege of the caller, before a new user namespace takes that away. */
 function planThroughStage(request: ContainerRequest, { namespaces, init, host }: Parts): readonly Step[] {
@@ -133,25 +120,27 @@ function planThroughStage(request: ContainerRequest, { namespaces, init, host }:
   const hasUser = userIsNew || namespaces.isJoined('user')
   const unshareUser: readonly Step[] = [
     { call: unshare(CLONE_NEWUSER), why: `give ${request.place.id} users of its own`, see: SEE_USER },
-    ...allowMapping(host),
     tell('child', 'u', 'ask for ids'),
     hear('child', 'm', 'have ids in its user namespace'),
   ]
-  const mapUser: readonly Step[] = [
+  const mapUser = (): readonly Step[] => [
     hear('executor', 'u', 'have a user namespace to map ids into'),
     ...mapIds(mapping(request, host, STAGE_PID)),
     tell('executor', 'm', 'tell the stage that it has ids'),
   ]
+  const opensOwnFiles = userIsNew || namespaces.openOffsets.length > 0
   return planStage({
     of: request.place.id,
     cgroup: request.cgroup.cloneInto,
     enter: [
+      ...(opensOwnFiles ? allowMapping(host) : []),
+      ...namespaces.openOffsets,
       ...namespaces.join,
       ...(userIsNew ? unshareUser : []),
       ...(hasUser ? becomeRoot : []),
-      ...(namespaces.isNew('time') ? planTimeNamespace(request.config.linux.timeOffsets ?? {}) : []),
+      ...namespaces.setOffsets,
     ],
-    meanwhile: userIsNew ? mapUser : [],
+    meanwhile: userIsNew ? mapUser() : [],
     cloneFlags: namespaces.cloneFlags,
     child: init.steps,
   })

@@ -6,12 +6,24 @@
 
 import { OperationError } from '../base/errors.ts'
 import { buffer, type Slot, slot, strings, text } from '../linux/call.ts'
-import { AT_FDCWD, O_WRONLY, openat, write } from '../linux/files.ts'
+import { O_WRONLY, openBeneath, write } from '../linux/files.ts'
 import { clone3 } from '../linux/namespaces.ts'
-import { execve, P_PIDFD, SIGINFO_BYTES, setSignalMask, waitid } from '../linux/process.ts'
-import type { IdMapping } from '../oci/id-mappings.ts'
+import {
+  execve,
+  P_PIDFD,
+  PR_SET_DUMPABLE,
+  prctl,
+  SI_STATUS,
+  SIGINFO_BYTES,
+  setresgid,
+  setresuid,
+  setSignalMask,
+  waitid,
+} from '../linux/process.ts'
+import { type IdMapping, isMapped } from '../oci/id-mappings.ts'
 import type { Linux } from '../oci/linux.ts'
 import type { Ref, Step } from './plan.ts'
+import { HOST_PROC } from './slots.ts'
 
 export interface IdMaps {
   readonly uid: readonly IdMapping[]
@@ -34,13 +46,13 @@ export const idMapsOf = ({ uidMappings, gidMappings }: Pick<Linux, 'uidMappings'
 
 const SEE: readonly Ref[] = ['user_namespaces(7)']
 
-/** The kernel's limit: fs/user_namespace.c, UID_GID_MAP_MAX_EXTENTS. */
-const MAX_RANGES = 340
+/** A map is written at once, and has to be shorter than a page: kernel/user_namespace.c, map_write. */
+const PAGE_BYTES = 4096
 
-/** Throws `invalid` for no range and for more than the kernel takes. */
+/** Throws `invalid` for a map without the root of the container, and for one that is longer than the kernel takes. */
 export function mapIds(mapping: MappingRequest): readonly Step[] {
-  refuseBadCount('linux.uidMappings', mapping.uid)
-  refuseBadCount('linux.gidMappings', mapping.gid)
+  refuseBadMap('linux.uidMappings', mapping.uid)
+  refuseBadMap('linux.gidMappings', mapping.gid)
   if (mapping.canMapIds) return [...writeMap(mapping, 'uid_map'), ...writeMap(mapping, 'gid_map')]
   return [
     ...(isOwn(mapping.gid, mapping.hostGid)
@@ -50,16 +62,29 @@ export function mapIds(mapping: MappingRequest): readonly Step[] {
   ]
 }
 
-function refuseBadCount(field: string, ranges: readonly IdMapping[]): void {
-  if (ranges.length > 0 && ranges.length <= MAX_RANGES) return
+function refuseBadMap(field: string, ranges: readonly IdMapping[]): void {
+  const operation = 'map the ids of the user namespace'
+  if (!isMapped(ranges, 0))
+    throw new OperationError({
+      kind: 'invalid',
+      operation,
+      reason: ranges.length === 0 ? `${field} is empty` : `${field} does not map 0, the root that makes the container`,
+      hint: `add a range to ${field} whose containerID is 0`,
+      see: SEE,
+    })
+  const { length } = linesOf(ranges)
+  if (length < PAGE_BYTES) return
   throw new OperationError({
     kind: 'invalid',
-    operation: 'map the ids of the user namespace',
-    reason: `${field} has ${ranges.length} ranges`,
-    hint: `give between 1 and ${MAX_RANGES}`,
+    operation,
+    reason: `${field} has ${ranges.length} ranges, whose text of ${length} bytes is longer than the kernel takes`,
+    hint: `use fewer ranges: their text has to be shorter than ${PAGE_BYTES} bytes`,
     see: SEE,
   })
 }
+
+const linesOf = (ranges: readonly IdMapping[]): string =>
+  ranges.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join('')
 
 /** The one map that the kernel lets anybody write. */
 function isOwn(ranges: readonly IdMapping[], hostId: number): boolean {
@@ -84,22 +109,20 @@ function denySetgroups(pid: Slot): readonly Step[] {
 function writeMap(mapping: MappingRequest, file: 'uid_map' | 'gid_map'): readonly Step[] {
   const ranges = file === 'uid_map' ? mapping.uid : mapping.gid
   const total = ranges.reduce((sum, { size }) => sum + size, 0)
-  const lines = ranges.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}\n`).join('')
-  return writeProc(
-    mapping.pid,
-    file,
-    lines,
-    `map ${total} ${file === 'uid_map' ? 'user' : 'group'} ids into the container`,
-  )
+  const kind = file === 'uid_map' ? 'user' : 'group'
+  return writeProc(mapping.pid, file, linesOf(ranges), `map ${total} ${kind} ids into the container`)
 }
 
 function writeProc(pid: Slot, file: string, content: string, why: string): readonly Step[] {
   const fd = slot(file)
   return [
-    { call: openat(AT_FDCWD, text('/proc/', pid, `/${file}`), O_WRONLY), why, see: SEE, into: fd },
+    { call: openBeneath(HOST_PROC, text(pid, `/${file}`), O_WRONLY), why, see: SEE, into: fd },
     { call: write(fd, content, content.length), why, see: SEE },
   ]
 }
+
+/** Never $PATH: what is run here has the ids of the user at hand. The last is where NixOS keeps set-uid programs. */
+const MAPPER_DIRECTORIES = ['/usr/bin', '/usr/local/bin', '/bin', '/run/wrappers/bin'] as const
 
 /** newuidmap(1) and newgidmap(1) are set-uid root and know which ranges /etc/subuid and /etc/subgid give to the caller. */
 function runMapper(mapping: MappingRequest, program: 'newuidmap' | 'newgidmap'): readonly Step[] {
@@ -122,14 +145,41 @@ function runMapper(mapping: MappingRequest, program: 'newuidmap' | 'newgidmap'):
       keep: [{ slot: pidfd, in: pidfdBuffer, offset: 0, sizeBytes: 4 }],
       child: [
         { call: setSignalMask(new Uint8Array(8)), why: `let ${program} be interrupted`, see: ['sigprocmask(2)'] },
-        { call: execve(`/usr/bin/${program}`, strings(args), strings([])), why, see },
+        ...MAPPER_DIRECTORIES.map(
+          (directory, index): Step => ({
+            call: execve(`${directory}/${program}`, strings(args), strings([])),
+            why,
+            see,
+            ...(index < MAPPER_DIRECTORIES.length - 1 ? { tolerate: ['ENOENT'] } : {}),
+          }),
+        ),
       ],
     },
     {
       call: waitid(P_PIDFD, pidfd, info),
       why,
       see,
-      check: { in: info, offset: 24, sizeBytes: 4, equals: 0, errno: 'EPERM' },
+      check: { in: info, offset: SI_STATUS, sizeBytes: 4, equals: 0, errno: 'EPERM' },
     },
   ]
 }
+
+/**
+ * Without privilege one may write the maps of a process only if its files are one's own, and those of a process that is not dumpable belong to
+ * root. newuidmap looks at them as well. proc(5)
+ */
+export const allowMapping = ({ canMapIds }: Pick<MappingRequest, 'canMapIds'>): readonly Step[] =>
+  canMapIds
+    ? []
+    : [{ call: prctl(PR_SET_DUMPABLE, 1), why: 'be allowed to write its id maps', see: ['proc(5)', ...SEE_DUMPABLE] }]
+
+const SEE_DUMPABLE: readonly Ref[] = ['PR_SET_DUMPABLE(2const)']
+
+export const hide: Step = { call: prctl(PR_SET_DUMPABLE, 0), why: 'keep others from looking into it', see: SEE_DUMPABLE }
+
+/** In a user namespace with ids. */
+export const becomeRoot: readonly Step[] = [
+  { call: setresgid(0, 0, 0), why: 'be the root group of its user namespace', see: SEE },
+  { call: setresuid(0, 0, 0), why: 'be the root user of its user namespace', see: SEE },
+  hide,
+]

@@ -39,6 +39,15 @@ export interface Step {
   readonly child?: readonly Step[]
   /** Takes back what this step made. Errors of undo steps are recorded, and do not stop the others. */
   readonly undo?: readonly Step[]
+  /** Only with a call that waits for a program of somebody else: what its error can say. The plan has to read both buffers. */
+  readonly program?: AwaitedProgram
+}
+
+export interface AwaitedProgram {
+  /** struct siginfo of its end; zeros where another process than the executor waits. */
+  readonly ending: Buffer
+  /** The beginning of what it printed. */
+  readonly output: Buffer
 }
 
 /**

@@ -6,8 +6,10 @@
  */
 
 import type { Slot } from '../linux/call.ts'
+import { PR_SET_DUMPABLE, prctl } from '../linux/process.ts'
 import type { Process } from '../oci/process.ts'
-import type { Step } from './plan.ts'
+import type { Host } from './host.ts'
+import type { Ref, Step } from './plan.ts'
 import { planRlimits } from './rlimits.ts'
 import { forgetAffinity, planFinalAffinity, planOomScoreAdj, planScheduling } from './scheduling.ts'
 
@@ -17,11 +19,24 @@ export interface OutsideRequest {
   readonly pid: Slot
   /** execCPUAffinity is for processes of exec alone: oci:runtime-spec/config.md "execCPUAffinity" */
   readonly isInit: boolean
-  /**
-   * An executor without privilege may not write the files of a process that is not dumpable. It has to set its own oom_score_adj, which
-   * children inherit, while it is dumpable itself: planOomScoreAdj with `self`.
-   */
+  /** The score of the out-of-memory killer is inherited then: planInherited. */
   readonly isRootless: boolean
+}
+
+const SEE_DUMPABLE: readonly Ref[] = ['proc(5)', 'PR_SET_DUMPABLE(2const)']
+
+/**
+ * In an executor without privilege, before it makes the process, which inherits it.
+ *
+ * The files of a process that is not dumpable belong to root, so it may not write those of the process, and its own only while it is dumpable.
+ */
+export function planInherited({ oomScoreAdj }: Process, { isRootless }: Pick<Host, 'isRootless'>): readonly Step[] {
+  if (!isRootless || oomScoreAdj === undefined) return []
+  return [
+    { call: prctl(PR_SET_DUMPABLE, 1), why: 'own the files of this process in /proc', see: SEE_DUMPABLE },
+    ...planOomScoreAdj({ oomScoreAdj }, 'self'),
+    { call: prctl(PR_SET_DUMPABLE, 0), why: 'keep others from looking into it', see: SEE_DUMPABLE },
+  ]
 }
 
 /** In the executor, between "only the program is missing" and "start". */

@@ -5,7 +5,8 @@
  *
  * | when                                     | who              | what                                                          |
  * |------------------------------------------|------------------|---------------------------------------------------------------|
- * | exec: before the cgroups are entered     | the process      | planInitialAffinity                                           |
+ * | exec: before the cgroups are entered     | the executor     | planInitialAffinity                                           |
+ * | without privilege: before the process is | the executor     | planInherited                                                 |
  * | before pivot_root                        | the process      | planConsole                                                   |
  * | after it                                 | the process      | planProcess, planControllingTerminal, planIdentity,           |
  * |                                          |                  | planExecTarget, planHandover                                  |

@@ -38,7 +38,7 @@ export function planScheduling(
 
 const SEE_AFFINITY: readonly Ref[] = ['sched_setaffinity(2)']
 
-/** exec: on which processors it starts, before it is in the container's cgroups. oci:runtime-spec/config.md "execCPUAffinity" */
+/** exec: on which processors its parent makes it, which it leaves with the container's cgroups. oci:runtime-spec/config.md "execCPUAffinity" */
 export const planInitialAffinity = (
   { execCPUAffinity }: Pick<Process, 'execCPUAffinity'>,
   pid: Argument,

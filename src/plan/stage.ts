@@ -1,7 +1,8 @@
 /**
  * A process between executor and init, for namespaces that take effect on children: setns(2) of a pid namespace, a new time namespace.
  *
- * The stage enters and makes them, leaves init behind as a child of the executor (CLONE_PARENT), tells its pid and ends.
+ * The stage enters and makes them, leaves init behind as a child of the executor (CLONE_PARENT), tells its pid and ends. Init is silent until
+ * then: both have the same end of the socket, and what init says first would be taken for the pid.
  */
 
 import { type Buffer, buffer, type Slot, slot } from '../linux/call.ts'
@@ -11,7 +12,7 @@ import { P_PIDFD, pidfdOpen, pidfdSendSignal, SIGINFO_BYTES, waitid } from '../l
 import { sendto } from '../linux/sockets.ts'
 import type { Step } from './plan.ts'
 import { CHILD_END, INIT_PID, INIT_PIDFD, PARENT_END } from './slots.ts'
-import { keepChildEnd, keepParentEnd } from './turns.ts'
+import { hear, keepChildEnd, keepParentEnd, tell } from './turns.ts'
 
 /** struct siginfo of the end of init. */
 export const INIT_EXIT: Buffer = buffer('init-exit', SIGINFO_BYTES)
@@ -76,6 +77,7 @@ export function planStage({ of, cgroup, enter, meanwhile, cloneFlags, child }: S
       into: INIT_PIDFD,
       undo: endProcess(INIT_PIDFD, 'init'),
     },
+    tell('executor', 'k', 'let init go on'),
     {
       call: waitid(P_PIDFD, stagePidfd, INIT_EXIT),
       why: 'see the stage end',
@@ -91,7 +93,7 @@ const leaveInit = (of: string, cloneFlags: number, child: readonly Step[]): read
     why: `make the first process of ${of} in its namespaces`,
     see: ['clone(2)', 'namespaces(7)'],
     into: INIT_PID,
-    child,
+    child: [hear('child', 'k', 'be known to the executor'), ...child],
   },
   {
     call: sendto(CHILD_END, { struct: new Uint8Array(4), fields: [{ offset: 0, sizeBytes: 4, value: INIT_PID }] }, 4),

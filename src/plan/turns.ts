@@ -3,6 +3,7 @@
  *
  * | byte | from, to        | says                                                       |
  * |------|-----------------|------------------------------------------------------------|
+ * | `k`  | executor → init | it is known which process init is, where a stage made it   |
  * | `u`  | stage → executor| the user namespace is there, map its ids                   |
  * | `m`  | executor → it   | the ids are mapped                                         |
  * | `r`  | init → executor | the root is ready, run the hooks of the runtime namespace  |
