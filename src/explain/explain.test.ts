@@ -18,7 +18,7 @@ import {
 } from '../linux/files.ts'
 import { attach, cloneTree, MNT_DETACH, MOUNT_ATTR_RDONLY, mountSetattr, pivotRoot, umount2 } from '../linux/mount.ts'
 import { CLONE_NEWCGROUP, CLONE_NEWNS, CLONE_NEWPID, clone3, setns, unshare } from '../linux/namespaces.ts'
-import { execve, P_PIDFD, waitid } from '../linux/process.ts'
+import { execve, getpid, P_PIDFD, waitid } from '../linux/process.ts'
 import type { Plan, Step } from '../plan/plan.ts'
 import { explainDiff } from './diff.ts'
 import { explainJson } from './json.ts'
@@ -207,8 +207,15 @@ run web-1
 })
 
 test('steps have the index by which the executor reports them, also one that stands in several lists', () => {
-  const { steps } = assemble(plan, { architecture: 'x86_64', encode: (text) => new TextEncoder().encode(text) })
-  const entries = outline(plan)
+  const setting = ['other-end', 'root', 'end'].map((name) => ({
+    call: getpid(),
+    why: `set ${name}, which this plan takes as given`,
+    see: [],
+    into: slot(name),
+  }))
+  const whole = { ...plan, steps: [...plan.steps, ...setting] }
+  const { steps } = assemble(whole, { architecture: 'x86_64', encode: (text) => new TextEncoder().encode(text) })
+  const entries = outline(whole)
   expect(entries.filter(({ step, index }) => steps[index] !== step)).toEqual([])
   expect(new Set(entries.map(({ index }) => index)).size).toBe(entries.length)
   expect(entries.length).toBe(steps.filter((step) => step !== undefined).length)
