@@ -69,6 +69,8 @@ VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
 # The executor has no engine in it, so it alone can be built for another machine: make build-executor ARCH=aarch64
 build-executor: $(OUT)/executor
 
+# Sources that npm installed; make would remove them as files in between.
+.PRECIOUS: $(QUICKJS)/%.c
 $(QUICKJS)/%.c: $(PACKAGES) ;
 
 build/tools: scripts/install-tools

@@ -14,7 +14,7 @@ export const layers = {
   container: ['base', 'linux', 'oci', 'plan', 'executor', 'observe'],
   engine: ['base', 'linux', 'oci', 'seccomp', 'plan', 'observe', 'image', 'network', 'container'],
   runtime: ['base', 'linux', 'oci', 'explain', 'executor', 'observe', 'container'],
-  cli: ['base', 'oci', 'explain', 'executor', 'container', 'engine'],
+  cli: ['base', 'linux', 'oci', 'explain', 'executor', 'container', 'engine'],
   api: ['base', 'oci', 'explain', 'engine'],
   cri: ['base', 'oci', 'engine'],
   web: ['base', 'linux', 'oci', 'seccomp', 'plan', 'explain'],

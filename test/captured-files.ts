@@ -9,6 +9,8 @@ const status = (kind: 'file' | 'directory'): FileStatus => ({
   gid: 0,
   sizeBytes: 0,
   device: { major: 0, minor: 0 },
+  // What every directory of the tests has at least.
+  links: 3,
   identity: '0:1:1',
 })
 

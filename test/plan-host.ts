@@ -9,6 +9,7 @@ export const planHost = (change: Partial<Host> = {}): Host => ({
   hostGid: 0,
   isRootless: false,
   canMapIds: true,
+  canRaiseLimits: true,
   lastCapability: 40,
   cgroup: { mode: 'none', hierarchies: [], unmounted: [], available: [], enabled: [] },
   kindOf: () => 'absent',

@@ -8,6 +8,8 @@ export interface FileStatus {
   readonly uid: number
   readonly gid: number
   readonly sizeBytes: number
+  /** How many names it has; of most directories two more than directories in it. */
+  readonly links: number
   readonly device: { readonly major: number; readonly minor: number }
   /** Identity of the file: `st_dev` as major:minor and inode, e.g. `0:4:4026531836`. */
   readonly identity: string

@@ -26,14 +26,25 @@ export interface Parsed {
   readonly rest: readonly string[]
 }
 
+export interface ParseOptions {
+  /** Takes flags behind operands too, up to `--`, as runc does. */
+  readonly mixed?: boolean
+}
+
 /**
  * Reads flags up to the first word that is none, or `--`; that word and all behind it are `rest`, as a command's own flags are not ours.
  *
  * `--name VALUE`, `--name=VALUE`, `-n VALUE`, `-abc` for three bools; as in Go's flag packages `-name` is taken for `--name`.
  * Throws `invalid`.
  */
-export function parseFlags(words: readonly string[], flags: readonly Flag[], command: string): Parsed {
+export function parseFlags(
+  words: readonly string[],
+  flags: readonly Flag[],
+  command: string,
+  { mixed = false }: ParseOptions = {},
+): Parsed {
   const values = new Map<string, string[]>()
+  const operands: string[] = []
   let at = 0
   while (at < words.length) {
     const word = words[at] ?? ''
@@ -41,10 +52,12 @@ export function parseFlags(words: readonly string[], flags: readonly Flag[], com
       at++
       break
     }
-    if (!word.startsWith('-') || word === '-') break
-    at = takeFlag(words, at, flags, values, command)
+    const isOperand = !word.startsWith('-') || word === '-'
+    if (isOperand && !mixed) break
+    if (isOperand) operands.push(word)
+    at = isOperand ? at + 1 : takeFlag(words, at, flags, values, command)
   }
-  return parsed(values, words.slice(at), flags)
+  return parsed(values, [...operands, ...words.slice(at)], flags)
 }
 
 function takeFlag(

@@ -6,11 +6,14 @@ import type { Native } from '../base/native.ts'
 import { once } from '../container/create.ts'
 import { hostOf } from '../container/host.ts'
 import type { Opened } from '../container/open.ts'
+import { ownIds } from '../container/own-ids.ts'
 import { runContainer } from '../container/run.ts'
 import { containerDirectory } from '../container/store.ts'
 import { configOf, type Intent, type IntentNamespace, type NamespaceChoice } from '../engine/intent.ts'
 import { attempt } from '../executor/embedded-call.ts'
 import { writeText } from '../executor/embedded-files.ts'
+import { effectiveCapabilities } from '../executor/embedded-process.ts'
+import { capabilitiesIn } from '../linux/capabilities.ts'
 import { readConfig } from '../oci/config.ts'
 import { environment } from './environment.ts'
 import { RUN_FLAGS } from './run-flags.ts'
@@ -40,9 +43,15 @@ export function runCommand(native: Native, { machine, cwd }: Opened, words: read
     binds: given.list('volume').map((word) => volumeOf(word, cwd)),
     tmpfs: given.list('tmpfs').map(tmpfsOf),
     resources: resourcesOf(given),
-    rootless: host.isRootless ? { hostUid: host.hostUid, hostGid: host.hostGid } : undefined,
+    rootless: host.isRootless ? ownIds(machine, host) : undefined,
   }
-  const facts = { architecture: host.architecture, kernel: host.kernel, hasCgroupV2Only: host.cgroup.mode === 'v2' }
+  const capabilities = capabilitiesIn(effectiveCapabilities(native))
+  const facts = {
+    architecture: host.architecture,
+    kernel: host.kernel,
+    hasCgroupV2Only: host.cgroup.mode === 'v2',
+    capabilities,
+  }
   const configText = JSON.stringify(configOf(intent, facts))
   const request = {
     id,

@@ -1,6 +1,7 @@
 /** Who is in the cgroup of a container, those below it included. */
 
 import type { Files } from '../base/files.ts'
+import { listCgroupsBelow } from '../observe/cgroup.ts'
 
 /** The pids in all cgroups at and below the container's; any one hierarchy shows them, and the first that answers is asked. */
 export function readCgroupPids(files: Files, paths: Readonly<Record<string, string>>): readonly number[] {
@@ -11,10 +12,7 @@ export function readCgroupPids(files: Files, paths: Readonly<Record<string, stri
   return []
 }
 
-function pidsBelow(files: Files, directory: string): readonly number[] {
-  const own = (files.readText(`${directory}/cgroup.procs`) ?? '').split('\n').filter((line) => line !== '')
-  const below = (files.list(directory) ?? []).filter(
-    (name) => files.status(`${directory}/${name}`)?.kind === 'directory',
+const pidsBelow = (files: Files, directory: string): readonly number[] =>
+  [directory, ...listCgroupsBelow(files, directory)].flatMap((cgroup) =>
+    (files.readText(`${cgroup}/cgroup.procs`) ?? '').split('\n').flatMap((line) => (line === '' ? [] : [Number(line)])),
   )
-  return [...own.map(Number), ...below.flatMap((name) => pidsBelow(files, `${directory}/${name}`))]
-}

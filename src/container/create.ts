@@ -5,14 +5,18 @@ import type { Files } from '../base/files.ts'
 import { type Config, readConfig } from '../oci/config.ts'
 import type { NamespaceType } from '../oci/namespaces.ts'
 import { OCI_VERSION } from '../oci/version.ts'
+import { capabilityWarnings } from '../plan/capabilities.ts'
 import { planCgroup } from '../plan/cgroup.ts'
 import { planContainer } from '../plan/container.ts'
 import type { Host } from '../plan/host.ts'
 import type { Plan } from '../plan/plan.ts'
 import type { ContainerRequest, Ending } from '../plan/request.ts'
 import { homeOf } from './home.ts'
-import { hostOf, ownerName } from './host.ts'
+import { hostFor, ownerName } from './host.ts'
+import { listHostParts } from './host-parts.ts'
 import type { Machine } from './machine.ts'
+import { isOwnNamespace } from './namespaces.ts'
+import { withNotifySocket } from './notify-socket.ts'
 import type { RecordFacts } from './record.ts'
 import { checkId, readContainer } from './store.ts'
 import { listTree } from './tree.ts'
@@ -77,14 +81,16 @@ export interface PlannedContainer {
   readonly host: Host
   /** What is remembered of the container. */
   readonly facts: RecordFacts
+  /** One sentence each. */
+  readonly warnings: readonly string[]
 }
 
 /** Reads the machine, changes nothing. */
 export function planFor(machine: Machine, request: CreateRequest, { ending, keep, console }: Manner): PlannedContainer {
   const { id, bundle } = request
-  const config = request.config()
-  const host = hostOf(machine)
-  const { linux } = config
+  const config = withNotifySocket(machine.files, request.config(), request.notifySocket)
+  const { linux, process } = config
+  const host = hostFor(machine, process, linux.mountLabel)
   const cgroup = planCgroup({
     id,
     cgroupsPath: linux.cgroupsPath,
@@ -109,9 +115,9 @@ export function planFor(machine: Machine, request: CreateRequest, { ending, keep
     consoleSocket: request.consoleSocket ?? (console === undefined ? undefined : FIRST_EXTRA + passed + 1),
     listenFds: request.listenFds,
     preserveFds: request.preserveFds,
-    notifySocket: request.notifySocket,
-    home: homeOf(machine.files, rootfs, config.process),
+    home: homeOf(machine.files, rootfs, process),
     isHosts: (type) => isHosts(machine.files, config, type),
+    hostParts: () => listHostParts(machine.files),
     listTree: (path) => listTree(machine.files, rootfs, path),
     keep,
   }
@@ -125,18 +131,13 @@ export function planFor(machine: Machine, request: CreateRequest, { ending, keep
     annotations: config.annotations,
     cgroup: { paths: cgroup.paths, ...(cgroup.unmounted === undefined ? {} : { unmounted: cgroup.unmounted }) },
   }
-  return { plan: planContainer(plain, host), host, facts }
+  return { plan: planContainer(plain, host), host, facts, warnings: capabilityWarnings(process.capabilities, host) }
 }
 
-/** By inode: a path of another process may name the namespace of this one. namespaces(7) */
 function isHosts(files: Files, { linux }: Config, type: NamespaceType): boolean {
   const path = linux.namespaces.find((one) => one.type === type)?.path
-  if (path === undefined) return false
-  const own = files.status(`/proc/self/ns/${PROC_NAMES[type] ?? type}`)?.identity
-  return own !== undefined && files.status(path)?.identity === own
+  return path !== undefined && isOwnNamespace(files, type, path)
 }
-
-const PROC_NAMES: Readonly<Partial<Record<NamespaceType, string>>> = { network: 'net', mount: 'mnt' }
 
 /** Where the executor finds the first descriptor beyond stdio, plan and report. */
 const FIRST_EXTRA = 5

@@ -7,6 +7,7 @@ import { socketPair } from '../executor/embedded-sockets.ts'
 import { runPlan, startPlan } from '../executor/run-embedded.ts'
 import { parseConfig } from '../oci/config.ts'
 import type { Process } from '../oci/process.ts'
+import { capabilityWarnings } from '../plan/capabilities.ts'
 import { planCgroupJoin } from '../plan/cgroup-join.ts'
 import { planExec } from '../plan/exec.ts'
 import { INIT_PID } from '../plan/slots.ts'
@@ -14,9 +15,10 @@ import { INIT_EXIT } from '../plan/stage.ts'
 import { advise } from './advise.ts'
 import { attend, holdSignals } from './foreground.ts'
 import { homeOf } from './home.ts'
-import { hostOf } from './host.ts'
+import { hostFor } from './host.ts'
 import { openInit } from './kill.ts'
 import type { Machine } from './machine.ts'
+import { isOwnNamespace, namespaceFile } from './namespaces.ts'
 import { findContainer, type LiveContainer, liveContainer } from './store.ts'
 
 export interface ExecRequest {
@@ -45,7 +47,8 @@ export function execInContainer(machine: Machine, request: ExecRequest): number 
   refusePaused(container, request)
   const config = parseConfig(container.record.config, `${container.directory}/state.json`)
   const process = request.process(config.process)
-  const host = hostOf(machine)
+  const host = hostFor(machine, process)
+  for (const text of capabilityWarnings(process.capabilities, host)) request.warn(text)
   const initPidfd = openInit(machine, container)
   const needsConsole = process.terminal && request.consoleSocket === undefined
   if (needsConsole && request.detach) throw noConsole(request.id)
@@ -57,7 +60,12 @@ export function execInContainer(machine: Machine, request: ExecRequest): number 
       id: request.id,
       process,
       linux: config.linux,
+      initPid: container.init.pid,
+      state: { bundle: container.record.bundle, annotations: config.annotations, ociVersion: config.ociVersion },
       initPidfd: FIRST_EXTRA + passed,
+      enters: config.linux.namespaces
+        .map(({ type }) => type)
+        .filter((type) => !isOwnNamespace(files, type, namespaceFile(container.init.pid, type))),
       cgroup: planCgroupJoin({
         cgroup: container.record.cgroup,
         subCgroups: request.cgroups,
@@ -75,7 +83,10 @@ export function execInContainer(machine: Machine, request: ExecRequest): number 
   )
   const options = {
     extraFds: [...inherited, initPidfd, ...(theirs === undefined ? [] : [theirs])],
-    advise: advise(machine),
+    advise: advise(machine, () => ({
+      namespaces: config.linux.namespaces,
+      root: `/proc/${container.init.pid}/root`,
+    })),
   }
   if (request.detach) {
     runPlan(native, plan, options)

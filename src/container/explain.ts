@@ -9,6 +9,7 @@ import type { Ending } from '../plan/request.ts'
 import { INIT_PID } from '../plan/slots.ts'
 import { INIT_EXIT } from '../plan/stage.ts'
 import { type CreateRequest, planFor } from './create.ts'
+import { finishRun } from './finish-run.ts'
 import { attend, holdSignals } from './foreground.ts'
 import type { Machine } from './machine.ts'
 import { prepareTraced } from './prepare.ts'
@@ -20,7 +21,8 @@ export interface Explained {
 
 /** Reads the machine, changes nothing. */
 export function explainContainer(machine: Machine, request: CreateRequest, ending: Ending): Explained {
-  const { plan, host } = planFor(machine, request, { ending, keep: false })
+  const { plan, host, warnings } = planFor(machine, request, { ending, keep: false })
+  for (const text of warnings) request.warn(text)
   return { plan, architecture: host.architecture }
 }
 
@@ -33,10 +35,12 @@ export interface RanPlan extends Explained {
 /** Runs it as `run` does, with a new plan, recording each step. */
 export function runExplained(machine: Machine, request: CreateRequest): RanPlan {
   const { native } = machine
-  const { plan, host, frame, options } = prepareTraced(machine, request)
+  const prepared = prepareTraced(machine, request)
+  const { plan, host } = prepared
   const signals = holdSignals(native)
-  const running = startFrame(native, frame, options)
+  const running = startFrame(native, prepared.frame, prepared.options)
   const report = attend(native, running, { signals, pid: (progress) => progress.slot(INIT_PID) })
+  finishRun(machine, request, prepared, report)
   return {
     plan,
     architecture: host.architecture,

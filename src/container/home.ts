@@ -1,5 +1,6 @@
 /** The home directory that a container's own passwd file gives to a user, for $HOME. */
 
+import { OperationError } from '../base/errors.ts'
 import type { Files } from '../base/files.ts'
 import { parsePasswd } from '../observe/users.ts'
 import type { Process } from '../oci/process.ts'
@@ -12,6 +13,16 @@ import type { Process } from '../oci/process.ts'
  */
 export function homeOf(files: Files, root: string, { env, user }: Process): string | undefined {
   if (env.some((entry) => entry.startsWith('HOME='))) return undefined
+  try {
+    return homeIn(files, root, user)
+  } catch (error) {
+    // What coffer may not read, the plan will say if it matters.
+    if (error instanceof OperationError && error.code === 'EACCES') return undefined
+    throw error
+  }
+}
+
+function homeIn(files: Files, root: string, user: Process['user']): string | undefined {
   if (files.readLink(`${root}/etc`) !== undefined || files.readLink(`${root}/etc/passwd`) !== undefined)
     return undefined
   const path = `${root}/etc/passwd`

@@ -2,9 +2,11 @@
 
 import { architectureOf } from '../executor/embedded-call.ts'
 import { effectiveCapabilities, effectiveIds, kernelName } from '../executor/embedded-process.ts'
-import { capabilityBit, hasBit } from '../linux/capabilities.ts'
+import { type Capability, capabilityBit, hasBit } from '../linux/capabilities.ts'
 import { readHost } from '../observe/host.ts'
+import { readSecurityModules } from '../observe/security-modules.ts'
 import { parsePasswd } from '../observe/users.ts'
+import type { Process } from '../oci/process.ts'
 import type { Host } from '../plan/host.ts'
 import type { Machine } from './machine.ts'
 
@@ -18,9 +20,12 @@ export function hostOf({ native, files }: Machine): Host {
     gid,
     effectiveCapabilities: capabilities,
   })
-  const canMapIds =
-    hasBit(capabilities, capabilityBit('CAP_SETUID')) && hasBit(capabilities, capabilityBit('CAP_SETGID'))
-  return { ...host, canMapIds }
+  const has = (capability: Capability): boolean => hasBit(capabilities, capabilityBit(capability))
+  return {
+    ...host,
+    canMapIds: has('CAP_SETUID') && has('CAP_SETGID'),
+    canRaiseLimits: has('CAP_SYS_RESOURCE'),
+  }
 }
 
 /** All that a plan knows of the caller and the machine without reading a file. */
@@ -28,6 +33,13 @@ export function callerOf({ native }: Machine): readonly unknown[] {
   const { uid, gid } = effectiveIds(native)
   const { low, high } = effectiveCapabilities(native)
   return [native.architecture, kernelName(native).release, uid, gid, low, high]
+}
+
+/** With what only a process with labels needs to know: few have one, and each file that is read costs time. */
+export function hostFor(machine: Machine, process: Process, mountLabel = ''): Host {
+  const host = hostOf(machine)
+  const hasLabel = [process.apparmorProfile, process.selinuxLabel, mountLabel].some((label = '') => label !== '')
+  return hasLabel ? { ...host, securityModules: readSecurityModules(machine.files) } : host
 }
 
 /** The name of a user, or the uid where /etc/passwd has none. */

@@ -8,8 +8,8 @@ import { O_WRONLY } from '../linux/files.ts'
 import { parseSignal } from '../linux/signals.ts'
 import { isAlive } from '../observe/process.ts'
 import { planThaw } from '../plan/cgroup-freeze.ts'
-import { readCgroupPids } from './cgroup-processes.ts'
 import type { Machine } from './machine.ts'
+import { readMembers } from './members.ts'
 import { type Container, findContainer, type LiveContainer } from './store.ts'
 
 const SIGKILL = 9
@@ -22,7 +22,8 @@ export interface KillOptions {
 
 /** Throws `invalid` for an unknown signal and `conflict` for a container without init. */
 export function killContainer(machine: Machine, id: string, { signal, all }: KillOptions): void {
-  const number = parseSignal(signal)
+  // Signal 0 only asks whether there is somebody to get one: kill(2).
+  const number = signal === '0' ? 0 : parseSignal(signal)
   if (number === undefined)
     throw new OperationError({
       kind: 'invalid',
@@ -91,17 +92,17 @@ function killCgroup({ native, files }: Machine, directory: string | undefined): 
 export function killAll(machine: Machine, container: Container, signal: number): void {
   const paths = container.record?.cgroup.paths ?? {}
   if (signal !== SIGKILL) {
-    signalEach(machine, paths, signal)
+    signalEach(machine, container, signal)
     return
   }
-  if (!killCgroup(machine, paths[''])) signalEach(machine, paths, signal)
+  if (!killCgroup(machine, paths[''])) signalEach(machine, container, signal)
   letDie(machine, container)
 }
 
-function signalEach(machine: Machine, paths: Readonly<Record<string, string>>, signal: number): void {
+function signalEach(machine: Machine, container: Container, signal: number): void {
   const seen = new Set<number>()
   for (let round = 0; round < 100; round++) {
-    const fresh = readCgroupPids(machine.files, paths).filter((pid) => !seen.has(pid))
+    const fresh = readMembers(machine.files, container).filter((pid) => !seen.has(pid))
     if (fresh.length === 0) return
     for (const pid of fresh) {
       seen.add(pid)

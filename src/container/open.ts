@@ -1,8 +1,10 @@
 /** The machine as a one-shot program finds it: its files, its user, and where that user's containers are kept. */
 
+import type { Files } from '../base/files.ts'
 import type { Native } from '../base/native.ts'
 import { architectureOf, must } from '../executor/embedded-call.ts'
 import { embeddedFiles } from '../observe/files-embedded.ts'
+import { isInitialUserNamespace } from '../observe/host.ts'
 import type { Machine } from './machine.ts'
 
 export interface OpenOptions {
@@ -20,21 +22,23 @@ export interface Opened {
 export function openMachine(native: Native, { root, runtimeDirectory }: OpenOptions): Opened {
   const cwd = currentDirectory(native)
   const given = root?.startsWith('/') === false ? `${cwd}/${root}` : root
+  const files = embeddedFiles(native, architectureOf(native))
   return {
     cwd,
     machine: {
       native,
-      files: embeddedFiles(native, architectureOf(native)),
-      root: given ?? defaultRoot(native, runtimeDirectory),
+      files,
+      root: given ?? defaultRoot(native, files, runtimeDirectory),
       now: () => new Date(),
     },
   }
 }
 
-function defaultRoot(native: Native, runtimeDirectory: string | undefined): string {
+function defaultRoot(native: Native, files: Files, runtimeDirectory = ''): string {
   const uid = must(native, 'learn who is calling', 'geteuid')
-  if (uid === 0) return '/run/coffer'
-  return `${runtimeDirectory ?? `/run/user/${uid}`}/coffer`
+  // The root of a user namespace may have no say in /run, but knows where its user may write.
+  if (uid === 0 && (runtimeDirectory === '' || isInitialUserNamespace(files))) return '/run/coffer'
+  return `${runtimeDirectory === '' ? `/run/user/${uid}` : runtimeDirectory}/coffer`
 }
 
 function currentDirectory(native: Native): string {

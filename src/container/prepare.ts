@@ -2,7 +2,7 @@
 
 import { BUILD } from '../base/version.ts'
 import { type Assembled, assemble } from '../executor/assemble.ts'
-import { memoryFile } from '../executor/embedded-files.ts'
+import { makeDirectories, memoryFile } from '../executor/embedded-files.ts'
 import type { Frame, RunOptions } from '../executor/run-embedded.ts'
 import { type Blanks, fillIn, makeTemplate } from '../executor/template.ts'
 import { readConfig } from '../oci/config.ts'
@@ -17,6 +17,7 @@ import { filled, recordFiles } from './recorded-files.ts'
 export interface Prepared {
   readonly frame: Frame
   readonly options: RunOptions
+  readonly facts: RecordFacts
 }
 
 /** Throws `conflict` if the name is taken, and whatever speaks against the request. */
@@ -34,6 +35,7 @@ export function prepareContainer(machine: Machine, request: CreateRequest, manne
     })
   }
   const fresh = freshPlan(machine, request, manner)
+  for (const text of fresh.warnings) request.warn(text)
   if (asked !== undefined) keepPlan(machine, asked.key, () => planWithBlanks(machine, request, manner, asked))
   return complete(machine, request, manner, fresh)
 }
@@ -43,6 +45,7 @@ export function prepareTraced(machine: Machine, request: CreateRequest): Prepare
   refuseTaken(machine, request.id)
   const manner: Manner = { ending: 'wait', keep: false }
   const planned = planFor(machine, request, manner)
+  for (const text of planned.warnings) request.warn(text)
   const assembled = assembledFor(machine, planned, true)
   const frame = { ...assembled, steps: () => assembled.steps }
   return { ...planned, ...complete(machine, request, manner, { frame, facts: planned.facts }) }
@@ -53,10 +56,14 @@ interface Planned {
   readonly facts: RecordFacts
 }
 
-function freshPlan(machine: Machine, request: CreateRequest, manner: Manner): Planned {
+interface FreshPlan extends Planned {
+  readonly warnings: readonly string[]
+}
+
+function freshPlan(machine: Machine, request: CreateRequest, manner: Manner): FreshPlan {
   const planned = planFor(machine, request, manner)
   const assembled = assembledFor(machine, planned)
-  return { frame: { ...assembled, steps: () => assembled.steps }, facts: planned.facts }
+  return { frame: { ...assembled, steps: () => assembled.steps }, facts: planned.facts, warnings: planned.warnings }
 }
 
 const assembledFor = ({ native }: Machine, { plan, host }: PlannedContainer, trace = false): Assembled =>
@@ -65,13 +72,16 @@ const assembledFor = ({ native }: Machine, { plan, host }: PlannedContainer, tra
 /** Adds what is new at each start: the state with the time, and the descriptors that are passed on. */
 function complete(machine: Machine, request: CreateRequest, manner: Manner, { frame, facts }: Planned): Prepared {
   const passed = Array.from({ length: request.listenFds + request.preserveFds }, (_, index) => 3 + index)
+  // The plan makes the run root itself, but not what it lies in, which an engine may not have made yet.
+  if (machine.files.status(machine.root) === undefined) makeDirectories(machine.native, machine.root, 0o711)
   const record = printRecord({ ...facts, created: machine.now().toISOString() }, request.configText)
   const state = memoryFile(machine.native, 'state', machine.native.encode(record))
   return {
     frame,
+    facts,
     options: {
       extraFds: [...passed, state, ...(manner.console === undefined ? [] : [manner.console])],
-      advise: advise(machine),
+      advise: advise(machine, () => ({ namespaces: request.config().linux.namespaces, root: facts.rootfs })),
     },
   }
 }
@@ -84,7 +94,10 @@ interface Asked {
   readonly configText: string
 }
 
-/** Characters of the private use area, one for each thing that differs between containers that are otherwise alike. */
+/**
+ * Characters of the private use area, one for each thing that differs between containers that are otherwise alike. Of a path all but the first
+ * slash is blank, so that it is an absolute path still.
+ */
 const ID = '\ue000'
 const ROOT = '\ue001'
 const BUNDLE = '\ue002'
@@ -100,10 +113,11 @@ function askedFor(machine: Machine, request: CreateRequest, manner: Manner): Ask
   const { id, bundle, pidFile, configText } = request
   if (manner.console !== undefined || request.consoleSocket !== undefined || request.pidfdSocket !== undefined)
     return undefined
+  if (request.notifySocket !== undefined) return undefined
   if (ANY_BLANK.test(configText) || /"terminal":\s*true|"hooks"/.test(configText)) return undefined
   const inText = [
     [ROOTFS, rootPathIn(configText)],
-    [BUNDLE, bundle],
+    [BUNDLE, bundle.slice(1)],
     [ID, id],
   ].filter((blank): blank is [string, string] => (blank[1]?.length ?? 0) >= LEAST_LENGTH)
   const text = inText.reduce((rest, [blank, value]) => rest.split(value).join(blank), configText)
@@ -112,15 +126,21 @@ function askedFor(machine: Machine, request: CreateRequest, manner: Manner): Ask
   const rootfs = inText.filter(([blank]) => blank === ROOTFS)
   return {
     key: `${JSON.stringify([BUILD, ...manners, callerOf(machine)])}\n${text}`,
-    blanks: [...rootfs, [BUNDLE, bundle], [ID, id], [ROOT, machine.root], [PID_FILE, pidFile ?? '']],
+    blanks: [
+      ...rootfs,
+      [BUNDLE, bundle.slice(1)],
+      [ID, id],
+      [ROOT, machine.root.slice(1)],
+      [PID_FILE, pidFile?.slice(1) ?? ''],
+    ],
     configText: text,
   }
 }
 
-/** The absolute root.path, without parsing all of the document; engines choose a new one for each container. */
+/** An absolute root.path without its first slash, without parsing all of the document; engines choose a new one for each container. */
 function rootPathIn(configText: string): string | undefined {
   const at = configText.indexOf('"root"')
-  return at < 0 ? undefined : /^"root":\s*\{[^{}]*"path":\s*"(\/[^"\\]*)"/.exec(configText.slice(at, at + 4096))?.[1]
+  return at < 0 ? undefined : /^"root":\s*\{[^{}]*"path":\s*"\/([^"\\]*)"/.exec(configText.slice(at, at + 4096))?.[1]
 }
 
 function planWithBlanks(machine: Machine, request: CreateRequest, manner: Manner, asked: Asked): NewPlan | undefined {
@@ -128,12 +148,14 @@ function planWithBlanks(machine: Machine, request: CreateRequest, manner: Manner
   const blank: CreateRequest = {
     ...request,
     id: ID,
-    bundle: BUNDLE,
-    pidFile: request.pidFile === undefined ? undefined : PID_FILE,
+    bundle: `/${BUNDLE}`,
+    pidFile: request.pidFile === undefined ? undefined : `/${PID_FILE}`,
     configText: asked.configText,
     config: () => readConfig(asked.configText),
   }
-  const planned = planFor({ ...machine, files, root: ROOT }, blank, manner)
+  const planned = planFor({ ...machine, files, root: `/${ROOT}` }, blank, manner)
+  // They are to be told at each start.
+  if (planned.warnings.length > 0) return undefined
   const template = makeTemplate(
     assembledFor(machine, planned),
     asked.blanks.map(([character]) => character),

@@ -4,16 +4,24 @@ import { OperationError } from '../base/errors.ts'
 import { runPlan } from '../executor/run-embedded.ts'
 import { listCgroupsBelow } from '../observe/cgroup.ts'
 import { isAlive } from '../observe/process.ts'
-import { parseConfig } from '../oci/config.ts'
 import { planRemove } from '../plan/remove.ts'
 import { killAll } from './kill.ts'
 import type { Machine } from './machine.ts'
-import { type Container, checkId, findContainer, readContainer } from './store.ts'
+import { warnOfPoststop } from './poststop.ts'
+import { recordedHooks } from './recorded-hooks.ts'
+import { checkId, findContainer, readContainer } from './store.ts'
 
 const SIGKILL = 9
 
+export interface RemoveOptions {
+  /** Kill it if it runs, and let it be if there is none. */
+  readonly force: boolean
+  /** Hears of poststop hooks that failed. */
+  readonly warn: (text: string) => void
+}
+
 /** Without `force` it throws `conflict` for a container that runs, and `missing` for none. */
-export function removeContainer(machine: Machine, id: string, { force }: { readonly force: boolean }): void {
+export function removeContainer(machine: Machine, id: string, { force, warn }: RemoveOptions): void {
   checkId(id)
   const container = force
     ? readContainer(machine.files, machine.root, id)
@@ -29,20 +37,17 @@ export function removeContainer(machine: Machine, id: string, { force }: { reado
   killAll(machine, container, SIGKILL)
   const { record } = container
   const cgroup = record?.cgroup ?? { paths: {} }
-  runPlan(
+  const recorded = record === undefined ? undefined : recordedHooks(record, container.directory)
+  const poststop = recorded?.hooks.poststop ?? []
+  const report = runPlan(
     machine.native,
     planRemove({
       place: { root: machine.root, id },
       cgroup,
       below: Object.values(cgroup.paths).flatMap((path) => listCgroupsBelow(machine.files, path)),
       ...('init' in container && isAlive(machine.files, container.init) ? { init: container.init.pid } : {}),
-      ...(record === undefined ? {} : { poststop: poststopOf(container, record) }),
+      ...(recorded === undefined ? {} : { poststop: { hooks: poststop, ...recorded.state } }),
     }),
   )
-}
-
-/** What poststop hooks need; the configuration was valid when it was recorded. */
-function poststopOf(container: Container, record: NonNullable<Container['record']>) {
-  const config = parseConfig(record.config, `${container.directory}/state.json`)
-  return { config, bundle: record.bundle }
+  warnOfPoststop(report, poststop, warn)
 }

@@ -7,6 +7,7 @@ import { finish, startFrame } from '../executor/run-embedded.ts'
 import { INIT_PID } from '../plan/slots.ts'
 import { INIT_EXIT } from '../plan/stage.ts'
 import type { CreateRequest } from './create.ts'
+import { finishRun } from './finish-run.ts'
 import { attend, holdSignals } from './foreground.ts'
 import type { Machine } from './machine.ts'
 import { prepareContainer } from './prepare.ts'
@@ -34,11 +35,12 @@ export function runContainer(machine: Machine, request: CreateRequest, { detach,
   }
   const needsConsole = request.consoleSocket === undefined && asksForTerminal(request)
   const [ours, theirs] = needsConsole ? socketPair(native) : []
-  const { frame, options } = prepareContainer(machine, request, { ending: 'wait', keep, console: theirs })
+  const prepared = prepareContainer(machine, request, { ending: 'wait', keep, console: theirs })
   const signals = holdSignals(native)
-  const running = startFrame(native, frame, options)
+  const running = startFrame(native, prepared.frame, prepared.options)
   if (theirs !== undefined) close(native, theirs)
   const report = attend(native, running, { signals, console: ours, pid: (progress) => progress.slot(INIT_PID) })
+  if (!keep) finishRun(machine, request, prepared, report)
   return exitStatus(exitOf(new Int32Array(report.bytes(INIT_EXIT).buffer)))
 }
 

@@ -2,12 +2,16 @@
 
 import { OperationError } from '../base/errors.ts'
 import { runPlan } from '../executor/run-embedded.ts'
-import { parseConfig } from '../oci/config.ts'
 import { planStart } from '../plan/start.ts'
+import { openInit } from './kill.ts'
 import type { Machine } from './machine.ts'
+import { recordedHooks } from './recorded-hooks.ts'
 import { findContainer } from './store.ts'
 
-/** Throws `conflict` if the container is not `created`. */
+/** Where the executor finds the first descriptor beyond stdio, plan and report. */
+const FIRST_EXTRA = 5
+
+/** Throws `conflict` if the container is not `created`, and the error of a failed poststart hook, which ends it. */
 export function startContainer(machine: Machine, id: string): void {
   const container = findContainer(machine.files, machine.root, id)
   if (container.status !== 'created')
@@ -21,9 +25,11 @@ export function startContainer(machine: Machine, id: string): void {
       hint: container.status === 'stopped' ? 'delete it and create it again' : 'nothing has to be done',
     })
   const { record, init } = container
-  const config = parseConfig(record.config, `${container.directory}/state.json`)
-  runPlan(
-    machine.native,
-    planStart({ place: { root: machine.root, id }, bundle: record.bundle, config, pid: init.pid }),
-  )
+  const { hooks, state } = recordedHooks(record, container.directory)
+  const { poststart } = hooks
+  const place = { root: machine.root, id }
+  const initPidfd = poststart.length === 0 ? undefined : openInit(machine, container)
+  runPlan(machine.native, planStart({ place, poststart, state, pid: init.pid, initPidfd: FIRST_EXTRA }), {
+    extraFds: initPidfd === undefined ? [] : [initPidfd],
+  })
 }

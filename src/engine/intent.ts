@@ -5,7 +5,7 @@
  */
 
 import type { Capability } from '../linux/capabilities.ts'
-import { allCapabilities } from '../linux/capabilities.ts'
+import type { IdMapping } from '../oci/id-mappings.ts'
 import { OCI_VERSION } from '../oci/version.ts'
 import { mobyDefaultProfile } from '../seccomp/moby-default.ts'
 
@@ -33,7 +33,9 @@ export interface Intent {
   readonly tmpfs: readonly { readonly destination: string; readonly options: readonly string[] }[]
   readonly resources: IntentResources
   /** True without privilege over the machine: the caller becomes root of a user namespace. */
-  readonly rootless?: { readonly hostUid: number; readonly hostGid: number } | undefined
+  readonly rootless?:
+    | { readonly uidMappings: readonly IdMapping[]; readonly gidMappings: readonly IdMapping[] }
+    | undefined
 }
 
 export type IntentNamespace = 'pid' | 'network' | 'ipc' | 'uts' | 'cgroup' | 'mount' | 'time'
@@ -56,11 +58,13 @@ export interface IntentFacts {
   readonly architecture: 'x86_64' | 'aarch64'
   readonly kernel: { readonly major: number; readonly minor: number }
   readonly hasCgroupV2Only: boolean
+  /** What the caller may give: nobody has more than all of these. */
+  readonly capabilities: readonly Capability[]
 }
 
 /** The document; it has still to be read by oci/config.ts, as one that came from elsewhere. */
 export function configOf(intent: Intent, facts: IntentFacts): object {
-  const capabilities = capabilitiesOf(intent)
+  const capabilities = capabilitiesOf(intent, facts)
   return {
     ociVersion: OCI_VERSION,
     process: {
@@ -101,12 +105,15 @@ const MASKED =
 const READONLY = '/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger'
 
 /** As docker: `ALL` in what is added starts from all, in what is dropped from none. */
-function capabilitiesOf({ privileged, capabilitiesAdded, capabilitiesDropped }: Intent): readonly string[] {
-  if (privileged) return allCapabilities()
+function capabilitiesOf(
+  { privileged, capabilitiesAdded, capabilitiesDropped }: Intent,
+  { capabilities }: IntentFacts,
+): readonly string[] {
+  if (privileged) return capabilities
   const added = capabilitiesAdded.map(capabilityWord)
   const dropped = capabilitiesDropped.map(capabilityWord)
   const start: readonly string[] = added.includes('CAP_ALL')
-    ? allCapabilities()
+    ? capabilities
     : dropped.includes('CAP_ALL')
       ? []
       : words(DEFAULT_CAPABILITIES)
@@ -127,13 +134,7 @@ function namespacesOf({ namespaces, rootless }: Intent): readonly object[] {
   return rootless === undefined ? chosen : [{ type: 'user' }, ...chosen]
 }
 
-const mappingsOf = ({ rootless }: Intent): object =>
-  rootless === undefined
-    ? {}
-    : {
-        uidMappings: [{ containerID: 0, hostID: rootless.hostUid, size: 1 }],
-        gidMappings: [{ containerID: 0, hostID: rootless.hostGid, size: 1 }],
-      }
+const mappingsOf = ({ rootless }: Intent): object => rootless ?? {}
 
 const mount = (destination: string, type: string, source: string, options: string): object => ({
   destination,

@@ -59,7 +59,7 @@ interface Pending {
 }
 
 class PersistentExecutor implements Executor {
-  readonly #plans: Writable
+  readonly #plans: Writable | null
   readonly #pending = new Map<number, Pending>()
   readonly #ended: Promise<void>
   readonly #architecture = architectureOfProcess()
@@ -69,21 +69,24 @@ class PersistentExecutor implements Executor {
   #whenIdle: (() => void) | undefined
 
   constructor(child: ChildProcess) {
-    const [, , , plans, reports] = child.stdio as [unknown, unknown, unknown, Writable, Readable]
+    // A process that could not be made has no pipes in Bun, and says why in its `error` event.
+    const [, , , plans, reports] = child.stdio as [unknown, unknown, unknown, Writable | null, Readable | null]
     this.#plans = plans
-    // An executor that is gone says so by `exit`; the write that noticed it first adds nothing.
-    plans.on('error', () => undefined)
-    reports.on('error', () => undefined)
-    reports.on('data', (bytes: Buffer) => this.#take(bytes))
+    // An executor that is gone says so by its exit; the write that noticed it first adds nothing.
+    plans?.on('error', () => undefined)
+    reports?.on('error', () => undefined)
+    reports?.on('data', (bytes: Buffer) => this.#take(bytes))
     this.#ended = new Promise((resolve) => {
-      child.on('error', (error: NodeJS.ErrnoException) => {
-        this.#fail(cannotStart(error))
+      const end = (error: OperationError): void => {
+        this.#fail(error)
         resolve()
+      }
+      child.on('error', (error: NodeJS.ErrnoException) => end(cannotStart(error)))
+      child.on('exit', () => {
+        this.#refusal ??= gone()
       })
-      child.on('close', () => {
-        this.#fail(gone())
-        resolve()
-      })
+      // A plan under way outlives an executor that is killed, and still answers: the last of them closes the pipe.
+      reports?.on('end', () => end(gone()))
     })
   }
 
@@ -94,7 +97,7 @@ class PersistentExecutor implements Executor {
     const assembled = assemble(plan, { architecture, encode, id, concurrent: true, trace: options.trace ?? false })
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { assembled, options, resolve, reject })
-      this.#plans.write(assembled.frame)
+      this.#plans?.write(assembled.frame)
     })
   }
 
@@ -105,7 +108,7 @@ class PersistentExecutor implements Executor {
         this.#whenIdle = resolve
       })
     }
-    this.#plans.end()
+    this.#plans?.end()
     await this.#ended
   }
 

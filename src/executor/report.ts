@@ -4,7 +4,9 @@ import { bug, OperationError } from '../base/errors.ts'
 import type { Argument, Buffer, Slot } from '../linux/call.ts'
 import { errnoName } from '../linux/errno.ts'
 import { kindOf } from '../linux/system-error.ts'
-import type { Step } from '../plan/plan.ts'
+import { failureText } from '../plan/hook-endings.ts'
+import type { AwaitedProgram, Step } from '../plan/plan.ts'
+import { HOST_PROC } from '../plan/slots.ts'
 import type { Assembled } from './assemble.ts'
 
 export interface Failure {
@@ -111,25 +113,41 @@ export function errorOf(report: Report, steps: Assembled['steps'], advise?: Advi
   if (first === undefined || step === undefined) return bug('the executor failed without saying where')
   const code = errnoName(first.errno)
   const advice = advise?.(step, code)
-  const path = pathOf(step)
+  const path = pathOf(step, steps)
   return new OperationError({
     kind: kindOf(code),
     operation: step.why,
     code,
+    ...(step.program === undefined ? {} : { reason: reasonOf(step.program, code, report) }),
     syscall: `${step.call.name}(${path ?? ''})`,
     ...(path === undefined ? {} : { path }),
     ...(advice === undefined ? {} : { hint: advice.hint }),
-    see: [...step.see, ...(advice?.see ?? [])],
+    see: [...new Set([...step.see, ...(advice?.see ?? [])])],
   })
 }
 
-/** The first argument that a person would recognise. */
-function pathOf({ call }: Step): string | undefined {
+const reasonOf = ({ ending, output }: AwaitedProgram, code: string, { bytes }: Report): string =>
+  failureText({ ending: bytes(ending), output: bytes(output) }, code)
+
+/** The first argument that a person would recognise; what is written is none, so it is the file that it is written to. */
+function pathOf(step: Step, steps: Assembled['steps']): string | undefined {
+  const { call } = step
+  const [fd] = call.args
+  if (call.name === 'write') return typeof fd === 'object' && 'slot' in fd ? openedAs(fd, step, steps) : undefined
   for (const argument of call.args) {
     const readable = readableText(argument)
     if (readable !== undefined && readable !== '') return readable
   }
   return undefined
+}
+
+function openedAs({ slot }: Slot, step: Step, steps: Assembled['steps']): string | undefined {
+  const before = steps.slice(0, steps.indexOf(step))
+  const opened = before.filter((other) => other?.into?.slot === slot).pop()?.call
+  if (opened === undefined) return undefined
+  const [from, path] = opened.args.slice(0, 2)
+  const text = path === undefined ? undefined : readableText(path)
+  return typeof from === 'object' && 'slot' in from && from.slot === HOST_PROC.slot ? `/proc/${text}` : text
 }
 
 function readableText(argument: Argument): string | undefined {

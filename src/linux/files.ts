@@ -82,6 +82,7 @@ export const fcntl = (fd: Slot | number, command: number, value: number): Call =
   args: [fd, command, value],
 })
 export const F_DUPFD_CLOEXEC = 1030
+export const F_GETFD = 1
 export const F_SETFD = 2
 export const F_SETFL = 4
 

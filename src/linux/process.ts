@@ -6,10 +6,16 @@ import type { Argument, Buffer, Call, Pointer, Slot, Strings } from './call.ts'
 export const P_PIDFD = 3
 export const P_PID = 1
 export const WEXITED = 4
+export const WNOHANG = 1
+/** The end is still there for another waitid(2). */
+export const WNOWAIT = 0x1000000
 /** struct siginfo as waitid(2) fills it: si_code at 8 (CLD_EXITED 1, CLD_KILLED 2, CLD_DUMPED 3), si_pid at 16, si_status at 24. */
 export const SIGINFO_BYTES = 128
 /** Where si_status is: the code of exit(2), or the signal. */
 export const SI_STATUS = 24
+export const SI_CODE = 8
+export const SI_PID = 16
+export const CLD_EXITED = 1
 
 export const waitid = (idType: number, id: Argument, info: Buffer, options: number = WEXITED): Call => ({
   name: 'waitid',

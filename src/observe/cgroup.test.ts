@@ -123,6 +123,7 @@ test('a caller without privilege may divide what it owns: its own cgroup in v1, 
       gid: 0,
       sizeBytes: 0,
       device: { major: 0, minor: 0 },
+      links: 3,
       identity: '0:1:1',
     }),
   }

@@ -39,6 +39,8 @@ export function readCgroupLayout(files: Files, questions: LayoutQuestions = {}):
 
 /** All cgroups below `directory`, the deepest first, which is the order in which they can be removed. */
 export function listCgroupsBelow(files: Files, directory: string): readonly string[] {
+  // A cgroup has two names, and one more for each cgroup in it: fs/kernfs/dir.c, kernfs_link_sibling.
+  if ((files.status(directory)?.links ?? 0) <= 2) return []
   const found: string[] = []
   for (const name of files.list(directory) ?? []) {
     // Files of cgroups have a dot in their name or are one of these two; a cgroup may have one as well, so a dot decides nothing.

@@ -125,7 +125,7 @@ function readLink({ native, readlinkat, bytes }: Reader, path: string): string |
 }
 
 /**
- * struct statx: stx_uid at 20, stx_gid 24, stx_mode 28 (2 bytes), stx_ino 32 (8), stx_size 40 (8), stx_rdev_major 128, stx_rdev_minor 132,
+ * struct statx: stx_nlink at 16, stx_uid 20, stx_gid 24, stx_mode 28 (2 bytes), stx_ino 32 (8), stx_size 40 (8), stx_rdev_major 128, stx_rdev_minor 132,
  * stx_dev_major 136, stx_dev_minor 140; the others 4 bytes. statx(2)
  */
 function status({ native, statx, bytes }: Reader, path: string): FileStatus | undefined {
@@ -139,6 +139,7 @@ function status({ native, statx, bytes }: Reader, path: string): FileStatus | un
     mode: mode & ~S_IFMT,
     uid: word(20),
     gid: word(24),
+    links: word(16),
     sizeBytes: word(44) * 0x1_0000_0000 + word(40),
     device: { major: word(128), minor: word(132) },
     identity: `${word(136)}:${word(140)}:${inode(word(36), word(32))}`,

@@ -64,6 +64,7 @@ function status(path: string): FileStatus {
     mode: mode & 0o7777,
     uid: Number(found.uid),
     gid: Number(found.gid),
+    links: Number(found.nlink),
     sizeBytes: Number(found.size),
     device: { major: majorOf(found.rdev), minor: minorOf(found.rdev) },
     identity: `${majorOf(found.dev)}:${minorOf(found.dev)}:${found.ino}`,

@@ -42,6 +42,7 @@ function lines({ mode, hierarchies, hasNamespace, paths = PATHS, options = ['ro'
       idMaps: { uid: [], gid: [] },
       cgroup: { paths },
       pathsToCover: [],
+      hostParts: () => [],
       listTree: () => undefined,
     },
     planHost({ cgroup: { mode, hierarchies, unmounted: [], available: [], enabled: [] } }),
@@ -78,11 +79,12 @@ mount("cgroup", "self/fd/<cgroup-root>/unified", "cgroup2", MS_RDONLY|MS_NOSUID)
 mount_setattr(cgroup-root, MOUNT_ATTR_RDONLY)`)
 })
 
-test('without a cgroup namespace only the own cgroups are shown', () => {
+test('without a cgroup namespace only the own cgroups are shown, and all get their attributes at once', () => {
   const text = lines({ mode: 'v1', hierarchies: HYBRID, hasNamespace: false })
   expect(text).toContain(`mkdirat(cgroup-root, "systemd", 0755)
 mount("/c/systemd", "self/fd/<cgroup-root>/systemd", MS_BIND)
-mount_setattr(cgroup-root, "systemd", MOUNT_ATTR_RDONLY|MOUNT_ATTR_NOSUID)`)
+mkdirat`)
+  expect(text).toEndWith('mount_setattr(cgroup-root, AT_RECURSIVE, MOUNT_ATTR_RDONLY|MOUNT_ATTR_NOSUID)')
   expect(text).not.toContain('net_cls')
 })
 

@@ -23,7 +23,6 @@ import {
   MS_NOEXEC,
   MS_NOSUID,
   mountSetattr,
-  mountSetattrAt,
   newMount,
 } from '../linux/mount.ts'
 import { attributeChanges, mergeChanges, newMountFlags, propagationChanges } from './mounts-flags.ts'
@@ -116,16 +115,17 @@ function mountV1(planned: PlannedMount, target: Target, context: MountsContext):
       see: SEE,
     },
     openMounted(target, why, MOUNTED),
-    ...context.host.cgroup.hierarchies.flatMap((hierarchy) =>
-      mountHierarchy(hierarchy, { attributes, planned, context }),
-    ),
+    ...context.host.cgroup.hierarchies.flatMap((hierarchy) => mountHierarchy(hierarchy, planned, context)),
     ...propagationOf(planned, MOUNTED),
-    ...(isReadonly(attributes) ? [makeReadonly(destination)] : []),
+    ...(hasOwnNamespace(context)
+      ? attributes.some(isReadonly)
+        ? [makeReadonly(destination)]
+        : []
+      : attributes.map((change) => protectAll(destination, change))),
   ]
 }
 
-const isReadonly = (attributes: readonly Attributes[]): boolean =>
-  attributes.some(({ set }) => (set & MOUNT_ATTR_RDONLY) !== 0)
+const isReadonly = ({ set }: Attributes): boolean => (set & MOUNT_ATTR_RDONLY) !== 0
 
 /** Last, when nothing more is to be made in it. */
 const makeReadonly = (destination: string): Step => ({
@@ -134,13 +134,14 @@ const makeReadonly = (destination: string): Step => ({
   see: ['mount_setattr(2)'],
 })
 
-interface HierarchyContext {
-  readonly attributes: readonly Attributes[]
-  readonly planned: PlannedMount
-  readonly context: MountsContext
-}
+/** Binds take their attributes from what they show; those that are asked for come to all of them in one call, and to the place they are in. */
+const protectAll = (destination: string, change: Attributes): Step => ({
+  call: mountSetattr(MOUNTED, { ...change, recursive: true }),
+  why: `give all hierarchies at ${destination} the attributes that are asked for`,
+  see: ['mount_setattr(2)'],
+})
 
-function mountHierarchy(hierarchy: Hierarchy, { attributes, planned, context }: HierarchyContext): readonly Step[] {
+function mountHierarchy(hierarchy: Hierarchy, planned: PlannedMount, context: MountsContext): readonly Step[] {
   const { version, controllers, mountPoint } = hierarchy
   const own = context.request.cgroup.paths[version === 2 ? '' : (controllers[0] ?? '')]
   if (own === undefined) return []
@@ -154,14 +155,7 @@ function mountHierarchy(hierarchy: Hierarchy, { attributes, planned, context }: 
     const call = newMount({ type, source: 'cgroup', target, flags: newMountFlags(planned.options), data })
     return [make, { call, why, see: SEE }, ...linksTo(name)]
   }
-  return [
-    make,
-    { call: bindMount(own, target, { recursive: false }), why, see: SEE },
-    ...attributes.map(
-      (change): Step => ({ call: mountSetattrAt(MOUNTED, name, change), why, see: ['mount_setattr(2)'] }),
-    ),
-    ...linksTo(name),
-  ]
+  return [make, { call: bindMount(own, target, { recursive: false }), why, see: SEE }, ...linksTo(name)]
 }
 
 /** Controllers that are mounted together are found by each of their names as well: `cpu` and `cpuacct` lead to `cpu,cpuacct`. */

@@ -5,20 +5,25 @@
  * Until that moment it is not dumpable, and holds nothing of the host but its standard descriptors (SECURITY-CHECKS S4, S9).
  */
 
-import { buffer } from '../linux/call.ts'
-import { read } from '../linux/files.ts'
+import { buffer, slot } from '../linux/call.ts'
+import { chroot, close, fchdir, O_PATH, openat, read } from '../linux/files.ts'
 import { setns } from '../linux/namespaces.ts'
-import { P_PIDFD, waitid } from '../linux/process.ts'
+import { P_PIDFD, pidfdSendSignal, waitid } from '../linux/process.ts'
 import type { Linux } from '../oci/linux.ts'
+import type { NamespaceType } from '../oci/namespaces.ts'
 import type { Process } from '../oci/process.ts'
 import type { CgroupJoin } from './cgroup-join.ts'
 import type { Host } from './host.ts'
 import { openHostProc } from './host-proc.ts'
-import { NAMESPACE_FLAGS } from './namespaces.ts'
+import { becomeRoot } from './idmap.ts'
+import { leaveGroups, NAMESPACE_FLAGS } from './namespaces.ts'
 import { planPidfdSocket } from './pidfd-socket.ts'
-import type { Plan, Step } from './plan.ts'
+import type { Plan, Ref, Step } from './plan.ts'
+import { planInherited, planOutside } from './process-outside.ts'
 import { planProgram } from './program.ts'
-import { CHILD_END, INIT_PID, INIT_PIDFD, PARENT_END } from './slots.ts'
+import { planInitialAffinity } from './scheduling.ts'
+import { type ListenerRequest, planSeccompListener } from './seccomp.ts'
+import { CHILD_END, HOST_PROC, INIT_PID, INIT_PIDFD, PARENT_END } from './slots.ts'
 import { INIT_EXIT, planStage } from './stage.ts'
 import { planPidFile } from './state.ts'
 import { planConsoleSocket } from './terminal.ts'
@@ -28,8 +33,13 @@ export interface ExecPlanRequest {
   readonly id: string
   readonly process: Process
   readonly linux: Linux
+  readonly initPid: number
+  /** The container, for the agent of a seccomp filter. */
+  readonly state: Omit<ListenerRequest['state'], 'id'>
   /** The executor's descriptor of a pidfd of init. */
   readonly initPidfd: number
+  /** The namespaces of init that coffer is not in itself. */
+  readonly enters: readonly NamespaceType[]
   readonly cgroup: CgroupJoin
   readonly wait: boolean
   readonly pidFile?: string | undefined
@@ -41,31 +51,25 @@ export interface ExecPlanRequest {
 }
 
 export function planExec(request: ExecPlanRequest, host: Host): Plan {
-  const { id, process, linux } = request
-  const program = planProgram({ ...request, isInit: false, noNewKeyring: false, keeps: [CHILD_END] }, host)
-  const flags = linux.namespaces.reduce((sum, { type }) => sum + NAMESPACE_FLAGS[type], 0)
+  const { id, process } = request
+  const program = planProgram(
+    { ...request, isInit: false, runsHooks: false, noNewKeyring: false, keeps: [CHILD_END] },
+    host,
+  )
   return {
     operation: `run ${process.args[0] ?? ''} in ${id}`,
     steps: [
       ...openHostProc,
       ...request.cgroup.open,
       ...planConsoleSocket(request.consoleSocket),
+      ...planInherited(process, host),
+      // Its parent makes it there; the cpuset of the container is another one.
+      ...planInitialAffinity(process, 0),
       planTurns(),
       ...planStage({
         of: `the process in ${id}`,
         cgroup: request.cgroup.cloneInto,
-        enter: [
-          ...request.cgroup.join,
-          ...(flags === 0
-            ? []
-            : [
-                {
-                  call: setns(request.initPidfd, flags),
-                  why: `enter the namespaces of ${id}`,
-                  see: ['setns(2)', 'pidfd_open(2)'],
-                },
-              ]),
-        ],
+        enter: [...request.cgroup.join, ...planEnter(request)],
         meanwhile: [],
         cloneFlags: 0,
         child: [
@@ -75,7 +79,9 @@ export function planExec(request: ExecPlanRequest, host: Host): Plan {
           ...program.become,
         ],
       }),
+      ...(program.notifies ? planAgent(request, host) : []),
       hear('executor', 'c', 'have the process made up to its program'),
+      ...planOutside({ process, pid: INIT_PID, isInit: false }, host),
       ...(request.pidFile === undefined ? [] : planPidFile(request.pidFile)),
       ...(request.pidfdSocket === undefined ? [] : planPidfdSocket(request.pidfdSocket, INIT_PIDFD)),
       ...planEnding(request),
@@ -84,6 +90,48 @@ export function planExec(request: ExecPlanRequest, host: Host): Plan {
     ...(request.wait ? { reads: [INIT_EXIT] } : {}),
   }
 }
+
+/** The agent of linux.seccomp.listenerPath gets the filter's descriptor while the process waits. seccomp_unotify(2) */
+function planAgent({ id, linux, state, initPid }: ExecPlanRequest, host: Host): readonly Step[] {
+  const { listenerPath, listenerMetadata } = linux.seccomp ?? {}
+  if (listenerPath === undefined) return []
+  const request = { listenerPath, listenerMetadata, state: { ...state, id }, containerPid: initPid }
+  return planSeccompListener({ ...request, status: 'running' }, host)
+}
+
+function planEnter({ id, initPid, initPidfd, enters }: ExecPlanRequest): readonly Step[] {
+  const flags = enters.reduce((sum, type) => sum + NAMESPACE_FLAGS[type], 0)
+  const hasUser = enters.includes('user')
+  const call = setns(initPidfd, flags)
+  const changesRoot = !enters.includes('mount')
+  return [
+    ...(changesRoot ? openRoot(initPid, initPidfd) : []),
+    ...(hasUser ? [leaveGroups] : []),
+    ...(flags === 0 ? [] : [{ call, why: `enter the namespaces of ${id}`, see: ['setns(2)', 'pidfd_open(2)'] }]),
+    ...(hasUser ? becomeRoot : []),
+    ...(changesRoot ? enterRoot : []),
+  ]
+}
+
+/** setns(2) into a mount namespace makes its root that of the process; a container without one of its own has a root in that of the host. */
+const ROOT_OF_INIT = slot('init-root')
+const SEE_ROOT: readonly Ref[] = ['chroot(2)', 'proc_pid_root(5)']
+const WHY_ROOT = 'see only the files of the container'
+
+const openRoot = (pid: number, pidfd: number): readonly Step[] => [
+  { call: openat(HOST_PROC, `${pid}/root`, O_PATH), why: WHY_ROOT, see: SEE_ROOT, into: ROOT_OF_INIT },
+  {
+    call: pidfdSendSignal(pidfd, 0),
+    why: 'be sure that it is the root of init, and of no later process with its pid',
+    see: ['pidfd_send_signal(2)'],
+  },
+]
+
+const enterRoot: readonly Step[] = [
+  { call: fchdir(ROOT_OF_INIT), why: WHY_ROOT, see: SEE_ROOT },
+  { call: chroot('.'), why: WHY_ROOT, see: SEE_ROOT },
+  { call: close(ROOT_OF_INIT), why: 'hold nothing of the host', see: ['close(2)'] },
+]
 
 function planEnding({ id, wait }: ExecPlanRequest): readonly Step[] {
   const started: readonly Step[] = [

@@ -71,6 +71,14 @@ export const mountRules = (): readonly Rule[] => [
 /** Attributes, roots, files. */
 export const fileSystemRules = (): readonly Rule[] => [
   {
+    calls: 'mkdirat',
+    errnos: 'ENOENT EACCES',
+    about: /place for states|take the name/,
+    when: ({ isRootless }) => isRootless,
+    hint: 'a user keeps states below $XDG_RUNTIME_DIR, which a login sets: export XDG_RUNTIME_DIR=/run/user/$(id -u); or give --root DIR',
+    see: ['pam_systemd(8)'],
+  },
+  {
     calls: 'mount move_mount',
     errnos: 'ENOSPC',
     hint: 'a mount namespace holds no more than fs.mount-max mounts; raise it: sysctl -w fs.mount-max=200000',

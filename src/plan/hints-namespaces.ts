@@ -33,6 +33,14 @@ export const userNamespaceRules = (): readonly Rule[] => [
     see: USER,
   },
   {
+    calls: 'write',
+    errnos: 'EPERM',
+    about: /[ug]id_map/,
+    when: ({ canMapIds }) => canMapIds === true,
+    hint: 'coffer is in a user namespace itself, and hostID counts in that one; use only ids that it has: cat /proc/self/uid_map /proc/self/gid_map',
+    see: USER,
+  },
+  {
     calls: 'write waitid execve',
     errnos: 'EPERM',
     about: /[ug]id_?map/,
@@ -46,6 +54,14 @@ export const userNamespaceRules = (): readonly Rule[] => [
     about: /\/new[ug]idmap"/,
     hint: 'install newuidmap and newgidmap: package uidmap on Debian and Ubuntu, shadow-utils elsewhere',
     see: ['newuidmap(1)', 'newgidmap(1)'],
+  },
+  {
+    calls: 'waitid',
+    errnos: 'EPERM',
+    about: /new[ug]idmap/,
+    when: ({ hasNoNewPrivileges }) => hasNoNewPrivileges === true,
+    hint: 'newuidmap is set-uid root, which no_new_privs takes away from it; start coffer without that, or map one id alone',
+    see: ['newuidmap(1)', 'PR_SET_NO_NEW_PRIVS(2const)'],
   },
   {
     calls: 'waitid',
@@ -71,6 +87,13 @@ export const userNamespaceRules = (): readonly Rule[] => [
   {
     calls: 'setgroups',
     errnos: 'EPERM',
+    when: ({ deniesSetgroups }) => deniesSetgroups === true,
+    hint: 'coffer is in a user namespace that denies setgroups(2) for all below it (/proc/self/setgroups); leave process.user.additionalGids out',
+    see: USER,
+  },
+  {
+    calls: 'setgroups',
+    errnos: 'EPERM',
     when: ({ isRootless, hasSubgidRange }) => isRootless && hasSubgidRange === false,
     hint: 'without a range in /etc/subgid the kernel refuses additional groups; add one: usermod --add-subgids 100000-165535 $USER, or leave process.user.additionalGids out',
     see: ['user_namespaces(7)', 'subgid(5)'],
@@ -90,6 +113,15 @@ export const namespaceRules = (): readonly Rule[] => [
     calls: CLONES,
     errnos: 'ENOSPC',
     about: /CLONE_NEW/,
+    when: ({ zeroLimits = [] }) => zeroLimits.length > 0,
+    hint: ({ zeroLimits = [] }) =>
+      `no namespace can be made of a kind whose limit is 0; raise it: sysctl -w ${zeroLimits.map((name) => `user.${name}=15000`).join(' ')}`,
+    see: ['namespaces(7)'],
+  },
+  {
+    calls: CLONES,
+    errnos: 'ENOSPC',
+    about: /CLONE_NEW/,
     hint: 'a limit of /proc/sys/user/max_*_namespaces is reached, or user or pid namespaces are nested 32 deep; raise the limit, or end what uses them: lsns',
     see: ['namespaces(7)'],
   },
@@ -99,6 +131,21 @@ export const namespaceRules = (): readonly Rule[] => [
     about: /CLONE_NEW/,
     hint: 'this kernel has only the namespaces that are in /proc/self/ns; leave the others out of linux.namespaces',
     see: ['clone(2)', 'namespaces(7)'],
+  },
+  {
+    calls: 'openat',
+    errnos: 'EACCES',
+    about: /\/proc\/[0-9]+\/ns\//,
+    hint: 'only who might trace a process may join its namespaces: run as root, or as the user of that process',
+    see: ['namespaces(7)', 'ptrace(2) "Ptrace access mode checking"'],
+  },
+  {
+    calls: 'setns',
+    errnos: 'EPERM',
+    about: /enter the namespaces of /,
+    when: ({ isRootless }) => isRootless,
+    hint: 'without privilege a process can join only a container of the same user, and only one that is started; start it, or run as root',
+    see: ['setns(2)', 'ptrace(2) "Ptrace access mode checking"'],
   },
   {
     calls: 'setns',

@@ -11,6 +11,8 @@ import type { Ref } from './plan.ts'
 export interface HintFacts {
   /** Without CAP_SYS_ADMIN over the machine. */
   readonly isRootless: boolean
+  /** CAP_SETUID and CAP_SETGID in the user namespace of coffer. */
+  readonly canMapIds?: boolean | undefined
   /** Whether the container is in a user namespace, new or joined. */
   readonly usesUserNamespace?: boolean | undefined
   /** kernel.apparmor_restrict_unprivileged_userns is 1. */
@@ -19,6 +21,12 @@ export interface HintFacts {
   readonly allowsUserNamespaces?: boolean | undefined
   /** user.max_user_namespaces. */
   readonly maxUserNamespaces?: number | undefined
+  /** The settings max_…_namespaces below /proc/sys/user that are 0. */
+  readonly zeroLimits?: readonly string[] | undefined
+  /** Of coffer itself. */
+  readonly hasNoNewPrivileges?: boolean | undefined
+  /** /proc/self/setgroups says so. */
+  readonly deniesSetgroups?: boolean | undefined
   /** Whether /etc/subuid and /etc/subgid give the user ids. */
   readonly hasSubuidRange?: boolean | undefined
   readonly hasSubgidRange?: boolean | undefined
@@ -42,4 +50,4 @@ export interface Rule {
 }
 
 export const isInUserNamespace = ({ isRootless, usesUserNamespace }: HintFacts): boolean =>
-  usesUserNamespace ?? isRootless
+  usesUserNamespace === true || isRootless

@@ -43,6 +43,7 @@ export interface HookState {
 
 const SEE: readonly Ref[] = ['oci:runtime-spec/config.md#posix-platform-hooks']
 const STATE = slot('hook-state')
+const POSTSTOP_OUTPUT = slot('poststop-output')
 const PIDFD = slot('hook-pidfd')
 const PIDFD_BYTES = buffer('hook-pidfd', 4)
 const KILL = 9
@@ -51,10 +52,26 @@ const KILL = 9
  * Runs the hooks of one kind, one after another, as children of the current process.
  *
  * A hook that cannot be started, fails, or takes longer than its `timeout` fails the plan. Those of `poststop` do not, as the specification
- * wants a warning for them: how they ended is in hookExit, which a plan may bring back.
+ * wants a warning for them: poststopWarnings of hook-endings.ts.
  */
 export const planHooks = (kind: HookKind, hooks: readonly Hook[], state: HookState): readonly Step[] =>
-  hooks.flatMap((hook, index) => planHook({ kind, hook, index, state }))
+  hooks.flatMap((hook, index) => {
+    if (kind !== 'poststop') return planHook({ kind, hook, index, state })
+    return planTolerated({ kind, hook, index, state: { ...state, output: POSTSTOP_OUTPUT } })
+  })
+
+/** What a plan with these hooks, and planHookOutput, has to read. */
+export const hookReads = (hooks: Partial<Hooks>): readonly Buffer[] => {
+  const { poststop = [], ...others } = hooks
+  const words = Object.entries(others).flatMap(([kind, list]) =>
+    list.map((_, index) => hookExit(kind as HookKind, index)),
+  )
+  return [
+    ...words,
+    ...(words.length === 0 ? [] : [HOOK_WORDS]),
+    ...poststop.flatMap((_, index) => [hookExit('poststop', index), poststopWords(index)]),
+  ]
+}
 
 /** struct siginfo of the end of a hook; zeros if it was not started. */
 export const hookExit = (kind: HookKind, index: number): Buffer => buffer(`${kind} hook ${index}`, SIGINFO_BYTES)
@@ -67,28 +84,65 @@ interface HookRequest {
 }
 
 function planHook(request: HookRequest): readonly Step[] {
-  const { kind, hook } = request
-  const json = stateJson(request.state)
-  const why = `tell the ${kind} hook ${hook.path} of the container`
+  const { makeState, writeState, run, closeState, forget } = stepsOf(request)
+  return [makeState, writeState, run, closeState, ...awaitHook(request), forget]
+}
+
+/** The same, but nothing fails the plan; and what the hook prints is kept apart from what others do. */
+function planTolerated(request: HookRequest): readonly Step[] {
+  const { makeState, writeState, run, closeState, forget } = stepsOf(request)
+  const { index, hook } = request
+  const why = `keep what the poststop hook ${hook.path} prints`
+  const words = poststopWords(index)
+  const see: readonly Ref[] = ['pread(2)']
+  const started: readonly Step[] = [
+    ...awaitHook(request),
+    forget,
+    {
+      call: { name: 'pread64', args: [POSTSTOP_OUTPUT, words, words.sizeBytes, 0] },
+      why,
+      see,
+      tolerate: ['EBADF'],
+    },
+  ]
   return [
     {
+      ...makeState,
+      tolerate: NO_ROOM,
+      then: [
+        { ...makeOutput, why, into: POSTSTOP_OUTPUT, tolerate: NO_ROOM },
+        { ...writeState, tolerate: NO_ROOM },
+        { ...run, tolerate: NO_ROOM, then: started },
+        closeState,
+        { call: close(POSTSTOP_OUTPUT), why, see: ['close(2)'], tolerate: ['EBADF'] },
+      ],
+    },
+  ]
+}
+
+const NO_ROOM = ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'] as const
+
+function stepsOf({ kind, hook, index, state }: HookRequest) {
+  const json = stateJson(state)
+  const why = `tell the ${kind} hook ${hook.path} of the container`
+  return {
+    makeState: {
       call: { name: 'memfd_create', args: ['state', MFD_CLOEXEC] },
       why,
       see: ['memfd_create(2)', ...SEE],
       into: STATE,
     },
-    { call: { name: 'pwrite64', args: [STATE, json, { lengthOf: json }, 0] }, why, see: SEE },
-    {
+    writeState: { call: { name: 'pwrite64', args: [STATE, json, { lengthOf: json }, 0] }, why, see: SEE },
+    run: {
       call: spawn(kind),
       why: `run the ${kind} hook ${hook.path}`,
       see: ['clone(2)', ...SEE],
       keep: [{ slot: PIDFD, in: PIDFD_BYTES, offset: 0, sizeBytes: 4 }],
-      child: becomeHook(request),
+      child: becomeHook({ kind, hook, index, state }),
     },
-    { call: close(STATE), why, see: ['close(2)'] },
-    ...awaitHook(request),
-    { call: close(PIDFD), why: `forget the ${kind} hook ${hook.path}`, see: ['close(2)'] },
-  ]
+    closeState: { call: close(STATE), why, see: ['close(2)'] },
+    forget: { call: close(PIDFD), why: `forget the ${kind} hook ${hook.path}`, see: ['close(2)'] },
+  } satisfies Record<string, Step>
 }
 
 const MFD_CLOEXEC = 1
@@ -119,15 +173,16 @@ function becomeHook({ kind, hook, state }: HookRequest): readonly Step[] {
 
 const FIRST_OTHER_FD = 3
 
-function awaitHook({ kind, hook, index }: HookRequest): readonly Step[] {
+function awaitHook({ kind, hook, index, state }: HookRequest): readonly Step[] {
   const { path, timeout } = hook
   const exit = hookExit(kind, index)
   const name = `the ${kind} hook ${path}`
   const reap: Step = { call: waitid(P_PIDFD, PIDFD, exit), why: `have ${name} succeed`, see: ['waitid(2)', ...SEE] }
   const isTolerant = kind === 'poststop'
+  const program = state.output === undefined ? {} : { program: { ending: exit, output: HOOK_WORDS } }
   // A signal's number is not 0 either.
-  const succeeds = (errno: 'ECANCELED' | 'ETIMEDOUT'): Pick<Step, 'check'> =>
-    isTolerant ? {} : { check: { in: exit, offset: SI_STATUS, sizeBytes: 4, equals: 0, errno } }
+  const succeeds = (errno: 'ECANCELED' | 'ETIMEDOUT'): Pick<Step, 'check' | 'program'> =>
+    isTolerant ? {} : { check: { in: exit, offset: SI_STATUS, sizeBytes: 4, equals: 0, errno }, ...program }
   if (timeout === undefined) return [{ ...reap, ...succeeds('ECANCELED') }]
   const why = `have ${name} end within ${timeout} s`
   return [
@@ -165,11 +220,18 @@ function stateJson({ ociVersion, id, status, pid, bundle, annotations }: HookSta
 export const HOOK_OUTPUT: Slot = slot('hook-output')
 export const HOOK_WORDS: Buffer = buffer('hook-words', 2048)
 
-/** A file for the output of all hooks, those of init included; if the plan fails, its beginning is in HOOK_WORDS. */
-export const planHookOutput: Step = {
+/** The same of one poststop hook, whether it failed or not. */
+export const poststopWords = (index: number): Buffer => buffer(`poststop words ${index}`, 1024)
+
+const makeOutput: Step = {
   call: { name: 'memfd_create', args: ['hooks', MFD_CLOEXEC] },
   why: 'keep what the hooks print',
   see: ['memfd_create(2)'],
+}
+
+/** A file for the output of all hooks, those of init included; if the plan fails, its beginning is in HOOK_WORDS. */
+export const planHookOutput: Step = {
+  ...makeOutput,
   into: HOOK_OUTPUT,
   undo: [
     {

@@ -13,9 +13,13 @@ export interface Host {
   readonly isRootless: boolean
   /** CAP_SETUID and CAP_SETGID in the caller's own user namespace: it may map any ids that it has. */
   readonly canMapIds: boolean
+  /** CAP_SYS_RESOURCE: it may raise limits, and set those of other users' processes. Roots of outer containers often have not. */
+  readonly canRaiseLimits: boolean
   /** The highest capability the kernel knows, from /proc/sys/kernel/cap_last_cap. */
   readonly lastCapability: number
   readonly cgroup: CgroupLayout
+  /** The active security modules, `apparmor` and `selinux` among them; undefined where nobody looked or could, and the kernel has to say. */
+  readonly securityModules?: readonly string[] | undefined
   /** What is at a path of the host now; a bind mount needs a target of the same kind. */
   readonly kindOf: (path: string) => 'file' | 'directory' | 'absent'
 }

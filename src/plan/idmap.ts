@@ -121,11 +121,14 @@ function writeProc(pid: Slot, file: string, content: string, why: string): reado
   ]
 }
 
-/** Never $PATH: what is run here has the ids of the user at hand. The last is where NixOS keeps set-uid programs. */
-const MAPPER_DIRECTORIES = ['/usr/bin', '/usr/local/bin', '/bin', '/run/wrappers/bin'] as const
+/** Never $PATH: they decide which ids the container gets. The first is where NixOS keeps set-uid programs. */
+export const mapperPaths = (program: Mapper): readonly string[] =>
+  ['/run/wrappers/bin', '/usr/local/bin', '/bin', '/usr/bin'].map((directory) => `${directory}/${program}`)
+
+type Mapper = 'newuidmap' | 'newgidmap'
 
 /** newuidmap(1) and newgidmap(1) are set-uid root and know which ranges /etc/subuid and /etc/subgid give to the caller. */
-function runMapper(mapping: MappingRequest, program: 'newuidmap' | 'newgidmap'): readonly Step[] {
+function runMapper(mapping: MappingRequest, program: Mapper): readonly Step[] {
   const ranges = program === 'newuidmap' ? mapping.uid : mapping.gid
   const see: readonly Ref[] = [`${program}(1)`, program === 'newuidmap' ? 'subuid(5)' : 'subgid(5)']
   const why = `have ${program} map the ids that this user was given`
@@ -145,12 +148,12 @@ function runMapper(mapping: MappingRequest, program: 'newuidmap' | 'newgidmap'):
       keep: [{ slot: pidfd, in: pidfdBuffer, offset: 0, sizeBytes: 4 }],
       child: [
         { call: setSignalMask(new Uint8Array(8)), why: `let ${program} be interrupted`, see: ['sigprocmask(2)'] },
-        ...MAPPER_DIRECTORIES.map(
-          (directory, index): Step => ({
-            call: execve(`${directory}/${program}`, strings(args), strings([])),
+        ...mapperPaths(program).map(
+          (path, index, { length }): Step => ({
+            call: execve(path, strings(args), strings([])),
             why,
             see,
-            ...(index < MAPPER_DIRECTORIES.length - 1 ? { tolerate: ['ENOENT'] } : {}),
+            ...(index < length - 1 ? { tolerate: ['ENOENT'] } : {}),
           }),
         ),
       ],
@@ -175,7 +178,11 @@ export const allowMapping = ({ canMapIds }: Pick<MappingRequest, 'canMapIds'>): 
 
 const SEE_DUMPABLE: readonly Ref[] = ['PR_SET_DUMPABLE(2const)']
 
-export const hide: Step = { call: prctl(PR_SET_DUMPABLE, 0), why: 'keep others from looking into it', see: SEE_DUMPABLE }
+export const hide: Step = {
+  call: prctl(PR_SET_DUMPABLE, 0),
+  why: 'keep others from looking into it',
+  see: SEE_DUMPABLE,
+}
 
 /** In a user namespace with ids. */
 export const becomeRoot: readonly Step[] = [

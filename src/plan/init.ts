@@ -6,12 +6,15 @@
  */
 
 import { OperationError } from '../base/errors.ts'
-import { buffer } from '../linux/call.ts'
+import { buffer, slot } from '../linux/call.ts'
 import { chdir, chroot, close, read } from '../linux/files.ts'
+import { getpid } from '../linux/process.ts'
 import { planDevices } from './devices.ts'
-import { planHooks } from './hooks.ts'
+import { hookState } from './hook-state.ts'
+import { HOOK_OUTPUT, planHooks } from './hooks.ts'
 import type { Host } from './host.ts'
 import { idMapsOf } from './idmap.ts'
+import { refuseInactiveMountLabel } from './labels.ts'
 import { planMasks } from './masks.ts'
 import { planMounts } from './mounts.ts'
 import { type NamespacePlan, namespaceFd, planNames, unshareCgroup } from './namespaces.ts'
@@ -20,7 +23,7 @@ import type { Step } from './plan.ts'
 import { planProgram } from './program.ts'
 import type { ContainerRequest } from './request.ts'
 import { hostMountsOf, planPivot, planRootfs } from './rootfs.ts'
-import { CHILD_END, INIT_PID, ROOT, START_FIFO } from './slots.ts'
+import { CHILD_END, ROOT, START_FIFO } from './slots.ts'
 import { planSysctl } from './sysctl.ts'
 import { planConsole } from './terminal.ts'
 import { beStarted, hear, tell } from './turns.ts'
@@ -28,6 +31,8 @@ import { beStarted, hear, tell } from './turns.ts'
 export interface InitPlan {
   /** For the executor, before it makes init. */
   readonly before: readonly Step[]
+  /** In the joined namespaces, before a new user namespace. */
+  readonly foreign: readonly Step[]
   readonly steps: readonly Step[]
   /** The executor has to hand the listener of the seccomp filter over. */
   readonly notifies: boolean
@@ -36,7 +41,9 @@ export interface InitPlan {
 export function planInit(request: ContainerRequest, namespaces: NamespacePlan, host: Host): InitPlan {
   const { config, place, ending } = request
   const { process, linux } = config
+  const { createContainer, startContainer } = config.hooks
   const waitsForStart = ending === 'create'
+  const runsHooks = startContainer.length > 0
   const root = planRoot(request, namespaces, host)
   const program = planProgram(
     {
@@ -45,14 +52,17 @@ export function planInit(request: ContainerRequest, namespaces: NamespacePlan, h
       process,
       linux,
       isInit: true,
-      keeps: waitsForStart ? [CHILD_END, START_FIFO] : [CHILD_END],
+      runsHooks,
+      keeps: [CHILD_END, ...(waitsForStart ? [START_FIFO] : []), ...(runsHooks && !waitsForStart ? [HOOK_OUTPUT] : [])],
     },
     host,
   )
   return {
     before: root.before,
+    foreign: root.foreign,
     notifies: program.notifies,
     steps: [
+      ...(createContainer.length + startContainer.length === 0 ? [] : [learnPid]),
       ...request.cgroup.join,
       ...(namespaces.isNew('cgroup') ? [unshareCgroup] : []),
       ...planNames(config),
@@ -62,15 +72,25 @@ export function planInit(request: ContainerRequest, namespaces: NamespacePlan, h
       ...program.prepare,
       tell('child', 'c', 'tell that only the program is missing'),
       ...(waitsForStart ? waitForStart : [beStarted]),
-      ...planHooks('startContainer', config.hooks.startContainer, {
-        ...hookState(request),
+      ...planHooks('startContainer', startContainer, {
+        ...hookState(request, 'startContainer'),
         status: 'created',
-        pid: 1,
+        pid: OWN_PID,
         env: process.env,
       }),
       ...program.become,
     ],
   }
+}
+
+const OWN_PID = slot('own-pid')
+
+/** Hooks inside of the container are told the pid that they would see: oci:runtime-spec/runtime.md#state */
+const learnPid: Step = {
+  call: getpid(),
+  why: 'know the pid that it has for its hooks',
+  see: ['getpid(2)'],
+  into: OWN_PID,
 }
 
 /** Once the executor is gone nothing of it is held any more; the fifo is closed by execve. */
@@ -83,24 +103,16 @@ const waitForStart: readonly Step[] = [
   },
 ]
 
-const hookState = ({ config, bundle, place }: ContainerRequest) => ({
-  id: place.id,
-  bundle,
-  annotations: config.annotations,
-  ociVersion: config.ociVersion,
-})
-
 /** The file system of the container, from the host's tree at `/` to the container's. */
 function planRoot(
   request: ContainerRequest,
   namespaces: NamespacePlan,
   host: Host,
-): { readonly before: readonly Step[]; readonly steps: readonly Step[] } {
+): Pick<InitPlan, 'before' | 'foreign' | 'steps'> {
   const { config, bundle, rootfs } = request
   const { linux, process } = config
-  // The namespace of another has a root already, and its mounts are that other's.
-  if (namespaces.isJoined('mount')) return { before: [], steps: [] }
-  if (!namespaces.isNew('mount')) return { before: [], steps: planChroot(request) }
+  refuseInactiveMountLabel(linux.mountLabel, host)
+  if (!namespaces.isNew('mount')) return { before: [], foreign: [], steps: planSharedRoot(request, namespaces, host) }
   const isInUserNamespace = namespaces.isNew('user') || namespaces.isJoined('user')
   // The root of a new user namespace may not be let through directories of the host that the caller may enter.
   const sourcesOpenedBy = isInUserNamespace && !host.isRootless ? 'executor' : 'init'
@@ -118,14 +130,25 @@ function planRoot(
       cgroup: request.cgroup,
       label: linux.mountLabel,
       pathsToCover: [...linux.maskedPaths, ...linux.readonlyPaths],
+      hostParts: request.hostParts,
       listTree: request.listTree,
     },
     host,
   )
   const { places } = mounts
-  const devices = planDevices({ devices: linux.devices, mounts: config.mounts, places, isInUserNamespace }, host)
+  const devices = planDevices(
+    {
+      devices: linux.devices,
+      mounts: config.mounts,
+      places,
+      // Coffer may be in a user namespace itself, even if the container has none.
+      isInUserNamespace: isInUserNamespace || host.isRootless,
+    },
+    host,
+  )
   return {
     before: [...root.before, ...mounts.before],
+    foreign: mounts.foreign,
     steps: [
       ...root.steps,
       ...mounts.steps,
@@ -133,37 +156,74 @@ function planRoot(
       ...(process.terminal ? planConsole({ root: ROOT, size: process.consoleSize, uid: process.user.uid }, host) : []),
       ...mounts.finish,
       ...planMasks({ ...linux, places, ...(devices.nullIn === undefined ? {} : { nullIn: devices.nullIn }) }, host),
-      ...planHookTurn(request),
-      ...planHooks('createContainer', config.hooks.createContainer, {
-        ...hookState(request),
-        status: 'creating',
-        pid: INIT_PID,
+      ...planHooksOfCreate(request),
+      ...planPivot({
+        readonly: config.root.readonly,
+        noPivot: request.noPivot,
+        propagation: linux.rootfsPropagation,
+        rootMounts: mounts.rootMounts,
       }),
-      ...planPivot({ readonly: config.root.readonly, noPivot: request.noPivot, propagation: linux.rootfsPropagation }),
     ],
   }
 }
 
-/** Hooks of the runtime namespace run outside, while init waits: container.ts. */
-function planHookTurn({ config, place }: ContainerRequest): readonly Step[] {
-  const { prestart, createRuntime } = config.hooks
-  if (prestart.length + createRuntime.length === 0) return []
-  return [tell('child', 'r', `tell that the root of ${place.id} is ready`), hear('child', 'h', 'have the hooks run')]
+/** Hooks of the runtime namespace run outside, while init waits: container.ts. Then its own, which are found in the host's tree. */
+function planHooksOfCreate(request: ContainerRequest): readonly Step[] {
+  const { config, place } = request
+  const { prestart, createRuntime, createContainer } = config.hooks
+  const wait: readonly Step[] = [
+    tell('child', 'r', `tell that the root of ${place.id} is ready`),
+    hear('child', 'h', 'have the hooks run'),
+  ]
+  return [
+    ...(prestart.length + createRuntime.length === 0 ? [] : wait),
+    ...planHooks('createContainer', createContainer, {
+      ...hookState(request, 'createContainer'),
+      status: 'creating',
+      pid: OWN_PID,
+    }),
+  ]
 }
 
-/** Without a mount namespace of its own a container can only change its root; every mount would be one of the host. */
-function planChroot({ config, rootfs }: ContainerRequest): readonly Step[] {
-  if (config.mounts.length > 0 || config.root.readonly)
-    throw new OperationError({
-      kind: 'invalid',
-      operation: 'mount in the container',
-      reason: `${config.root.readonly ? 'root.readonly' : 'mounts'} needs a mount namespace, and linux.namespaces has none`,
-      hint: 'add {"type": "mount"} to linux.namespaces',
-      see: ['mount_namespaces(7)'],
-    })
+/**
+ * Without a mount namespace of its own a container can only change its root; every mount would be one of the host. The namespace of another
+ * has a root already, and its mounts are that other's.
+ */
+function planSharedRoot(request: ContainerRequest, namespaces: NamespacePlan, host: Host): readonly Step[] {
+  const { config, rootfs } = request
+  const joins = namespaces.isJoined('mount')
+  refuseOwnTree(config, joins ? 'joins one that exists' : 'has none')
+  // Where the host's tree is gone, a path of the host would lead to a program of the container.
+  if (joins && config.hooks.createContainer.length > 0)
+    throw needsOwnTree('hooks.createContainer', 'joins one that exists')
+  const { terminal, consoleSize, user } = config.process
+  const console = terminal ? planConsole({ size: consoleSize, uid: user.uid }, host) : []
   const why = 'see only its own files'
-  return [
+  const changeRoot: readonly Step[] = [
     { call: chdir(rootfs), why, see: ['chroot(2)'] },
     { call: chroot('.'), why, see: ['chroot(2)'] },
   ]
+  return [...console, ...planHooksOfCreate(request), ...(joins ? [] : changeRoot)]
 }
+
+function refuseOwnTree({ mounts, root, linux }: ContainerRequest['config'], reason: string): void {
+  const fields: readonly (readonly [string, boolean])[] = [
+    ['mounts', mounts.length > 0],
+    ['root.readonly', root.readonly],
+    ['linux.devices', linux.devices.length > 0],
+    ['linux.maskedPaths', linux.maskedPaths.length > 0],
+    ['linux.readonlyPaths', linux.readonlyPaths.length > 0],
+    ['linux.rootfsPropagation', linux.rootfsPropagation !== undefined],
+  ]
+  const [field] = fields.find(([, isGiven]) => isGiven) ?? []
+  if (field !== undefined) throw needsOwnTree(field, reason)
+}
+
+const needsOwnTree = (field: string, reason: string): OperationError =>
+  new OperationError({
+    kind: 'invalid',
+    operation: 'give the container a tree of its own',
+    reason: `${field} needs a new mount namespace, and linux.namespaces ${reason}`,
+    hint: `have {"type": "mount"} without a path in linux.namespaces, or leave ${field} out`,
+    see: ['mount_namespaces(7)'],
+  })

@@ -5,13 +5,11 @@ import { utf8Length } from '../linux/bytes.ts'
 import { slot } from '../linux/call.ts'
 import { close, O_WRONLY, write } from '../linux/files.ts'
 import type { Process } from '../oci/process.ts'
+import type { Host } from './host.ts'
 import type { Ref, Step } from './plan.ts'
 import { openOwnProc } from './scheduling.ts'
 
-export interface LabelHost {
-  /** The active security modules, `apparmor` and `selinux` among them; undefined where nobody looked, and the kernel has to say. */
-  readonly securityModules?: readonly string[] | undefined
-}
+export type LabelHost = Pick<Host, 'securityModules'>
 
 type Labels = Pick<Process, 'apparmorProfile' | 'selinuxLabel'>
 
@@ -31,6 +29,11 @@ export function planLabels({ apparmorProfile = '', selinuxLabel = '' }: Labels, 
     ...(apparmorProfile === '' ? [] : planApparmor(apparmorProfile)),
     ...(selinuxLabel === '' ? [] : planAttribute('exec', selinuxLabel, `run it with the label ${selinuxLabel}`)),
   ]
+}
+
+/** Throws `unsupported` for a linux.mountLabel where SELinux is not active: the kernel would refuse each mount as an odd option. */
+export function refuseInactiveMountLabel(label: string | undefined, host: LabelHost): void {
+  if (label !== undefined && label !== '') refuseInactive('selinux', `mount with the SELinux label ${label}`, host)
 }
 
 /** The label of keyrings that the process makes; the kernel forgets it with execve. Before the keyring is joined. */

@@ -15,7 +15,14 @@ import { type Attributes, cloneTree, MOUNT_ATTR_RDONLY, MS_RDONLY, mountSetattr,
 import type { NamespaceType } from '../oci/namespaces.ts'
 import { copyUp, type TreeEntry } from './mounts-copy-up.ts'
 import { attributeChanges, dataOf, mergeChanges, newMountFlags, propagationChanges } from './mounts-flags.ts'
-import type { MountPlan, MountsContext, MountsRequest, PlannedMount } from './mounts-request.ts'
+import { planForeign } from './mounts-foreign.ts'
+import {
+  isInUserNamespace,
+  type MountPlan,
+  type MountsContext,
+  type MountsRequest,
+  type PlannedMount,
+} from './mounts-request.ts'
 import type { Ref, Step } from './plan.ts'
 import { ROOT } from './slots.ts'
 import { attachTo, openMounted, type Place, type Places, pathTo, placeOf, planTarget, type Target } from './targets.ts'
@@ -48,13 +55,15 @@ export function planNew(planned: PlannedMount, context: MountsContext): MountPla
   // A directory of a tmpfs that this plan has mounted is no example to follow.
   const copiesMode = takesMode && open.length > 0 && target.path === ''
   const one: New = { planned, type, target, copiesMode, root: rootSlot(planned, copiesMode) }
+  const foreign = isForeign(type, context.request.namespaces) ? planForeign(planned, type) : undefined
   const delaysReadonly = type === 'tmpfs' && isReadonly(planned) && one.root !== undefined
   const flags = delaysReadonly ? newMountFlags(options) & ~MS_RDONLY : newMountFlags(options)
   return {
+    ...(foreign === undefined ? {} : { foreign: foreign.steps }),
     steps: [
       ...open,
       ...(copiesMode ? [readMode(target)] : []),
-      mountOrBind(one, flags, context),
+      foreign === undefined ? mountOrBind(one, flags, context) : attachForeign(one, foreign.tree),
       ...(one.root === undefined ? [] : complete(one, one.root, context)),
     ],
     finish: delaysReadonly && one.root !== undefined ? [makeReadonly(one.root, planned)] : [],
@@ -166,12 +175,10 @@ function mountOrBind(one: New, flags: number, context: MountsContext): Step {
     return { ...step, tolerate: ['EINVAL'], otherwise: [mounting(dataOf(rest, type, label))] }
   }
   const owner = OWNERS[type]
-  if (owner === undefined || context.request.namespaces.isNew(owner[0])) return step
+  // The host's would be wrong for a namespace that is joined.
+  if (owner === undefined || isNewOrJoined(owner[0], context.request.namespaces)) return step
   return { ...step, tolerate: ['EPERM'], otherwise: bindTheHosts(one, owner[1]) }
 }
-
-const isInUserNamespace = ({ request: { namespaces } }: MountsContext): boolean =>
-  namespaces.isNew('user') || namespaces.isJoined('user')
 
 /** These show a namespace, and only who has privilege over that may mount them; otherwise the host's own shows the same. */
 const OWNERS: Readonly<Record<string, readonly [NamespaceType, string]>> = {
@@ -179,6 +186,22 @@ const OWNERS: Readonly<Record<string, readonly [NamespaceType, string]>> = {
   sysfs: ['network', '/sys'],
   mqueue: ['ipc', '/dev/mqueue'],
 }
+
+type Namespaces = MountsContext['request']['namespaces']
+
+const isNewOrJoined = (type: NamespaceType, { isNew, isJoined }: Namespaces): boolean => isNew(type) || isJoined(type)
+
+/** A new user namespace has no privilege over what the container joins. */
+function isForeign(type: string, { isNew, isJoined }: Namespaces): boolean {
+  const owner = OWNERS[type]
+  return owner !== undefined && isNew('user') && isJoined(owner[0])
+}
+
+const attachForeign = ({ type, target, planned }: New, tree: Slot): Step => ({
+  call: attachTo(tree, target),
+  why: `mount that ${type} at ${planned.destination} (mounts[${planned.index}])`,
+  see: ['move_mount(2)'],
+})
 
 /** With all that is mounted below: the kernel does not let a user namespace look underneath. mount_namespaces(7) */
 function bindTheHosts({ target, planned }: New, path: string): readonly Step[] {

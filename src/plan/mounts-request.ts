@@ -9,6 +9,7 @@ import type { Host } from './host.ts'
 import type { IdMaps } from './idmap.ts'
 import type { TreeEntry } from './mounts-copy-up.ts'
 import type { NamespacePlan } from './namespaces.ts'
+import type { HostPart } from './overlay-parts.ts'
 import type { Step } from './plan.ts'
 import type { HostMounts } from './rootfs.ts'
 import type { Place, Places } from './targets.ts'
@@ -29,6 +30,8 @@ export interface MountsRequest {
   readonly label?: string | undefined
   /** Paths of the container that planMasks will cover: the file systems that they are in stay open. */
   readonly pathsToCover: readonly string[]
+  /** What the root of the host is made of, for a view of it in a user namespace. */
+  readonly hostParts: () => readonly HostPart[]
   /** What the image has below a directory, for `tmpcopyup`; undefined if that is no directory. */
   readonly listTree: (path: string) => readonly TreeEntry[] | undefined
 }
@@ -50,11 +53,18 @@ export interface MountsContext extends BindContext {
   readonly places: Places
 }
 
+/** Whether they are made in another user namespace than that of the machine: one of the container, or that of coffer itself. */
+export const isInUserNamespace = ({ request: { namespaces }, host }: MountsContext): boolean =>
+  namespaces.isNew('user') || namespaces.isJoined('user') || host.isRootless
+
 /** What planning one mount adds to the whole. */
 export interface MountPlan {
   readonly before?: readonly Step[]
+  readonly foreign?: readonly Step[]
   readonly steps: readonly Step[]
   readonly finish?: readonly Step[]
   /** Undefined if nothing was mounted that was not there before. */
   readonly place?: Place | undefined
+  /** How many mounts lie over one another there; 1 if not given. */
+  readonly mountCount?: number | undefined
 }

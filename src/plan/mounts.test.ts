@@ -33,6 +33,7 @@ function plan(mounts: readonly Partial<Mount>[], { newNamespaces, ...change }: C
       idMaps: { uid: [], gid: [] },
       cgroup: { paths: {} },
       pathsToCover: [],
+      hostParts: () => [],
       listTree: () => undefined,
       ...change,
     },

@@ -30,11 +30,15 @@ export type { MountsRequest } from './mounts-request.ts'
 export interface MountsPlan {
   /** For the executor, before it makes init. */
   readonly before: readonly Step[]
+  /** In the joined namespaces, before a new user namespace: mounts-foreign.ts. */
+  readonly foreign: readonly Step[]
   /** For init, once rootfs.ts has given it a root. */
   readonly steps: readonly Step[]
   /** For init, once nothing more is put into /dev: what is to be read-only becomes so. */
   readonly finish: readonly Step[]
   readonly places: Places
+  /** How many mounts are made over the root of the container. */
+  readonly rootMounts: number
 }
 
 /** Throws `invalid` and `unsupported`, and names the field. */
@@ -51,7 +55,9 @@ export function planMounts(request: MountsRequest, host: Host): MountsPlan {
     userNamespace: request.userNamespace,
     idmaps: new Map(),
   }
+  let rootMounts = 0
   const before: Step[] = []
+  const foreign: Step[] = []
   const steps: Step[] = []
   const finish: Step[] = []
   const destinations = request.mounts.map(({ destination }) => cleanPath(destination))
@@ -59,11 +65,14 @@ export function planMounts(request: MountsRequest, host: Host): MountsPlan {
     const planned = describe(mount, index, destinations, request.pathsToCover)
     const plan = planMount(planned, context)
     before.push(...(plan.before ?? []))
+    foreign.push(...(plan.foreign ?? []))
     steps.push(...plan.steps)
     finish.push(...(plan.finish ?? []))
-    if (plan.place !== undefined) remember(planned.destination, plan.place, places)
+    if (plan.place === undefined) continue
+    remember(planned.destination, plan.place, places)
+    if (planned.destination === '/') rootMounts += plan.mountCount ?? 1
   }
-  return { before, steps, finish, places }
+  return { before, foreign, steps, finish, places, rootMounts }
 }
 
 function describe(

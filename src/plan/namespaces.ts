@@ -187,7 +187,7 @@ function offsetLines(offsets: TimeOffsets): string {
  */
 function planOffsets(lines: string): Pick<NamespacePlan, 'openOffsets' | 'setOffsets'> {
   const see: readonly Ref[] = ['time_namespaces(7)']
-  const fd = slot('timens-offsets')
+  const fd = slot('timens_offsets')
   const why = 'set the offsets of its clocks'
   return {
     openOffsets: [{ call: openat(HOST_PROC, 'self/timens_offsets', O_WRONLY), why, see, into: fd }],

@@ -11,7 +11,8 @@ import { slot, type Text, text } from '../linux/call.ts'
 import { mkdirat } from '../linux/files.ts'
 import { MS_NODEV, MS_NOSUID, newMount } from '../linux/mount.ts'
 import { newMountFlags } from './mounts-flags.ts'
-import type { MountPlan, MountsContext, PlannedMount } from './mounts-request.ts'
+import { isInUserNamespace, type MountPlan, type MountsContext, type PlannedMount } from './mounts-request.ts'
+import { planParts } from './overlay-parts.ts'
 import type { Ref, Step } from './plan.ts'
 import { ROOT } from './slots.ts'
 import { openMounted, pathTo, planTarget } from './targets.ts'
@@ -37,6 +38,12 @@ export function planEphemeralOverlay(planned: PlannedMount, context: MountsConte
   const layers = slot(`layers#${index}`)
   const root = destination === '/' ? ROOT : slot(`${destination}#${index}`)
   const flags = newMountFlags(options)
+  if (options.data.find(({ key }) => key === 'lowerdir')?.value === '/' && isInUserNamespace(context)) {
+    const view = { parts: context.request.hostParts(), target: pathTo(target), root, layers, flags }
+    const why = `hold on to what is now mounted at ${destination} (mounts[${index}])`
+    const steps = planParts({ ...view, open: (into) => openMounted(target, why, into) })
+    return { steps: [...open, ...steps], place: { dir: root, content: 'foreign' }, mountCount: 2 }
+  }
   return {
     steps: [
       ...open,
@@ -73,11 +80,9 @@ export function planEphemeralOverlay(planned: PlannedMount, context: MountsConte
       openMounted({ dir: layers, path: '' }, `hold on to what is now mounted at ${destination}`, root),
     ],
     place: { dir: root, content: 'foreign' },
+    mountCount: 2,
   }
 }
-
-const isInUserNamespace = ({ request: { namespaces } }: MountsContext): boolean =>
-  namespaces.isNew('user') || namespaces.isJoined('user')
 
 /** trusted.* attributes take privilege over the machine; in a user namespace overlay keeps its notes in user.* ones. */
 function overlayData({ options }: PlannedMount, layers: Text, usesUserAttributes: boolean): Text {

@@ -27,8 +27,8 @@ import { planCwdAsUser } from './process.ts'
 
 export interface IdentityRequest {
   readonly process: Process
-  /** False in a user namespace that was made without privilege: user_namespaces(7) "setgroups". */
-  readonly canSetGroups: boolean
+  /** False in a user namespace that was made without privilege, undefined if it was made by others: user_namespaces(7) "setgroups". */
+  readonly canSetGroups: boolean | undefined
   /** A seccomp filter is loaded later; see planNarrow. */
   readonly hasFilter: boolean
 }
@@ -68,7 +68,7 @@ const noNewPrivileges: Step = {
   see: ['PR_SET_NO_NEW_PRIVS(2const)'],
 }
 
-function planUser(user: User, canSetGroups: boolean): readonly Step[] {
+function planUser(user: User, canSetGroups: IdentityRequest['canSetGroups']): readonly Step[] {
   const { uid, gid } = user
   const steps: Step[] = []
   if (uid !== 0)
@@ -91,11 +91,13 @@ function planUser(user: User, canSetGroups: boolean): readonly Step[] {
 }
 
 /** Also without additional groups: the caller's own would be left otherwise (SECURITY-CHECKS S61). */
-function planGroups({ additionalGids }: User, canSetGroups: boolean): readonly Step[] {
+function planGroups({ additionalGids }: User, canSetGroups: IdentityRequest['canSetGroups']): readonly Step[] {
   const count = additionalGids.length
-  if (canSetGroups) {
+  if (canSetGroups !== false) {
     const why = count === 0 ? 'have no groups of the caller' : `be in the groups ${additionalGids.join(', ')}`
-    return [{ call: setgroups(count, packU32(additionalGids)), why, see: ['setgroups(2)'] }]
+    const step: Step = { call: setgroups(count, packU32(additionalGids)), why, see: ['setgroups(2)'] }
+    // Where it is denied the caller's groups were left before, if they could be: namespaces.ts, leaveGroups.
+    return [count === 0 && canSetGroups === undefined ? { ...step, tolerate: ['EPERM'] } : step]
   }
   if (count === 0) return []
   throw new OperationError({

@@ -2,7 +2,8 @@
  * What a process is given by its parent, the executor, once it is made up to its program and waits to be started.
  *
  * From outside, because the executor still has the privilege over the machine that raising a limit or a priority takes, also where the process
- * is in a user namespace; and last, because limits hold for the process while it is being made, too.
+ * is in a user namespace; and last, because limits hold for the process while it is being made, too. An executor without that privilege
+ * leaves limits to the process, which may always lower its own.
  */
 
 import type { Slot } from '../linux/call.ts'
@@ -19,8 +20,6 @@ export interface OutsideRequest {
   readonly pid: Slot
   /** execCPUAffinity is for processes of exec alone: oci:runtime-spec/config.md "execCPUAffinity" */
   readonly isInit: boolean
-  /** The score of the out-of-memory killer is inherited then: planInherited. */
-  readonly isRootless: boolean
 }
 
 const SEE_DUMPABLE: readonly Ref[] = ['proc(5)', 'PR_SET_DUMPABLE(2const)']
@@ -39,13 +38,19 @@ export function planInherited({ oomScoreAdj }: Process, { isRootless }: Pick<Hos
   ]
 }
 
+type OutsideHost = Pick<Host, 'isRootless' | 'canRaiseLimits'>
+
 /** In the executor, between "only the program is missing" and "start". */
-export function planOutside({ process, pid, isInit, isRootless }: OutsideRequest): readonly Step[] {
+export function planOutside({ process, pid, isInit }: OutsideRequest, host: OutsideHost): readonly Step[] {
   const affinity = isInit ? [] : planFinalAffinity(process, pid)
   return [
-    ...(isRootless ? [] : planOomScoreAdj(process, pid)),
+    ...(host.isRootless ? [] : planOomScoreAdj(process, pid)),
     ...(affinity.length === 0 ? [forgetAffinity(pid)] : affinity),
     ...planScheduling(process, pid),
-    ...planRlimits(process.rlimits, pid),
+    ...(host.canRaiseLimits ? planRlimits(process.rlimits, pid) : []),
   ]
 }
+
+/** In the process, when it has nothing more to open, and before there is a filter. */
+export const planOwnLimits = ({ rlimits }: Process, { canRaiseLimits }: OutsideHost): readonly Step[] =>
+  canRaiseLimits ? [] : planRlimits(rlimits, 0)

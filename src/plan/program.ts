@@ -14,6 +14,7 @@ import { deniesSetgroups } from './idmap.ts'
 import type { Step } from './plan.ts'
 import { planProcess } from './process.ts'
 import { planIdentity, planNarrow } from './process-identity.ts'
+import { planOwnLimits } from './process-outside.ts'
 import { compileProfile, planSeccomp } from './seccomp.ts'
 import { planConsole, planControllingTerminal } from './terminal.ts'
 
@@ -22,6 +23,8 @@ export interface ProgramRequest {
   readonly process: Process
   readonly linux: Linux
   readonly isInit: boolean
+  /** Programs of the image run before `become`: startContainer hooks. */
+  readonly runsHooks: boolean
   readonly noNewKeyring: boolean
   readonly listenFds: number
   readonly preserveFds: number
@@ -42,7 +45,9 @@ export function planProgram(request: ProgramRequest, host: Host): Program {
   const filter = compileProfile(linux.seccomp, host)
   const load = filter === undefined ? [] : planSeccomp(filter, host)
   const notifies = filter?.notifies === true
-  const identity = { process, canSetGroups: canSetGroups(linux, host), hasFilter: filter !== undefined }
+  // An agent has to get the listener while the executor is there to fetch it, which after `create` it is not.
+  const isEarly = notifies || request.runsHooks
+  const identity = { process, canSetGroups: canSetGroups(request, host), hasFilter: filter !== undefined }
   const confine = [...load, ...planNarrow(identity, host)]
   return {
     prepare: [
@@ -63,17 +68,21 @@ export function planProgram(request: ProgramRequest, host: Host): Program {
       ...planIdentity(identity, host),
       ...planExecTarget(process),
       ...planHandover(request, request.keeps),
-      // An agent has to get the listener while the executor is there to fetch it, which after `create` it is not.
-      ...(notifies ? confine : []),
+      ...planOwnLimits(process, host),
+      ...(isEarly ? confine : []),
     ],
-    become: planBecome({ ...process, listenFds: request.listenFds, home: request.home, last: notifies ? [] : confine }),
+    become: planBecome({ ...process, listenFds: request.listenFds, home: request.home, last: isEarly ? [] : confine }),
     notifies,
   }
 }
 
 const hasUserNamespace = ({ namespaces }: Linux): boolean => namespaces.some(({ type }) => type === 'user')
 
-function canSetGroups(linux: Linux, { canMapIds, hostUid, hostGid }: Host): boolean {
-  if (!hasUserNamespace(linux)) return true
-  return !deniesSetgroups({ uid: linux.uidMappings, gid: linux.gidMappings, canMapIds, hostUid, hostGid })
+/** Undefined where only the kernel knows: who made a user namespace decided about it, also for those below. */
+function canSetGroups({ linux, isInit }: ProgramRequest, host: Host): boolean | undefined {
+  const user = linux.namespaces.find(({ type }) => type === 'user')
+  const isMadeHere = user === undefined || (isInit && user.path === undefined)
+  if (isMadeHere && user !== undefined && deniesSetgroups({ ...host, uid: linux.uidMappings, gid: linux.gidMappings }))
+    return false
+  return isMadeHere && !host.isRootless ? true : undefined
 }

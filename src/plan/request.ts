@@ -28,7 +28,6 @@ export interface ContainerRequest {
   readonly ending: Ending
   readonly pidFile?: string | undefined
   readonly pidfdSocket?: string | undefined
-  readonly notifySocket?: string | undefined
   readonly noPivot: boolean
   readonly noNewKeyring: boolean
   /** The path of a unix socket, or the descriptor that the executor was given. */
@@ -39,6 +38,8 @@ export interface ContainerRequest {
   readonly home?: string | undefined
   /** Whether a namespace that the container joins is that of the host, whose settings are not the container's to change. */
   readonly isHosts: (type: NamespaceType) => boolean
+  /** What the root of the host is made of, for a view of it. */
+  readonly hostParts: MountsRequest['hostParts']
   /** What the image has below a directory, for `tmpcopyup`. */
   readonly listTree: MountsRequest['listTree']
   /** Keep the container's record after `wait`: run --keep. */

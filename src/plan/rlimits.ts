@@ -10,7 +10,7 @@ const SEE: readonly Ref[] = ['prlimit(2)']
 /**
  * Sets the limits of the process `pid`, 0 for the caller.
  *
- * From outside, as raising a hard limit takes CAP_SYS_RESOURCE of the first user namespace. Late, as the limits hold for the process while
+ * Raising a hard limit takes CAP_SYS_RESOURCE of the first user namespace: process-outside.ts. Late, as the limits hold for the process while
  * it is being made as well: with RLIMIT_NOFILE at 3 it cannot open a file any more.
  */
 export const planRlimits = (rlimits: readonly Rlimit[], pid: Argument): readonly Step[] =>

@@ -29,22 +29,38 @@ test('the mounts of the host are never shared with the container as a whole', ()
 })
 
 test('the host is taken away as a whole', () => {
-  expect(linesOf(planPivot({ readonly: true, noPivot: false }))).toBe(`mount_setattr(root, MOUNT_ATTR_RDONLY)
+  expect(
+    linesOf(planPivot({ readonly: true, noPivot: false, rootMounts: 0 })),
+  ).toBe(`mount_setattr(root, MOUNT_ATTR_RDONLY)
+old-root = openat("/", O_PATH)
 fchdir(root)
 pivot_root(".", ".")
+fchdir(old-root)
 umount2(".", MNT_DETACH)
+umount2(".", MNT_DETACH) == 1 else EBUSY, or EINVAL
 chdir("/")`)
 })
 
+test('whatever lies between the root of the host and that of the container is taken off, and nothing may be left', () => {
+  const taken = planPivot({ readonly: false, noPivot: false, rootMounts: 2 }).filter(
+    ({ call }) => call.name === 'umount2',
+  )
+  expect(taken.map(({ tolerate = [] }) => tolerate.length)).toEqual([0, 0, 0, 1])
+  // Success of the last one is a failure.
+  expect(taken.map(({ check }) => check?.errno)).toEqual([undefined, undefined, undefined, 'EBUSY'])
+})
+
 test('propagation of the root is set when it can no longer be the one of the host', () => {
-  expect(linesOf(planPivot({ readonly: false, noPivot: false, propagation: 'rshared' }))).toEndWith(
+  expect(linesOf(planPivot({ readonly: false, noPivot: false, propagation: 'rshared', rootMounts: 0 }))).toEndWith(
     'chdir("/")\nmount("/", MS_REC|MS_SHARED)',
   )
-  expect(linesOf(planPivot({ readonly: false, noPivot: false, propagation: 'rslave' }))).toEndWith('chdir("/")')
+  expect(linesOf(planPivot({ readonly: false, noPivot: false, propagation: 'rslave', rootMounts: 0 }))).toEndWith(
+    'chdir("/")',
+  )
 })
 
 test('without pivot_root the procfs and sysfs of the host are taken away or covered', () => {
-  expect(linesOf(planPivot({ readonly: false, noPivot: true }))).toBe(`umount2("/proc", MNT_DETACH)
+  expect(linesOf(planPivot({ readonly: false, noPivot: true, rootMounts: 0 }))).toBe(`umount2("/proc", MNT_DETACH)
  or, if EINVAL or EPERM:
   mount("tmpfs", "/proc", "tmpfs")
 umount2("/sys", MNT_DETACH)

@@ -11,7 +11,8 @@
  * Source: pivot_root(2), mount_namespaces(7), oci:runtime-spec/config-linux.md#rootfs-mount-propagation
  */
 
-import { AT_FDCWD, chdir, chroot, fchdir } from '../linux/files.ts'
+import { slot } from '../linux/call.ts'
+import { AT_FDCWD, chdir, chroot, fchdir, O_PATH, openat } from '../linux/files.ts'
 import {
   attachAt,
   cloneTree,
@@ -114,15 +115,18 @@ export interface PivotRequest {
   /** Only change the root directory of the process, for a root that pivot_root(2) cannot leave, as an initramfs. Weaker. */
   readonly noPivot: boolean
   readonly propagation?: RootfsPropagation | undefined
+  /** How many mounts the configuration has put over the first root of the container. */
+  readonly rootMounts: number
 }
 
 /** For init, when all that needs the host's tree is done. */
-export function planPivot({ readonly, noPivot, propagation }: PivotRequest): readonly Step[] {
+export function planPivot({ readonly, noPivot, propagation, rootMounts }: PivotRequest): readonly Step[] {
   return [
     ...(readonly ? [makeReadonly] : []),
     ...(noPivot ? hideHost : []),
+    ...(noPivot ? [] : [openOldRoot]),
     { call: fchdir(ROOT), why: 'be in the root of the container', see: ['pivot_root(2)'] },
-    ...(noPivot ? [changeRoot] : pivot),
+    ...(noPivot ? [changeRoot] : pivot(rootMounts)),
     { call: chdir('/'), why: 'begin at the root of the container', see: ['chdir(2)'] },
     ...finalPropagation(propagation),
   ]
@@ -134,20 +138,44 @@ const makeReadonly: Step = {
   see: ['mount_setattr(2)', 'oci:runtime-spec/config.md#root'],
 }
 
-/** The old root ends up on top of the new one, and is taken off: pivot_root(2), "pivot_root(".", ".")". */
-const pivot: readonly Step[] = [
+const OLD_ROOT = slot('old-root')
+
+const openOldRoot: Step = {
+  call: openat(AT_FDCWD, '/', O_PATH),
+  why: 'find the tree of the host again when it is the root no longer',
+  see: ['pivot_root(2)'],
+  into: OLD_ROOT,
+}
+
+/**
+ * The old root ends up on top of the new one, and on it whatever was between the two; all of that is taken off: pivot_root(2),
+ * "pivot_root(".", ".")".
+ *
+ * umount(2) takes what is topmost. So it is called for each, and seen to find nothing more: what is left would be where `/..` leads to, not
+ * only for who escapes from a chroot (SECURITY-CHECKS S30). In a directory that is not mounted any more it answers EINVAL.
+ */
+const pivot = (rootMounts: number): readonly Step[] => [
   {
     call: pivotRoot('.', '.'),
     why: 'make the root of the container the root of all its processes',
     see: ['pivot_root(2)'],
   },
+  { call: fchdir(OLD_ROOT), why: 'be in the tree of the host', see: ['pivot_root(2)'] },
+  ...Array.from({ length: rootMounts }, () =>
+    takeOff('take off what lies between the root of the host and that of the container'),
+  ),
+  takeOff('take the tree of the host away'),
   {
-    // Nothing of the host is left in sight, not even for who escapes from a chroot (SECURITY-CHECKS S30).
-    call: umount2('.', MNT_DETACH),
-    why: 'take the tree of the host away',
-    see: ['umount(2)'],
+    ...takeOff('be sure that nothing of the host is left'),
+    check: { result: NO_RESULT, errno: 'EBUSY' },
+    tolerate: ['EINVAL'],
   },
 ]
+
+/** umount(2) answers 0. */
+const NO_RESULT = 1
+
+const takeOff = (why: string): Step => ({ call: umount2('.', MNT_DETACH), why, see: ['umount(2)'] })
 
 const changeRoot: Step = {
   call: chroot('.'),

@@ -1,5 +1,6 @@
 /** The commands of coffer-runc, in the order of a container's life. */
 
+import { checkpointCommand, restoreCommand } from './checkpoint.ts'
 import type { Command } from './context.ts'
 import { deleteCommand, killCommand, pauseCommand, resumeCommand } from './control.ts'
 import { createCommand, runCommand, startCommand } from './create.ts'
@@ -22,6 +23,8 @@ export const COMMANDS: readonly Command[] = [
   pauseCommand,
   resumeCommand,
   updateCommand,
+  checkpointCommand,
+  restoreCommand,
   eventsCommand,
   deleteCommand,
   specCommand,

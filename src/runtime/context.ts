@@ -20,6 +20,8 @@ export interface Command {
   readonly flags: readonly Flag[]
   /** How many operands there may be. */
   readonly count: readonly [number, number]
+  /** Behind its first operand come the words of another program, flags among them. */
+  readonly passesArguments?: boolean
   /** Answers the exit status. */
   readonly run: (context: Context, given: Parsed) => number
   /** The exit status of a failure, where it is not 1. */

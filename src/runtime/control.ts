@@ -49,8 +49,8 @@ export const deleteCommand: Command = {
     { name: 'force', short: 'f', type: 'bool', help: 'kill it first if it runs; an absent container is no error' },
   ],
   count: [1, 1],
-  run: ({ machine }, given) => {
-    removeContainer(machine, operand(given), { force: given.bool('force') })
+  run: ({ machine, warn }, given) => {
+    removeContainer(machine, operand(given), { force: given.bool('force'), warn })
     return 0
   },
 }

@@ -1,8 +1,9 @@
 /** create, start, run: a bundle becomes a container. */
 
 import { OperationError } from '../base/errors.ts'
-import type { Flag, Parsed } from '../base/flags.ts'
+import { type Flag, type Parsed, usage } from '../base/flags.ts'
 import { type CreateRequest, readBundle } from '../container/create.ts'
+import { checkPassed, type Passed } from '../container/passed.ts'
 import { createContainer, runContainer } from '../container/run.ts'
 import { startContainer } from '../container/start.ts'
 import { absolute, type Command, type Context, operand } from './context.ts'
@@ -45,11 +46,21 @@ export function createRequest(context: Context, given: Parsed): CreateRequest {
     pidfdSocket: path('pidfd-socket'),
     noPivot: given.bool('no-pivot'),
     noNewKeyring: given.bool('no-new-keyring'),
-    preserveFds: given.int('preserve-fds') ?? 0,
-    listenFds: Number(context.env.get('LISTEN_FDS') ?? 0),
-    notifySocket: context.env.get('NOTIFY_SOCKET'),
+    ...passedBy(context, given),
+    notifySocket: context.env.get('NOTIFY_SOCKET') || undefined,
     warn: context.warn,
   }
+}
+
+/** What is no number in LISTEN_FDS counts as none, as for sd_listen_fds(3). */
+export function passedBy({ machine, env }: Context, given: Parsed): Passed {
+  const listen = env.get('LISTEN_FDS') ?? ''
+  const preserveFds = given.int('preserve-fds') ?? 0
+  if (preserveFds < 0) throw usage('coffer-runc', `--preserve-fds is ${preserveFds}, less than none`)
+  return checkPassed(machine, {
+    preserveFds,
+    listenFds: /^\d{1,9}$/.test(listen) ? Number(listen) : 0,
+  })
 }
 
 export const createCommand: Command = {

@@ -1,7 +1,7 @@
 /** events and ps: what a container uses, and who is in it. */
 
 import { usage } from '../base/flags.ts'
-import { readCgroupPids } from '../container/cgroup-processes.ts'
+import { readMembers } from '../container/members.ts'
 import { listProcesses } from '../container/processes.ts'
 import { findContainer, liveContainer } from '../container/store.ts'
 import { watchContainer } from '../container/watch.ts'
@@ -50,12 +50,14 @@ export const psCommand: Command = {
   summary: 'list the processes of a container',
   flags: [{ name: 'format', short: 'f', type: 'string', value: 'table|json', help: 'table, or pids alone as JSON' }],
   count: [1, 64],
+  // Those of ps(1), which runc runs.
+  passesArguments: true,
   run: ({ machine, print }, given) => {
     const id = operand(given)
-    const container = liveContainer(findContainer(machine.files, machine.root, id), `list the processes of ${id}`)
-    const pids = readCgroupPids(machine.files, container.record.cgroup.paths)
+    const pids = readMembers(machine.files, findContainer(machine.files, machine.root, id))
     const format = given.string('format') ?? 'table'
-    if (format === 'json') print(`${JSON.stringify(pids)}\n`)
+    // As of Go, where no list is null.
+    if (format === 'json') print(`${pids.length === 0 ? 'null' : JSON.stringify(pids)}\n`)
     else if (format === 'table') print(listProcesses(machine.files, pids))
     else throw usage('coffer-runc ps', `--format is "${format}"`, 'use table or json')
     return 0

@@ -6,6 +6,7 @@ import { parseJson } from '../base/json.ts'
 import { type ExecRequest, execInContainer } from '../container/exec.ts'
 import { type Process, parseProcess } from '../oci/process.ts'
 import { absolute, type Command, type Context, operand } from './context.ts'
+import { passedBy } from './create.ts'
 
 const FLAGS: readonly Flag[] = [
   {
@@ -49,6 +50,7 @@ export const execCommand: Command = {
   summary: 'run one more process in a container',
   flags: FLAGS,
   count: [1, Number.MAX_SAFE_INTEGER],
+  passesArguments: true,
   failureStatus: 255,
   run: (context, given) => execInContainer(context.machine, requestOf(context, given)),
 }
@@ -66,8 +68,7 @@ function requestOf(context: Context, given: Parsed): ExecRequest {
     consoleSocket: path('console-socket'),
     pidFile: path('pid-file'),
     pidfdSocket: path('pidfd-socket'),
-    preserveFds: given.int('preserve-fds') ?? 0,
-    listenFds: Number(context.env.get('LISTEN_FDS') ?? 0),
+    ...passedBy(context, given),
     ignorePaused: given.bool('ignore-paused'),
     cgroups: given.list('cgroup'),
     warn: context.warn,

@@ -47,9 +47,15 @@ export function logTo(native: Native, path: string | undefined, format: 'text' |
  */
 function forEngines(error: unknown): string {
   if (!(error instanceof OperationError)) return String(error)
-  const words = error.code === undefined ? undefined : WORDS.get(error.code)
+  const words = wordsOf(error)
   const hint = error.hint === undefined ? '' : ` (${error.hint})`
   return words === undefined ? `${error.message}${hint}` : `${error.message}: ${words}${hint}`
+}
+
+/** dockerd and podman know a program that is nowhere in $PATH by what Go's exec.ErrNotFound says. */
+function wordsOf({ operation, code }: OperationError): string | undefined {
+  if (code === 'ENOENT' && operation.endsWith(' in $PATH')) return 'executable file not found in $PATH'
+  return code === undefined ? undefined : WORDS.get(code)
 }
 
 /** strerror(3) */

@@ -14,7 +14,7 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
   { name: 'root', type: 'string', value: 'DIR', help: 'where the states of containers are kept' },
   { name: 'log', type: 'string', value: 'FILE', help: 'append messages to this file as well' },
   { name: 'log-format', type: 'string', value: 'text|json', help: 'how messages in the log look' },
-  { name: 'debug', type: 'bool', help: 'log the plan that is run' },
+  { name: 'debug', type: 'bool', help: 'taken and ignored: explain shows what is done' },
   {
     name: 'systemd-cgroup',
     type: 'bool',
@@ -91,7 +91,7 @@ interface Call {
 function runCommand(native: Native, { command, rest, globals, log }: Call): number {
   const full = `${PROGRAM} ${command.name}`
   const help: Flag = { name: 'help', short: 'h', type: 'bool', help: 'this text' }
-  const given = parseFlags(rest, [...command.flags, help], full)
+  const given = parseFlags(rest, [...command.flags, help], full, { mixed: command.passesArguments !== true })
   if (given.bool('help')) return log.print(commandHelp(PROGRAM, command))
   const [least, most] = command.count
   if (given.rest.length < least || given.rest.length > most)

@@ -1,0 +1,63 @@
+/** The plan of a container as the library makes it, in Bun and Node: from the text of a configuration, by the same functions as coffer-runc. */
+
+import type { Report } from '../src/executor/report.ts'
+import { SI_STATUS } from '../src/linux/process.ts'
+import { nodeFiles } from '../src/observe/files-node.ts'
+import { readHost, readIdentity } from '../src/observe/host.ts'
+import { readConfig } from '../src/oci/config.ts'
+import { OCI_VERSION } from '../src/oci/version.ts'
+import { planCgroup } from '../src/plan/cgroup.ts'
+import { planContainer } from '../src/plan/container.ts'
+import type { Host } from '../src/plan/host.ts'
+import type { Plan } from '../src/plan/plan.ts'
+import { INIT_EXIT } from '../src/plan/stage.ts'
+
+export interface Wish {
+  readonly id: string
+  readonly bundle: string
+  readonly configText: string
+  /** The run root. */
+  readonly root: string
+}
+
+/** The facts of this machine, seen as root. */
+export function seeHost(): Host {
+  const architecture = process.arch === 'arm64' ? 'aarch64' : 'x86_64'
+  const files = nodeFiles()
+  return { ...readHost(files, readIdentity(files, architecture)), canMapIds: true, canRaiseLimits: true }
+}
+
+/** Make, start, wait, remove. */
+export function planRun({ id, bundle, configText, root }: Wish, host: Host): Plan {
+  const config = readConfig(configText)
+  const { linux } = config
+  const { layout, isRootless } = { layout: host.cgroup, isRootless: host.isRootless }
+  const cgroup = planCgroup({ id, cgroupsPath: linux.cgroupsPath, resources: linux.resources, layout, isRootless })
+  const record = { version: 1, ociVersion: OCI_VERSION, id, bundle, rootfs: config.root.path, created: new Date() }
+  return planContainer(
+    {
+      config,
+      place: { root, id },
+      bundle,
+      rootfs: config.root.path,
+      stateSource: JSON.stringify({ ...record, cgroup: { paths: cgroup.paths, unmounted: cgroup.unmounted } }),
+      cgroup,
+      ending: 'wait',
+      noPivot: false,
+      noNewKeyring: false,
+      listenFds: 0,
+      preserveFds: 0,
+      isHosts: () => false,
+      hostParts: () => [],
+      listTree: () => [],
+      keep: false,
+    },
+    host,
+  )
+}
+
+/** Throws if the program did not end with status 0. */
+export function checkEnd(report: Report): void {
+  const status = new DataView(report.bytes(INIT_EXIT).slice().buffer).getInt32(SI_STATUS, true)
+  if (status !== 0) throw new Error(`the program in the container ended with ${status}`)
+}

@@ -1,0 +1,171 @@
+/** Containers for the tests of namespaces: a bundle with busybox, a list of namespaces as words, and the program as it is shipped. */
+
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { makeRootfs } from './bundle.ts'
+
+export const COFFER_RUNC: string =
+  process.env['COFFER_RUNC'] ?? join(import.meta.dir, '..', '..', 'dist', 'coffer-runc')
+
+export const COFFER: string = COFFER_RUNC.replace(/-runc$/, '')
+
+export interface Outcome {
+  readonly exitCode: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** What differs from a plain container. */
+export interface Wanted {
+  /** Words such as `pid` for a new namespace, and `network=/proc/17/ns/net` for one to join. */
+  readonly namespaces: string
+  /** For `sh -c`. */
+  readonly script?: string
+  readonly process?: object
+  readonly linux?: object
+  /** All of `mounts`, instead of the usual ones. */
+  readonly mounts?: readonly object[]
+  readonly config?: object
+}
+
+/** The namespaces of an ordinary container. */
+export const USUAL = 'pid mount ipc uts network cgroup'
+
+export interface Place extends Disposable {
+  /** A directory that every user may enter. */
+  readonly directory: string
+  readonly rootfs: string
+  /** Runs a container to its end. `as` is a command in front of the program's own, e.g. setpriv. */
+  readonly run: (wanted: Wanted, as?: readonly string[]) => Outcome
+  /** Starts a container that sleeps. */
+  readonly start: (wanted: Wanted, as?: readonly string[]) => Live
+  readonly runc: (args: readonly string[], as?: readonly string[]) => Outcome
+  /** Writes a bundle, and answers its directory. */
+  readonly bundle: (wanted: Wanted) => string
+}
+
+export interface Live extends Disposable {
+  readonly id: string
+  readonly pid: number
+  readonly exec: (script: string, flags?: readonly string[]) => Outcome
+}
+
+export function sh(script: string, ...args: readonly string[]): Outcome {
+  return spawn(['sh', '-c', script, 'sh', ...args])
+}
+
+export function spawn(command: readonly string[]): Outcome {
+  const result = Bun.spawnSync([...command], { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', timeout: 50_000 })
+  return {
+    exitCode: result.exitCode,
+    stdout: result.stdout.toString(),
+    stderr: result.stderr.toString(),
+  }
+}
+
+export function place(): Place {
+  const directory = mkdtempSync(join(tmpdir(), 'coffer-ns-'))
+  chmodSync(directory, 0o755)
+  const rootfs = join(directory, 'rootfs')
+  makeRootfs(rootfs)
+  let count = 0
+  const name = (): string => `ns-${process.pid}-${count++}`
+  const runs = join(directory, 'run')
+  mkdirSync(runs)
+  chmodSync(runs, 0o1777)
+  const runc: Place['runc'] = (args, as = []) => spawn([...as, COFFER_RUNC, '--root', rootOf(runs, as), ...args])
+  const bundle = (wanted: Wanted): string => writeBundle(join(directory, `bundle-${count++}`), rootfs, wanted)
+  return {
+    directory,
+    rootfs,
+    runc,
+    bundle,
+    run: (wanted, as) => runc(['run', '--bundle', bundle(wanted), name()], as),
+    start: (wanted, as = []) => startIn({ runc, bundle, id: name(), root: rootOf(runs, as) }, wanted, as),
+    [Symbol.dispose]: () => rmSync(directory, { recursive: true }),
+  }
+}
+
+/** Each caller has a run root of its own, as the first one to come makes it. */
+const rootOf = (runs: string, as: readonly string[]): string => join(runs, `${Bun.hash(as.join(' '))}`)
+
+interface Starting extends Pick<Place, 'runc' | 'bundle'> {
+  readonly id: string
+  readonly root: string
+}
+
+function startIn({ runc, bundle, id, root }: Starting, wanted: Wanted, as: readonly string[]): Live {
+  const program = { process: { args: ['sleep', '600'], ...wanted.process } }
+  const command = [
+    ...as,
+    COFFER_RUNC,
+    '--root',
+    root,
+    'run',
+    '--detach',
+    '--bundle',
+    bundle({ ...wanted, ...program }),
+    id,
+  ]
+  // A pipe for the output of a program that stays would never end.
+  const { exitCode, stderr } = detached(command)
+  if (exitCode !== 0) throw new Error(stderr)
+  return {
+    id,
+    pid: JSON.parse(runc(['state', id], as).stdout).pid,
+    exec: (script, flags = []) => runc(['exec', ...flags, id, 'sh', '-c', script], as),
+    [Symbol.dispose]: () => {
+      runc(['delete', '--force', id], as)
+    },
+  }
+}
+
+function detached(command: readonly string[]): Pick<Outcome, 'exitCode' | 'stderr'> {
+  const errors = join(mkdtempSync(join(tmpdir(), 'coffer-err-')), 'stderr')
+  const quoted = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ')
+  const { exitCode } = Bun.spawnSync(['sh', '-c', `${quoted} >/dev/null 2>'${errors}' </dev/null`])
+  const stderr = sh(`cat '${errors}'; rm -r "\${0%/stderr}" 2>/dev/null`).stdout
+  rmSync(join(errors, '..'), { recursive: true, force: true })
+  return { exitCode, stderr }
+}
+
+export const MOUNTS: readonly object[] = [
+  { destination: '/proc', type: 'proc', source: 'proc' },
+  { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755', 'size=64k'] },
+]
+
+function writeBundle(directory: string, rootfs: string, wanted: Wanted): string {
+  mkdirSync(directory)
+  const document = {
+    ociVersion: '1.2.0',
+    process: {
+      user: { uid: 0, gid: 0 },
+      args: ['sh', '-c', wanted.script ?? 'true'],
+      env: ['PATH=/bin'],
+      cwd: '/',
+      ...wanted.process,
+    },
+    root: { path: rootfs },
+    mounts: wanted.mounts ?? MOUNTS,
+    linux: { namespaces: namespaces(wanted.namespaces), ...wanted.linux },
+    ...wanted.config,
+  }
+  writeFileSync(join(directory, 'config.json'), JSON.stringify(document))
+  return directory
+}
+
+const namespaces = (words: string): readonly object[] =>
+  words
+    .split(' ')
+    .filter((word) => word !== '')
+    .map((word) => {
+      const [type, path] = word.split('=')
+      return path === undefined ? { type } : { type, path }
+    })
+
+/** The whole range of ids that one user namespace of a test maps. */
+export const ids = (hostID: number, size = 65_536): object => ({
+  uidMappings: [{ containerID: 0, hostID, size }],
+  gidMappings: [{ containerID: 0, hostID, size }],
+})

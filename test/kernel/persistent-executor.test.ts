@@ -1,0 +1,209 @@
+/** The executor that a long-running program keeps: src/executor/persistent-node.ts, with plans that need no root. */
+
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Executor, openExecutor } from '../../src/executor/persistent-node.ts'
+import { buffer, slot } from '../../src/linux/call.ts'
+import {
+  AT_FDCWD,
+  chdir,
+  mkdirat,
+  O_CREAT,
+  O_RDONLY,
+  O_WRONLY,
+  openat,
+  unlinkat,
+  write,
+} from '../../src/linux/files.ts'
+import { clone3 } from '../../src/linux/namespaces.ts'
+import { exitGroup, getpid, P_PIDFD, SI_STATUS, SIGINFO_BYTES, waitid } from '../../src/linux/process.ts'
+import type { Plan, Step } from '../../src/plan/plan.ts'
+
+const root = join(import.meta.dir, '..', '..')
+const path = join(root, 'dist', 'coffer-executor')
+const directory = mkdtempSync(join(tmpdir(), 'coffer-persistent-'))
+let executor: Executor
+beforeAll(() => {
+  executor = openExecutor(path)
+})
+afterAll(async () => {
+  await executor.close()
+  rmSync(directory, { recursive: true })
+})
+
+const step = (call: Step['call'], rest: Partial<Step> = {}): Step => ({ call, why: 'try it', see: [], ...rest })
+const planOf = (steps: readonly Step[], rest: Partial<Plan> = {}): Plan => ({ operation: 'try it', steps, ...rest })
+const inside = (name: string): string => join(directory, name)
+
+const PID = slot('pid')
+const askPid = planOf([step(getpid(), { into: PID })], { returns: [PID] })
+
+const pause = (ms: number): Step => {
+  const time = new Uint8Array(16)
+  new DataView(time.buffer).setUint32(8, ms * 1_000_000, true)
+  return step({ name: 'nanosleep', args: [time, 0] })
+}
+
+test('a plan answers with what it returns', async () => {
+  const report = await executor.run(askPid)
+  expect([report.kind, report.slot(PID) > 1]).toEqual(['done', true])
+})
+
+test('each plan runs in a process of its own', async () => {
+  const pids = await Promise.all([executor.run(askPid), executor.run(askPid)])
+  expect(new Set(pids.map((report) => report.slot(PID))).size).toBe(2)
+})
+
+test('the shorter of two plans is answered first', async () => {
+  const ended: string[] = []
+  const run = async (name: string, ms: number): Promise<void> => {
+    await executor.run(planOf([pause(ms)]))
+    ended.push(name)
+  }
+  await Promise.all([run('long', 200), run('short', 1)])
+  expect(ended).toEqual(['short', 'long'])
+})
+
+test('what a plan leaves open or changes is not there for the next one', async () => {
+  const file = slot('file')
+  const opens = planOf([step(openat(AT_FDCWD, '/dev/null', O_RDONLY), { into: file }), step(chdir(directory))], {
+    returns: [file],
+  })
+  const first = (await executor.run(opens)).slot(file)
+  const reports = await Promise.all(Array.from({ length: 50 }, () => executor.run(opens)))
+  expect(new Set(reports.map((report) => report.slot(file)))).toEqual(new Set([first]))
+  await expect(executor.run(planOf([step(mkdirat(AT_FDCWD, 'proc', 0o700))]))).rejects.toThrow('mkdirat(proc) = EEXIST')
+})
+
+test('a failed plan is rejected with its first error, and has undone what it made', async () => {
+  const made = inside('made')
+  const plan = planOf([
+    step(mkdirat(AT_FDCWD, made, 0o700), { undo: [step(unlinkat(AT_FDCWD, made, 0x200))] }),
+    step(mkdirat(AT_FDCWD, inside('absent/below'), 0o700), { why: 'make a directory' }),
+  ])
+  await expect(executor.run(plan)).rejects.toThrow(
+    `cannot make a directory: mkdirat(${inside('absent/below')}) = ENOENT`,
+  )
+  expect(readdirSync(directory)).not.toContain('made')
+})
+
+test('advice for the failed step becomes the hint', async () => {
+  const plan = planOf([step(chdir('/absent'))])
+  const failed = await executor
+    .run(plan, { advise: (_, errno) => ({ hint: `seen: ${errno}` }) })
+    .catch((error) => error)
+  expect(failed.hint).toBe('seen: ENOENT')
+})
+
+test('a report step is told while the plan goes on', async () => {
+  const seen: number[] = []
+  const plan = planOf([step(getpid(), { into: PID }), step({ name: 'report', args: [] }), pause(1)], { returns: [PID] })
+  const report = await executor.run(plan, { onProgress: (progress) => seen.push(progress.slot(PID)) })
+  expect(seen).toEqual([report.slot(PID)])
+})
+
+test('a trace has a line for each call', async () => {
+  const { trace } = await executor.run(planOf([step(getpid()), pause(2)]), { trace: true })
+  expect(trace.map(({ step: index }) => index)).toEqual([0, 1])
+  expect(trace.map(({ beginNs, endNs }) => endNs - beginNs >= 0)).toEqual([true, true])
+})
+
+test('a plan can make a child and learn how it ended', async () => {
+  const pidfd = buffer('pidfd', 4)
+  const fd = slot('child')
+  const info = buffer('info', SIGINFO_BYTES)
+  const plan = planOf(
+    [
+      step(clone3({ flags: 0, pidfd }), {
+        keep: [{ slot: fd, in: pidfd, offset: 0, sizeBytes: 4 }],
+        child: [step(exitGroup(7))],
+      }),
+      step(waitid(P_PIDFD, fd, info)),
+    ],
+    { reads: [info] },
+  )
+  const report = await executor.run(plan)
+  expect(report.bytes(info)[SI_STATUS]).toBe(7)
+})
+
+test('names that are no UTF-8 reach the kernel as the bytes they are', async () => {
+  const file = slot('file')
+  const name = `${directory}/caf\udce9`
+  await executor.run(
+    planOf([step(openat(AT_FDCWD, name, O_WRONLY | O_CREAT, 0o600), { into: file }), step(write(file, 'x', 1))]),
+  )
+  const names = readdirSync(directory, { encoding: 'buffer' }).map((bytes) => bytes.toString('latin1'))
+  expect(names).toContain('café')
+})
+
+test('a descriptor of the caller can be the output of plans', async () => {
+  const output = inside('output')
+  writeFileSync(output, '')
+  const fd = openSync(output, 'a')
+  const own = openExecutor(path, { stdio: ['ignore', fd, 'inherit'] })
+  closeSync(fd)
+  await own.run(planOf([step(write(1, 'hello', 5))]))
+  await own.close()
+  expect(readFileSync(output, 'utf8')).toBe('hello')
+})
+
+test('close waits for the plans under way, and no plan is taken after it', async () => {
+  const own = openExecutor(path)
+  const ended: string[] = []
+  const run = own.run(planOf([pause(100)])).then(() => ended.push('plan'))
+  await own.close()
+  ended.push('close')
+  await run
+  expect(ended).toEqual(['plan', 'close'])
+  await expect(own.run(askPid)).rejects.toThrow('the executor was closed')
+})
+
+const PARENT = slot('parent')
+const askParent = planOf([step({ name: 'getppid', args: [] }, { into: PARENT })], { returns: [PARENT] })
+
+test('an executor that is killed takes no further plan', async () => {
+  const own = openExecutor(path)
+  const { slot: found } = await own.run(askParent)
+  process.kill(found(PARENT), 'SIGKILL')
+  await expect(own.run(askPid)).rejects.toThrow('it was killed')
+  await expect(own.run(askPid)).rejects.toThrow('it was killed')
+  await own.close()
+})
+
+test('a plan under way outlives its executor, and still answers', async () => {
+  const own = openExecutor(path)
+  const { slot: found } = await own.run(askParent)
+  const started = Promise.withResolvers<void>()
+  const plan = planOf([step({ name: 'report', args: [] }), pause(50), step(getpid(), { into: PID })], {
+    returns: [PID],
+  })
+  const underWay = own.run(plan, { onProgress: () => started.resolve() })
+  await started.promise
+  process.kill(found(PARENT), 'SIGKILL')
+  expect((await underWay).kind).toBe('done')
+  await own.close()
+})
+
+test('an executor that is not there is an error of the plan', async () => {
+  const own = openExecutor(inside('absent'))
+  await expect(own.run(askPid)).rejects.toThrow('cannot start the executor')
+  await own.close()
+})
+
+test('it works in Node as in Bun', () => {
+  const program = `
+    import { openExecutor } from ${JSON.stringify(join(root, 'src/executor/persistent-node.ts'))}
+    const executor = openExecutor(${JSON.stringify(path)})
+    const plan = { operation: 'try it', steps: [{ call: { name: 'getpid', args: [] }, why: 'try it', see: [] }] }
+    const reports = await Promise.all(Array.from({ length: 20 }, () => executor.run(plan)))
+    await executor.close()
+    console.log(reports.map(({ kind }) => kind).join())`
+  const node = join(root, 'node_modules', '.bin', 'node')
+  const { stdout } = Bun.spawnSync([node, '--input-type=module', '--eval', program], {
+    stdout: 'pipe',
+    stderr: 'inherit',
+  })
+  expect(stdout.toString().trim()).toBe(Array(20).fill('done').join())
+})
