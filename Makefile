@@ -99,7 +99,7 @@ $(OUT)/front: $(FRONT)
 $(OUT)/coffer.js: $(PACKAGES) package.json $(shell find src -name '*.ts' ! -name '*.test.ts')
 	@mkdir -p $(@D)
 	node_modules/@esbuild/linux-*/bin/esbuild src/main.ts --bundle --format=iife --global-name=coffer --target=es2020 \
-	  --platform=neutral --define:COFFER_VERSION='"$(VERSION)"' --define:COFFER_BUILD='"$(shell cat $$(find src -name '*.ts' ! -name '*.test.ts' | LC_ALL=C sort) | cksum | cut -d ' ' -f 1)"' --log-level=warning --outfile=$@
+	  --platform=neutral --supported:class-private-field=true --supported:class-field=true --define:COFFER_VERSION='"$(VERSION)"' --define:COFFER_BUILD='"$(shell cat $$(find src -name '*.ts' ! -name '*.test.ts' | LC_ALL=C sort) | cksum | cut -d ' ' -f 1)"' --log-level=warning --outfile=$@
 
 # The program proves at once that it starts.
 dist/coffer: $(OUT)/front $(OUT)/coffer.js
@@ -134,5 +134,5 @@ clean: ## remove what was built
 e2e: ## what a new user types, on a fresh copy of this tree
 	@scripts/e2e
 
-bench: build tools ## side by side with the peers
+bench: build tools ## side by side with the peers; ROUNDS=20 ONLY=run,warm for a short one
 	$(BUN) bench/main.ts

@@ -1,6 +1,6 @@
 /** The memory that coffer keeps for containers that run detached: the proportional set size of all its processes. */
 
-import { mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Bench, Part } from './bench.ts'
 import { atMost, type Row } from './row.ts'
@@ -93,6 +93,8 @@ function conmonKib({ place, peers: { crun }, bundles }: Bench): number | undefin
     const files = ['--container-pidfile', file('pid'), '--conmon-pidfile', file('monitor'), '--exit-dir', directory]
     const more = ['--persist-dir', directory, '--log-path', `k8s-file:${file('log')}`, '--socket-dir-path', directory]
     must([conmon, ...options, ...files, ...more, ...flags.map((flag) => `--runtime-arg=${flag}`)])
+    // It goes to the background before crun has made the container.
+    for (let attempt = 0; attempt < 400 && !existsSync(file('pid')); attempt++) Bun.sleepSync(5)
     must([...crun.command, 'start', id])
     return Number(readFileSync(file('monitor'), 'utf8'))
   })

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -89,20 +90,45 @@ static char *read_bundle(const char *path, size_t *length)
     return text;
 }
 
-// Runs the bundle, an expression script that leaves its exports in the global `coffer`, and keeps the one that is
-// called `main`.
-static void load(JSContext *context, const char *path)
+// Bytecode, outside of the heap.
+struct code {
+    uint8_t *bytes;
+    size_t length;
+};
+
+// Compiles the bundle. The engine that does so is thrown away: its heap is full of text and of what the compiler left, between which the objects
+// of the program would lie scattered over many more pages. Line numbers stay in the bytecode.
+static struct code compile(JSContext *context, const char *path)
 {
     size_t length;
     char *bundle = read_bundle(path, &length);
-    JSValue result = JS_Eval(context, bundle, length, "coffer.js", JS_EVAL_TYPE_GLOBAL);
+    JSValue compiled = JS_Eval(context, bundle, length, "coffer.js", JS_EVAL_TYPE_GLOBAL | JS_EVAL_FLAG_COMPILE_ONLY);
+    if (JS_IsException(compiled))
+        stop_with_exception(context);
+    struct code code;
+    uint8_t *written = JS_WriteObject(context, &code.length, compiled, JS_WRITE_OBJ_BYTECODE);
+    if (!written)
+        stop_with_exception(context);
+    code.bytes = mmap(NULL, code.length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (code.bytes == MAP_FAILED)
+        stop_with("cannot keep the bytecode", strerror(errno));
+    memcpy(code.bytes, written, code.length);
+    return code;
+}
+
+// Runs the bundle, an expression script that leaves its exports in the global `coffer`, and keeps the one that is
+// called `main`.
+static void load(JSContext *context, struct code code)
+{
+    JSValue function = JS_ReadObject(context, code.bytes, code.length, JS_READ_OBJ_BYTECODE);
+    JSValue result = JS_IsException(function) ? function : JS_EvalFunction(context, function);
     if (JS_IsException(result))
         stop_with_exception(context);
     JSValue global = JS_GetGlobalObject(context);
     JSValue exports = JS_GetPropertyStr(context, global, "coffer");
     heap.main = JS_GetPropertyStr(context, exports, "main");
     if (!JS_IsFunction(context, heap.main))
-        stop_with(path, "it exports no function main");
+        stop_with("the bundle", "it exports no function main");
 
     // A number that is the same at every start is not random. What needs one asks the kernel.
     JSValue math = JS_GetPropertyStr(context, global, "Math");
@@ -119,10 +145,12 @@ static int build(int argc, char **argv)
 {
     if (argc != 3)
         stop_with("usage", "front BUNDLE.js PROGRAM");
+    struct code code = compile(new_engine(), argv[1]);
+    heap_clear();
     JSContext *context = new_engine();
     if (natives_define(context) < 0)
         stop_with_exception(context);
-    load(context, argv[1]);
+    load(context, code);
     JS_RunGC(JS_GetRuntime(context));
     heap_freeze();
     heap.context = context;

@@ -123,6 +123,11 @@ void heap_start(void)
     heap.end = heap.blocks + (HEAP_BYTES - offsetof(struct heap, blocks));
 }
 
+void heap_clear(void)
+{
+    memset(&heap, 0, (size_t)(heap.next - (char *)&heap));
+}
+
 void heap_freeze(void)
 {
     memset(heap.small, 0, sizeof heap.small);

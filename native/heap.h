@@ -44,6 +44,8 @@ void heap_start(void);
 // Forgets what was freed, so that a start writes to few pages of the snapshot. Each is copied when it is written to
 // first.
 void heap_freeze(void);
+// Forgets all that was allocated; an engine in it must not be used any more. heap_start makes it ready again.
+void heap_clear(void);
 
 // Writes this program with its heap to `path`, as an executable; false, with errno set, if that failed.
 bool heap_write_program(const char *path);

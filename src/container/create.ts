@@ -129,6 +129,7 @@ export function planFor(machine: Machine, request: CreateRequest, { ending, keep
     rootfs,
     owner: ownerName(machine, host.hostUid),
     annotations: config.annotations,
+    hasOwnPids: linux.namespaces.some(({ type, path }) => type === 'pid' && path === undefined),
     cgroup: { paths: cgroup.paths, ...(cgroup.unmounted === undefined ? {} : { unmounted: cgroup.unmounted }) },
   }
   return { plan: planContainer(plain, host), host, facts, warnings: capabilityWarnings(process.capabilities, host) }

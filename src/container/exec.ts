@@ -13,6 +13,7 @@ import { planExec } from '../plan/exec.ts'
 import { INIT_PID } from '../plan/slots.ts'
 import { INIT_EXIT } from '../plan/stage.ts'
 import { advise } from './advise.ts'
+import { checkConsole } from './console.ts'
 import { attend, holdSignals } from './foreground.ts'
 import { homeOf } from './home.ts'
 import { hostFor } from './host.ts'
@@ -49,9 +50,14 @@ export function execInContainer(machine: Machine, request: ExecRequest): number 
   const process = request.process(config.process)
   const host = hostFor(machine, process)
   for (const text of capabilityWarnings(process.capabilities, host)) request.warn(text)
+  checkConsole({
+    operation: `run a process in ${request.id}`,
+    terminal: () => process.terminal,
+    consoleSocket: request.consoleSocket,
+    detaches: request.detach,
+  })
   const initPidfd = openInit(machine, container)
   const needsConsole = process.terminal && request.consoleSocket === undefined
-  if (needsConsole && request.detach) throw noConsole(request.id)
   const [ours, theirs] = needsConsole ? socketPair(native) : []
   const passed = request.listenFds + request.preserveFds
   const inherited = Array.from({ length: passed }, (_, index) => 3 + index)
@@ -119,11 +125,3 @@ function refusePaused({ id, status }: LiveContainer, { ignorePaused }: ExecReque
     hint: `resume it first, or give --ignore-paused: the process runs once ${id} is resumed`,
   })
 }
-
-const noConsole = (id: string): OperationError =>
-  new OperationError({
-    kind: 'invalid',
-    operation: `run a process in ${id} detached with a terminal`,
-    reason: 'cannot allocate tty if runc will detach without setting console socket',
-    hint: 'give --console-socket, or leave --detach or --tty away',
-  })

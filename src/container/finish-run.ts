@@ -13,11 +13,8 @@ import { removeContainer } from './remove.ts'
  */
 export function finishRun(machine: Machine, request: CreateRequest, { facts }: Prepared, report: Report): void {
   const hasCgroupKill = facts.cgroup.paths[''] !== undefined
-  if (!hasCgroupKill && !hasOwnPids(request)) removeContainer(machine, request.id, { force: true, warn: request.warn })
+  if (!hasCgroupKill && !facts.hasOwnPids) removeContainer(machine, request.id, { force: true, warn: request.warn })
   // Most configurations have none, and need not be parsed to know it.
   else if (request.configText.includes('"poststop"'))
     warnOfPoststop(report, request.config().hooks.poststop, request.warn)
 }
-
-const hasOwnPids = ({ config }: CreateRequest): boolean =>
-  config().linux.namespaces.some(({ type, path }) => type === 'pid' && path === undefined)

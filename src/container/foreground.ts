@@ -8,6 +8,7 @@ import { attempt } from '../executor/embedded-call.ts'
 import { blockSignals, openSignalFd, POLLIN, poll, readSignal } from '../executor/embedded-events.ts'
 import { receiveDescriptors } from '../executor/embedded-sockets.ts'
 import {
+  newlineSettings,
   rawSettings,
   setTerminal,
   setTerminalSize,
@@ -45,7 +46,7 @@ export interface Attendance {
 
 /** Stays until the plan has ended; answers its last report, or throws its error. The caller's terminal is as before in both cases. */
 export function attend(native: Native, running: Running, attendance: Attendance): Report {
-  const relay: Relay = { native, pid: 0, master: undefined, readsInput: true, restore: () => undefined }
+  const relay: Relay = { native, pid: 0, pending: [], master: undefined, readsInput: true, restore: () => undefined }
   try {
     for (;;) {
       const happened = waitFor(native, watched(running, attendance, relay))
@@ -57,6 +58,7 @@ export function attend(native: Native, running: Running, attendance: Attendance)
       const report = running.next()
       if (report.kind !== 'progress') return report
       relay.pid = attendance.pid(report)
+      deliver(relay)
     }
   } finally {
     drain(relay)
@@ -67,6 +69,7 @@ export function attend(native: Native, running: Running, attendance: Attendance)
 interface Relay {
   readonly native: Native
   pid: number
+  readonly pending: number[]
   /** The container's terminal; null once it has none any more. */
   master: number | null | undefined
   readsInput: boolean
@@ -100,9 +103,14 @@ function passSignals(relay: Relay, signals: number): void {
     signal = readSignal(relay.native, signals)
   ) {
     if (signal === SIGWINCH && typeof relay.master === 'number') copySize(relay.native, relay.master)
-    // A container that ends at this moment is no error.
-    else if (relay.pid > 0) attempt(relay.native, 'kill', relay.pid, signal)
+    else relay.pending.push(signal)
   }
+  deliver(relay)
+}
+
+/** Signals that came before the program ran are for it as well. A container that ends at this moment is no error. */
+function deliver({ native, pid, pending }: Relay): void {
+  if (pid > 0) for (const signal of pending.splice(0)) attempt(native, 'kill', pid, signal)
 }
 
 function beginTerminal(relay: Relay, socket: number): void {
@@ -111,6 +119,8 @@ function beginTerminal(relay: Relay, socket: number): void {
   relay.master = master ?? null
   if (master === undefined) return
   copySize(native, master)
+  const theirs = terminalSettings(native, master)
+  if (theirs !== undefined) setTerminal(native, master, newlineSettings(theirs))
   const before = terminalSettings(native, STDIN)
   if (before === undefined) return
   // Every key goes to the container untouched, Ctrl-C as well.

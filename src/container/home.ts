@@ -6,7 +6,7 @@ import { parsePasswd } from '../observe/users.ts'
 import type { Process } from '../oci/process.ts'
 
 /**
- * Undefined where the process has a HOME already, or the file does not know the user.
+ * Undefined where the process has a HOME already; `/` where the file does not know the user, as in runc and crun.
  *
  * The file is the container's: a hostile one can only choose the value of HOME. It is not followed out of the root: a link as passwd, or as
  * the directory etc, counts as no file.
@@ -17,15 +17,17 @@ export function homeOf(files: Files, root: string, { env, user }: Process): stri
     return homeIn(files, root, user)
   } catch (error) {
     // What coffer may not read, the plan will say if it matters.
-    if (error instanceof OperationError && error.code === 'EACCES') return undefined
+    if (error instanceof OperationError && error.code === 'EACCES') return NO_HOME
     throw error
   }
 }
 
-function homeIn(files: Files, root: string, user: Process['user']): string | undefined {
-  if (files.readLink(`${root}/etc`) !== undefined || files.readLink(`${root}/etc/passwd`) !== undefined)
-    return undefined
+/** What runc and crun give to a user whom nobody knows. */
+const NO_HOME = '/'
+
+function homeIn(files: Files, root: string, user: Process['user']): string {
+  if (files.readLink(`${root}/etc`) !== undefined || files.readLink(`${root}/etc/passwd`) !== undefined) return NO_HOME
   const path = `${root}/etc/passwd`
-  if (files.status(path)?.kind !== 'file') return undefined
-  return parsePasswd(files.readText(path) ?? '').find(({ uid }) => uid === user.uid)?.home
+  if (files.status(path)?.kind !== 'file') return NO_HOME
+  return parsePasswd(files.readText(path) ?? '').find(({ uid }) => uid === user.uid)?.home ?? NO_HOME
 }

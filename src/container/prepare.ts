@@ -2,9 +2,11 @@
 
 import { BUILD } from '../base/version.ts'
 import { type Assembled, assemble } from '../executor/assemble.ts'
-import { makeDirectories, memoryFile } from '../executor/embedded-files.ts'
+import { attempt } from '../executor/embedded-call.ts'
+import { memoryFile } from '../executor/embedded-files.ts'
 import type { Frame, RunOptions } from '../executor/run-embedded.ts'
 import { type Blanks, fillIn, makeTemplate } from '../executor/template.ts'
+import { AT_FDCWD } from '../linux/files.ts'
 import { readConfig } from '../oci/config.ts'
 import { advise } from './advise.ts'
 import { type CreateRequest, type Manner, type PlannedContainer, planFor, refuseTaken } from './create.ts'
@@ -72,8 +74,7 @@ const assembledFor = ({ native }: Machine, { plan, host }: PlannedContainer, tra
 /** Adds what is new at each start: the state with the time, and the descriptors that are passed on. */
 function complete(machine: Machine, request: CreateRequest, manner: Manner, { frame, facts }: Planned): Prepared {
   const passed = Array.from({ length: request.listenFds + request.preserveFds }, (_, index) => 3 + index)
-  // The plan makes the run root itself, but not what it lies in, which an engine may not have made yet.
-  if (machine.files.status(machine.root) === undefined) makeDirectories(machine.native, machine.root, 0o711)
+  if (machine.files.status(machine.root) === undefined) makeParents(machine)
   const record = printRecord({ ...facts, created: machine.now().toISOString() }, request.configText)
   const state = memoryFile(machine.native, 'state', machine.native.encode(record))
   return {
@@ -84,6 +85,15 @@ function complete(machine: Machine, request: CreateRequest, manner: Manner, { fr
       advise: advise(machine, () => ({ namespaces: request.config().linux.namespaces, root: facts.rootfs })),
     },
   }
+}
+
+/**
+ * The plan makes the run root itself, but not what it lies in, which an engine may not have made yet. If it cannot be made, the plan meets the
+ * same obstacle, and tells of it in its own words.
+ */
+function makeParents({ native, root }: Machine): void {
+  for (let at = root.indexOf('/', 1); at > 0; at = root.indexOf('/', at + 1))
+    attempt(native, 'mkdirat', AT_FDCWD, root.slice(0, at), 0o711)
 }
 
 /** What decides about the plan, all in one text with blanks; and what the blanks stand for. */
@@ -114,7 +124,7 @@ function askedFor(machine: Machine, request: CreateRequest, manner: Manner): Ask
   if (manner.console !== undefined || request.consoleSocket !== undefined || request.pidfdSocket !== undefined)
     return undefined
   if (request.notifySocket !== undefined) return undefined
-  if (ANY_BLANK.test(configText) || /"terminal":\s*true|"hooks"/.test(configText)) return undefined
+  if (ANY_BLANK.test(configText) || /"terminal":\s*true|"hooks"|"netDevices"/.test(configText)) return undefined
   const inText = [
     [ROOTFS, rootPathIn(configText)],
     [BUNDLE, bundle.slice(1)],

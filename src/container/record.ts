@@ -16,6 +16,8 @@ export interface StateRecord {
   /** The name of the user who made it, or the uid in decimal. */
   readonly owner: string
   readonly annotations: Readonly<Record<string, string>>
+  /** In a pid namespace of its own, in which all end with the first process. */
+  readonly hasOwnPids: boolean
   /** Removed with the container. */
   readonly cgroup: CgroupDirectories
   /** The configuration as it was given. */

@@ -6,6 +6,7 @@ import { socketPair } from '../executor/embedded-sockets.ts'
 import { finish, startFrame } from '../executor/run-embedded.ts'
 import { INIT_PID } from '../plan/slots.ts'
 import { INIT_EXIT } from '../plan/stage.ts'
+import { type ConsoleChoice, checkConsole } from './console.ts'
 import type { CreateRequest } from './create.ts'
 import { finishRun } from './finish-run.ts'
 import { attend, holdSignals } from './foreground.ts'
@@ -21,6 +22,7 @@ export interface RunOptions {
 
 /** Makes the container and leaves its init waiting for `start`. */
 export function createContainer(machine: Machine, request: CreateRequest): void {
+  checkConsole(consoleChoice(request, { detaches: true }))
   const { frame, options } = prepareContainer(machine, request, { ending: 'create', keep: false })
   finish(startFrame(machine.native, frame, options))
 }
@@ -28,6 +30,7 @@ export function createContainer(machine: Machine, request: CreateRequest): void 
 /** Answers the exit status of the program, or 128 and the signal that ended it; 0 if it runs on detached. */
 export function runContainer(machine: Machine, request: CreateRequest, { detach, keep }: RunOptions): number {
   const { native } = machine
+  checkConsole(consoleChoice(request, { detaches: detach }))
   if (detach) {
     const { frame, options } = prepareContainer(machine, request, { ending: 'detach', keep })
     finish(startFrame(native, frame, options))
@@ -43,6 +46,13 @@ export function runContainer(machine: Machine, request: CreateRequest, { detach,
   if (!keep) finishRun(machine, request, prepared, report)
   return exitStatus(exitOf(new Int32Array(report.bytes(INIT_EXIT).buffer)))
 }
+
+const consoleChoice = (request: CreateRequest, { detaches }: Pick<ConsoleChoice, 'detaches'>): ConsoleChoice => ({
+  operation: `make container ${request.id}`,
+  terminal: () => asksForTerminal(request),
+  consoleSocket: request.consoleSocket,
+  detaches,
+})
 
 /** Most configurations ask for none, and those need not be parsed to know it. */
 const asksForTerminal = ({ configText, config }: CreateRequest): boolean =>

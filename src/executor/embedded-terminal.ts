@@ -49,7 +49,7 @@ const INLCR = 0o100
 const IGNCR = 0o200
 const ICRNL = 0o400
 const IXON = 0o2000
-const OPOST = 0o1
+const ONLCR = 0o4
 const CSIZE = 0o60
 const CS8 = 0o60
 const PARENB = 0o400
@@ -59,14 +59,15 @@ const ECHO = 0o10
 const ECHONL = 0o100
 const IEXTEN = 0o100000
 
-/** These settings without any processing of what is typed and printed: cfmakeraw(3). */
+/**
+ * These settings without any processing of what is typed: cfmakeraw(3), but for what is printed. A new line goes back to the first column
+ * here, so that the terminal of the container does not have to see to it: newlineSettings.
+ */
 export function rawSettings(settings: TerminalSettings): TerminalSettings {
   const raw = settings.slice()
   const view = new DataView(raw.buffer)
-  const clear = (offset: number, flags: number): void =>
-    view.setUint32(offset, (view.getUint32(offset, true) & ~flags) >>> 0, true)
+  const clear = (offset: number, flags: number): void => clearFlags(view, offset, flags)
   clear(0, IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON)
-  clear(4, OPOST)
   clear(8, CSIZE | PARENB)
   view.setUint32(8, view.getUint32(8, true) | CS8, true)
   clear(12, ECHO | ECHONL | ICANON | ISIG | IEXTEN)
@@ -74,6 +75,16 @@ export function rawSettings(settings: TerminalSettings): TerminalSettings {
   raw[CONTROL_CHARACTERS + VTIME] = 0
   return raw
 }
+
+/** These settings with a new line as it is, so that what passes through two terminals has no second carriage return; as runc has them. */
+export function newlineSettings(settings: TerminalSettings): TerminalSettings {
+  const plain = settings.slice()
+  clearFlags(new DataView(plain.buffer), 4, ONLCR)
+  return plain
+}
+
+const clearFlags = (view: DataView, offset: number, flags: number): void =>
+  view.setUint32(offset, (view.getUint32(offset, true) & ~flags) >>> 0, true)
 
 /** struct winsize: rows, columns, and two sizes in pixels that nobody fills; 2 bytes each. Undefined if `fd` is no terminal. */
 export function terminalSize(native: Native, fd: number): TerminalSize | undefined {

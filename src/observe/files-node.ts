@@ -54,8 +54,10 @@ function readAll(path: string): Uint8Array {
   }
 }
 
-function status(path: string): FileStatus {
-  const found = statSync(bytesOf(path), { bigint: true })
+function status(path: string): FileStatus | undefined {
+  // Most of what is asked for is absent, and an exception for each takes time.
+  const found = statSync(bytesOf(path), { bigint: true, throwIfNoEntry: false })
+  if (found === undefined) return undefined
   const mode = Number(found.mode)
   const kind = kindOfMode(mode)
   if (kind === undefined) throw bug(`${path} is of a type that stat(2) does not know: ${mode}`)

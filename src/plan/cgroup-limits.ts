@@ -109,17 +109,25 @@ function isWish(key: string, value: unknown): boolean {
 export const wish = (value: Integer64 | undefined): Integer64 | undefined => (value === 0 ? undefined : value)
 
 /**
- * An update as one with what was set before, where two fields are one setting to the kernel: quota and period, memory with and without swap.
+ * An update as one with what was set before, where two fields are one setting to the kernel: quota and period, memory with and without swap,
+ * weights for all disks and for single ones.
  * Fields of one setting that are both unchanged stay out.
  */
 export function completed(update: Resources, current: Resources | undefined): Resources {
-  const { cpu, memory } = update
+  const { cpu, memory, blockIO } = update
   return {
     ...update,
+    ...(blockIO === undefined ? {} : { blockIO: withDiskWeights(blockIO, current?.blockIO) }),
     ...(cpu === undefined ? {} : { cpu: withPair(cpu, current?.cpu, 'quota', 'period') }),
     ...(memory === undefined ? {} : { memory: memoryWithSwap(memory, current?.memory) }),
   }
 }
+
+/** A weight for all disks takes away those that single ones have: block/bfq-cgroup.c, bfq_io_set_weight_legacy. */
+const withDiskWeights = (update: BlockIO, current: BlockIO | undefined): BlockIO =>
+  isWish('', update.weight) && update.weightDevice.length === 0 && current !== undefined
+    ? { ...update, weightDevice: current.weightDevice }
+    : update
 
 /** Without a limit on memory there can be none on memory and swap together, unless both are given. */
 const memoryWithSwap = (update: Memory, current: Memory | undefined): Memory =>

@@ -63,6 +63,16 @@ test('on v2 a cgroup namespace shows its own root, or else the cgroup itself is 
   )
 })
 
+test('on v2 a container without a cgroup of its own sees that of its namespace, or none', () => {
+  const nothing = 'mount("cgroup", "self/fd/<target>", "tmpfs", MS_RDONLY|MS_NOSUID|MS_NODEV|MS_NOEXEC, "mode=755")'
+  expect(
+    lines({ mode: 'v2', hierarchies: [UNIFIED], hasNamespace: true, paths: {} }),
+  ).toBe(`mount("cgroup", "self/fd/<target>", "cgroup2", MS_RDONLY|MS_NOSUID)
+ or, if EPERM or EBUSY:
+  ${nothing}`)
+  expect(lines({ mode: 'v2', hierarchies: [UNIFIED], hasNamespace: false, paths: {} })).toBe(nothing)
+})
+
 test('on v1 each hierarchy in which the container has a cgroup gets a directory, and co-mounted controllers links', () => {
   expect(
     lines({ mode: 'hybrid', hierarchies: HYBRID, hasNamespace: true }),

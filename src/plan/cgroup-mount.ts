@@ -6,7 +6,8 @@
  * | v2           | a cgroup2 mount: the namespace's own root           | a bind mount of the container's cgroup     |
  * | v1, hybrid   | tmpfs, in it a mount of each hierarchy              | tmpfs, in it a bind mount of each cgroup   |
  *
- * A hierarchy in which the container has no cgroup of its own is left out: it would show that of the caller (SECURITY-CHECKS S53).
+ * A hierarchy in which the container has no cgroup of its own is left out: it would show that of the caller (SECURITY-CHECKS S53). On v2 that
+ * leaves nothing to show.
  *
  * Source: oci:runtime-spec/config-linux.md#cgroups, cgroups(7), cgroup_namespaces(7)
  */
@@ -22,6 +23,7 @@ import {
   MS_NODEV,
   MS_NOEXEC,
   MS_NOSUID,
+  MS_RDONLY,
   mountSetattr,
   newMount,
 } from '../linux/mount.ts'
@@ -56,8 +58,8 @@ const hasOwnNamespace = ({ request: { namespaces } }: MountsContext): boolean =>
 
 function mountV2(planned: PlannedMount, target: Target, context: MountsContext): readonly Step[] {
   const own = context.request.cgroup.paths['']
-  const fallback = own === undefined ? [] : bindOwnV2(planned, target, own)
-  if (!hasOwnNamespace(context) && own !== undefined) return fallback
+  const fallback = own === undefined ? [showNothing(planned, target)] : bindOwnV2(planned, target, own)
+  if (!hasOwnNamespace(context)) return fallback
   return [
     {
       call: newMount({
@@ -69,8 +71,9 @@ function mountV2(planned: PlannedMount, target: Target, context: MountsContext):
       }),
       why: `show the container its cgroup at ${planned.destination} (mounts[${planned.index}])`,
       see: SEE,
-      // EPERM in a user namespace that does not own the cgroup namespace.
-      ...(fallback.length === 0 ? {} : { tolerate: ['EPERM', 'EBUSY'], otherwise: fallback }),
+      // EPERM in a user namespace that does not own the cgroup namespace; EBUSY where a bind mount of the host's /sys brought one already.
+      tolerate: ['EPERM', 'EBUSY'],
+      otherwise: fallback,
     },
     ...(planned.options.propagation.length === 0
       ? []
@@ -78,6 +81,19 @@ function mountV2(planned: PlannedMount, target: Target, context: MountsContext):
     ...propagationOf(planned, MOUNTED),
   ]
 }
+
+/** What could be shown instead is the cgroup of the caller, or of the whole host. */
+const showNothing = ({ destination, index }: PlannedMount, target: Target): Step => ({
+  call: newMount({
+    type: 'tmpfs',
+    source: 'cgroup',
+    target: pathTo(target),
+    flags: MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+    data: 'mode=755',
+  }),
+  why: `leave ${destination} empty, as the container has no cgroup of its own (mounts[${index}])`,
+  see: SEE,
+})
 
 /** mount(2) takes no propagation for a new mount. */
 function propagationOf({ options, destination }: PlannedMount, root: Slot): readonly Step[] {

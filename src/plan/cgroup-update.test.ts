@@ -9,7 +9,7 @@ const layout: CgroupLayout = {
   mode: 'v2',
   hierarchies: [{ version: 2, controllers: [], mountPoint: '/v2', own: '/', readonly: false, isDelegated: true }],
   unmounted: [['net_cls']],
-  available: ['cpu', 'memory', 'pids'],
+  available: ['cpu', 'memory', 'pids', 'io'],
   enabled: [],
 }
 const parse = (json: object) => parseResources(json, 'test')
@@ -43,6 +43,15 @@ test('halves of one setting are completed with what was set before', () => {
   expect(settingsOf(update({ memory: { swap: 4000 } }, { memory: { limit: 1000, swap: 3000 } }))[0]).toBe(
     'memory.swap.max = 3000',
   )
+})
+
+test('a new weight for all disks leaves single ones with theirs', () => {
+  const current = { blockIO: { weight: 500, weightDevice: [{ major: 8, minor: 0, weight: 10 }] } }
+  expect(settingsOf(update({ blockIO: { weight: 300 } }, current)).slice(0, 2)).toEqual([
+    'io.bfq.weight = default 300',
+    'io.bfq.weight = 8:0 10',
+  ])
+  expect(settingsOf(update({ blockIO: { throttleReadBpsDevice: [] } }, current))).toEqual([])
 })
 
 test('a higher limit of memory needs swap raised with it', () => {

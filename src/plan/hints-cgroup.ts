@@ -150,6 +150,13 @@ export const controllerRules = (): readonly Rule[] => [
     see: [`${V2} "io.max"`, 'kernel:admin-guide/cgroup-v1/blkio-controller.rst'],
   },
   {
+    calls: 'write',
+    errnos: 'EOPNOTSUPP',
+    about: /io\.(bfq\.)?weight/,
+    hint: 'a weight for one disk needs bfq as its scheduler (echo bfq >/sys/block/NAME/queue/scheduler) or, on a kernel without bfq, its cost model (io.cost.qos)',
+    see: ['kernel:block/bfq-iosched.rst', `${V2} "io.cost.qos"`],
+  },
+  {
     calls: 'openat',
     errnos: 'ENOENT',
     about: /io\.bfq\.weight/,

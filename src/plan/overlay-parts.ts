@@ -111,8 +111,9 @@ function planOverlay(name: string, { request, dir, path }: Parent): readonly Ste
   ]
 }
 
-/** One directory for all layers of a path: a name without slashes, which no other path has. */
-const layerName = (path: string): string => path.replace(/=/g, '==').replace(/\//g, '=.')
+/** One directory for all layers of a path: a name that no other path has, without what means something to overlay. */
+const layerName = (path: string): string =>
+  path.slice(1).replace(/[^\w.-]/g, (character) => `=${character.charCodeAt(0).toString(16)}=`)
 
 /** A colon separates layers, a comma options. */
 const escaped = (path: string): string => path.replace(/[\\:,]/g, '\\$&')

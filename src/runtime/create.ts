@@ -1,6 +1,5 @@
 /** create, start, run: a bundle becomes a container. */
 
-import { OperationError } from '../base/errors.ts'
 import { type Flag, type Parsed, usage } from '../base/flags.ts'
 import { type CreateRequest, readBundle } from '../container/create.ts'
 import { checkPassed, type Passed } from '../container/passed.ts'
@@ -95,13 +94,6 @@ export const runCommand: Command = {
   count: [1, 1],
   run: (context, given) => {
     const request = createRequest(context, given)
-    if (given.bool('detach') && request.consoleSocket === undefined && request.config().process.terminal)
-      throw new OperationError({
-        kind: 'invalid',
-        operation: `run ${request.id} detached with a terminal`,
-        reason: 'cannot allocate tty if runc will detach without setting console socket',
-        hint: 'give --console-socket, or leave --detach or process.terminal away',
-      })
     return runContainer(context.machine, request, { detach: given.bool('detach'), keep: given.bool('keep') })
   },
 }

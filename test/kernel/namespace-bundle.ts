@@ -1,6 +1,6 @@
 /** Containers for the tests of namespaces: a bundle with busybox, a list of namespaces as words, and the program as it is shipped. */
 
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { makeRootfs } from './bundle.ts'
@@ -41,6 +41,8 @@ export interface Place extends Disposable {
   /** Starts a container that sleeps. */
   readonly start: (wanted: Wanted, as?: readonly string[]) => Live
   readonly runc: (args: readonly string[], as?: readonly string[]) => Outcome
+  /** For commands that leave a process behind: a pipe for its output would not end before it. Both outputs are in stderr. */
+  readonly quietly: (args: readonly string[], as?: readonly string[]) => Outcome
   /** Writes a bundle, and answers its directory. */
   readonly bundle: (wanted: Wanted) => string
 }
@@ -76,13 +78,21 @@ export function place(): Place {
   chmodSync(runs, 0o1777)
   const runc: Place['runc'] = (args, as = []) => spawn([...as, COFFER_RUNC, '--root', rootOf(runs, as), ...args])
   const bundle = (wanted: Wanted): string => writeBundle(join(directory, `bundle-${count++}`), rootfs, wanted)
+  const quietly: Place['quietly'] = (args, as = []) => {
+    const output = join(directory, 'output')
+    const script = 'out=$1; shift; exec "$@" >"$out" 2>&1 </dev/null'
+    const command = ['sh', '-c', script, 'sh', output, ...as, COFFER_RUNC, '--root', rootOf(runs, as), ...args]
+    const { exitCode } = spawn(command)
+    return { exitCode, stdout: '', stderr: readFileSync(output, 'utf8') }
+  }
   return {
     directory,
     rootfs,
     runc,
+    quietly,
     bundle,
     run: (wanted, as) => runc(['run', '--bundle', bundle(wanted), name()], as),
-    start: (wanted, as = []) => startIn({ runc, bundle, id: name(), root: rootOf(runs, as) }, wanted, as),
+    start: (wanted, as = []) => startIn({ runc, quietly, bundle, id: name() }, wanted, as),
     [Symbol.dispose]: () => rmSync(directory, { recursive: true }),
   }
 }
@@ -90,26 +100,13 @@ export function place(): Place {
 /** Each caller has a run root of its own, as the first one to come makes it. */
 const rootOf = (runs: string, as: readonly string[]): string => join(runs, `${Bun.hash(as.join(' '))}`)
 
-interface Starting extends Pick<Place, 'runc' | 'bundle'> {
+interface Starting extends Pick<Place, 'runc' | 'quietly' | 'bundle'> {
   readonly id: string
-  readonly root: string
 }
 
-function startIn({ runc, bundle, id, root }: Starting, wanted: Wanted, as: readonly string[]): Live {
-  const program = { process: { args: ['sleep', '600'], ...wanted.process } }
-  const command = [
-    ...as,
-    COFFER_RUNC,
-    '--root',
-    root,
-    'run',
-    '--detach',
-    '--bundle',
-    bundle({ ...wanted, ...program }),
-    id,
-  ]
-  // A pipe for the output of a program that stays would never end.
-  const { exitCode, stderr } = detached(command)
+function startIn({ runc, quietly, bundle, id }: Starting, wanted: Wanted, as: readonly string[]): Live {
+  const process = { args: ['sleep', '600'], ...wanted.process }
+  const { exitCode, stderr } = quietly(['run', '--detach', '--bundle', bundle({ ...wanted, process }), id], as)
   if (exitCode !== 0) throw new Error(stderr)
   return {
     id,
@@ -119,15 +116,6 @@ function startIn({ runc, bundle, id, root }: Starting, wanted: Wanted, as: reado
       runc(['delete', '--force', id], as)
     },
   }
-}
-
-function detached(command: readonly string[]): Pick<Outcome, 'exitCode' | 'stderr'> {
-  const errors = join(mkdtempSync(join(tmpdir(), 'coffer-err-')), 'stderr')
-  const quoted = command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ')
-  const { exitCode } = Bun.spawnSync(['sh', '-c', `${quoted} >/dev/null 2>'${errors}' </dev/null`])
-  const stderr = sh(`cat '${errors}'; rm -r "\${0%/stderr}" 2>/dev/null`).stdout
-  rmSync(join(errors, '..'), { recursive: true, force: true })
-  return { exitCode, stderr }
 }
 
 export const MOUNTS: readonly object[] = [

@@ -63,9 +63,9 @@ test('a created container reaches the socket that create was given, also as a us
 test('without a socket of the caller there is none, and the variable is that of the configuration', () => {
   using site = makeSite()
   const script = 'echo "$NOTIFY_SOCKET"; ls /run 2>/dev/null || true'
-  expect(site.inside(script, { 'process.env': ['PATH=/bin', 'NOTIFY_SOCKET=/own'] }, { env: { NOTIFY_SOCKET: '' } })).toBe(
-    '/own\n',
-  )
+  expect(
+    site.inside(script, { 'process.env': ['PATH=/bin', 'NOTIFY_SOCKET=/own'] }, { env: { NOTIFY_SOCKET: '' } }),
+  ).toBe('/own\n')
 })
 
 test('a socket that cannot be shown to a container is refused by name', () => {
@@ -74,7 +74,9 @@ test('a socket that cannot be shown to a container is refused by name', () => {
   const refusal = (socket: string, changes: object = {}): string =>
     site.run({ ...changes }, { env: { NOTIFY_SOCKET: socket } }).stderr.split('\n')[0] ?? ''
   const says = 'error: cannot let the container use NOTIFY_SOCKET: '
-  expect(refusal('@/org/example')).toBe(`${says}"@/org/example" has no path, and only a path can be shown to a container`)
+  expect(refusal('@/org/example')).toBe(
+    `${says}"@/org/example" has no path, and only a path can be shown to a container`,
+  )
   expect(refusal('vsock:2:1')).toStartWith(`${says}"vsock:2:1" has no path`)
   expect(refusal('run/notify')).toBe(`${says}"run/notify" is not absolute`)
   expect(refusal(join(site.directory, 'file'))).toEndWith('is no socket')

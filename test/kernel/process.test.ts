@@ -48,6 +48,25 @@ test('HOME is that of the passwd file of the container for the user', () => {
   expect(site.inside('echo $HOME', { 'process.user': { uid: 4242, gid: 0 } })).toBe('/\n')
 })
 
+test('a passwd file that is no file, or has no end, neither blocks nor fills memory (S37)', () => {
+  using site = makeSite()
+  const passwd = join(site.rootfs, 'etc', 'passwd')
+  const makers = [
+    `mkfifo ${passwd}`,
+    `mknod ${passwd} c 1 5`,
+    `ln -s /proc/kcore ${passwd}`,
+    `mkdir ${passwd}`,
+    `truncate -s 8G ${passwd}`,
+    `true`,
+  ]
+  for (const maker of makers) {
+    Bun.spawnSync(['sh', '-c', `rm -rf ${passwd} && ${maker}`])
+    const begin = performance.now()
+    const { exitCode } = site.run({ 'process.user': { uid: 1000, gid: 1000 }, 'process.args': ['true'] })
+    expect([maker, [0, 1].includes(exitCode ?? -1), performance.now() - begin < 2000]).toEqual([maker, true, true])
+  }
+})
+
 test('the working directory is as it was asked for, and made with mode 755 if it is missing', () => {
   using site = makeSite()
   const writable = { 'root.readonly': false }
@@ -313,6 +332,22 @@ test('signals that the caller in the foreground gets go to the program', async (
     until(`signal ${signal}`, () => output()[index] === `${signal}`)
   }
   expect((await running.outcome()).exitCode).toBe(0)
+})
+
+test('a signal that comes while the container is being made reaches the program', async () => {
+  using site = makeSite()
+  installInside(site)
+  const fifo = join(site.directory, 'turn')
+  Bun.spawnSync(['mkfifo', fifo])
+  const wait = { path: '/bin/sh', args: ['sh', '-c', `echo >${fifo}; cat ${fifo}`] }
+  // Without a pid namespace of its own, where the first process does not get signals that it does not handle.
+  const namespaces = ['mount', 'ipc', 'uts', 'network'].map((type) => ({ type }))
+  site.configure({ hooks: { prestart: [wait] }, 'linux.namespaces': namespaces })
+  const running = site.spawn(['run', site.id])
+  expect(Bun.spawnSync(['cat', fifo], { timeout: 10_000 }).exitCode).toBe(0)
+  process.kill(running.pid, 'SIGTERM')
+  writeFileSync(fifo, '')
+  expect((await running.outcome()).exitCode).toBe(128 + 15)
 })
 
 test('a program without PATH is looked for nowhere, and one with a slash is not looked for', () => {

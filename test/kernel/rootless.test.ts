@@ -1,8 +1,27 @@
 import { afterAll, expect, test } from 'bun:test'
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { defaultSpec } from '../../src/oci/spec.ts'
-import { COFFER, COFFER_RUNC, type Live, type Outcome, place, sh, spawn, USUAL, type Wanted } from './namespace-bundle.ts'
+import {
+  COFFER,
+  COFFER_RUNC,
+  type Live,
+  type Outcome,
+  place,
+  sh,
+  spawn,
+  USUAL,
+  type Wanted,
+} from './namespace-bundle.ts'
 
 const site = place()
 afterAll(() => site[Symbol.dispose]())
@@ -45,7 +64,8 @@ const refused = (wanted: Wanted, as: readonly string[] = USER): string => {
 const succeeds = (stdout: string): Outcome => ({ exitCode: 0, stdout, stderr: '' })
 
 test('a user runs a container with one id, in all kinds of namespaces', () => {
-  const script = 'id -u; id -g; tr -s " " </proc/self/uid_map; cat /proc/self/setgroups; cat /proc/uptime | cut -d. -f1 | wc -c; hostname'
+  const script =
+    'id -u; id -g; tr -s " " </proc/self/uid_map; cat /proc/self/setgroups; cat /proc/uptime | cut -d. -f1 | wc -c; hostname'
   const linux = { ...SINGLE, timeOffsets: { boottime: { secs: 1_000_000_000 } } }
   const outcome = site.run({ namespaces: `${NEW} time`, linux, script, config: { hostname: 'web' } }, USER)
   expect(outcome).toEqual(succeeds(`0\n0\n 0 ${ID} 1\ndeny\n11\nweb\n`))
@@ -62,20 +82,25 @@ test('a user with ranges in /etc/subuid has many ids in the container', () => {
 
 test('time offsets work with ranges, where the stage and init have different ids outside', () => {
   const linux = { ...RANGES, timeOffsets: { monotonic: { secs: 5 } } }
-  const { stdout } = site.run({ namespaces: `${NEW} time`, linux, script: 'grep -c "monotonic *5 " /proc/self/timens_offsets' }, RANGED)
+  const { stdout } = site.run(
+    { namespaces: `${NEW} time`, linux, script: 'grep -c "monotonic *5 " /proc/self/timens_offsets' },
+    RANGED,
+  )
   expect(stdout).toBe('1\n')
 })
 
 test('what spec --rootless writes runs, and nothing in it can write to a cgroup of the host (S114)', () => {
   const spec = defaultSpec({ rootless: true, hostUid: ID, hostGid: ID, hasCgroupV2Only: false })
-  const script = 'find /sys/fs/cgroup -writable; id -u; ls /sys/class/net | grep -c .; mount | grep -c "on / type"'
+  const script = `
+    mkdir /sys/fs/cgroup/mine 2>/dev/null && echo made
+    for file in $(find /sys/fs/cgroup -type f); do echo >>$file && echo $file; done 2>/dev/null
+    id -u; mount | grep -c "on / type"`
   const process = { ...spec.process, terminal: false, args: ['sh', '-c', script] }
   const config = { ...spec, process, root: { path: site.rootfs, readonly: true } }
   const { exitCode, stdout, stderr } = site.run({ namespaces: '', config }, USER)
   expect(stderr).toBe('')
   expect(exitCode).toBe(0)
-  expect(stdout.split('\n')[0]).toBe('0')
-  expect(stdout).toEndWith('\n1\n')
+  expect(stdout).toBe('0\n1\n')
 })
 
 test('limits that nobody can set for this user are refused by name', () => {
@@ -84,7 +109,10 @@ test('limits that nobody can set for this user are refused by name', () => {
   expect(limited({ pids: { limit: 10 } })).toContain('cannot apply linux.resources.pids.limit')
   expect(limited({ cpu: { shares: 100 } })).toContain('cannot apply linux.resources.cpu.shares')
   expect(limited({ unified: { 'memory.max': '1' } })).toContain('cannot apply linux.resources.unified["memory.max"]')
-  const { stderr } = site.run({ namespaces: NEW, linux: { ...SINGLE, resources: { devices: [{ allow: false, access: 'rwm' }] } } }, USER)
+  const { stderr } = site.run(
+    { namespaces: NEW, linux: { ...SINGLE, resources: { devices: [{ allow: false, access: 'rwm' }] } } },
+    USER,
+  )
   expect(stderr).toBe('')
 })
 
@@ -93,7 +121,9 @@ test('what a user may not do is refused with what to do about it', () => {
   expect(refused({ namespaces: NEW, linux: RANGES })).toMatch(/newgidmap.* = EPERM\n.*usermod --add-subuids/)
   const others = mapped({ containerID: 0, hostID: 400_000, size: 10 })
   expect(refused({ namespaces: NEW, linux: others }, RANGED)).toMatch(/newgidmap.* = EPERM\n.*may only name ids/)
-  expect(refused({ namespaces: NEW, linux: RANGES }, [...RANGED, 'setpriv', '--no-new-privs'])).toContain('no_new_privs')
+  expect(refused({ namespaces: NEW, linux: RANGES }, [...RANGED, 'setpriv', '--no-new-privs'])).toContain(
+    'no_new_privs',
+  )
   const groups = { user: { uid: 0, gid: 0, additionalGids: [0] } }
   expect(refused({ namespaces: NEW, linux: SINGLE, process: groups })).toContain('setgroups(2) is denied')
   expect(refused({ namespaces: 'user mount pid network=/proc/1/ns/net', linux: SINGLE })).toMatch(
@@ -112,7 +142,7 @@ test('a user adds processes to its containers, and lists, signals and removes wh
   ] as const) {
     using live = site.start({ namespaces: `${NEW} time`, linux }, as)
     expect(live.exec(`${LINKS}; id -u`)).toEqual(succeeds(`${linksOf(live)}0\n`))
-    expect(site.runc(['exec', '--detach', live.id, 'sleep', '601'], as).exitCode).toBe(0)
+    expect(site.quietly(['exec', '--detach', live.id, 'sleep', '601'], as).exitCode).toBe(0)
     expect(site.runc(['ps', live.id], as).stdout).toMatch(/sleep 600\n.*sleep 601\n$/)
     expect(site.runc(['kill', '--all', live.id, 'KILL'], as).exitCode).toBe(0)
     expect(site.runc(['delete', '--force', live.id], as)).toEqual(succeeds(''))
@@ -128,8 +158,22 @@ test('a process of exec is the user that it is asked to be', () => {
 
 test('root adds processes to a container of a user', () => {
   using live = site.start({ namespaces: NEW, linux: SINGLE }, USER)
-  const root = sh(`cat /proc/${live.pid}/status >/dev/null; dirname $(find ${site.directory}/run -name '${live.id}')`).stdout.trim()
-  const { stdout, stderr } = spawn(['setpriv', '--groups', '20', COFFER_RUNC, '--root', root, 'exec', live.id, 'sh', '-c', 'id -u; grep Groups: /proc/self/status | tr -d "\\t "'])
+  const root = sh(
+    `cat /proc/${live.pid}/status >/dev/null; dirname $(find ${site.directory}/run -name '${live.id}')`,
+  ).stdout.trim()
+  const { stdout, stderr } = spawn([
+    'setpriv',
+    '--groups',
+    '20',
+    COFFER_RUNC,
+    '--root',
+    root,
+    'exec',
+    live.id,
+    'sh',
+    '-c',
+    'id -u; grep Groups: /proc/self/status | tr -d "\\t "',
+  ])
   expect(stderr).toBe('')
   expect(stdout).toBe('0\nGroups:\n')
 })
@@ -137,15 +181,11 @@ test('root adds processes to a container of a user', () => {
 test('a container that waits for start can be entered only by who may trace its init', () => {
   const bundle = site.bundle({ namespaces: NEW, linux: SINGLE, process: { args: ['sleep', '600'] } })
   const id = `waits-${process.pid}`
-  const root = join(site.directory, 'run', 'waiting')
-  const runc = (...args: readonly string[]): Outcome =>
-    spawn(['sh', '-c', 'exec "$@" >"$0" 2>&1 </dev/null', join(site.directory, 'output'), ...USER, COFFER_RUNC, '--root', root, ...args])
-  expect(runc('create', '--bundle', bundle, id).exitCode).toBe(0)
-  expect(runc('exec', id, 'true').exitCode).not.toBe(0)
-  expect(readFileSync(join(site.directory, 'output'), 'utf8')).toContain('only one that is started')
-  expect(runc('start', id).exitCode).toBe(0)
-  expect(runc('exec', id, 'true').exitCode).toBe(0)
-  expect(runc('delete', '--force', id).exitCode).toBe(0)
+  expect(site.quietly(['create', '--bundle', bundle, id], USER).exitCode).toBe(0)
+  expect(site.runc(['exec', id, 'true'], USER).stderr).toContain('only one that is started')
+  expect(site.runc(['start', id], USER).exitCode).toBe(0)
+  expect(site.runc(['exec', id, 'true'], USER).exitCode).toBe(0)
+  expect(site.runc(['delete', '--force', id], USER).exitCode).toBe(0)
 })
 
 test('containers of a user share namespaces by sharing the user namespace that owns them', () => {
@@ -155,24 +195,28 @@ test('containers of a user share namespaces by sharing the user namespace that o
   const { stdout, stderr } = site.run({ namespaces, script: `cat /proc/1/comm; ${LINKS}` }, USER)
   expect(stderr).toBe('')
   const [comm, ...links] = stdout.trim().split('\n')
-  const differing = linksOf(live).trim().split('\n').filter((link) => !links.includes(link))
+  const differing = linksOf(live)
+    .trim()
+    .split('\n')
+    .filter((link) => !links.includes(link))
   expect(comm).toBe('sleep')
   expect(differing.map((link) => link.split(':')[0])).toEqual(['mnt', 'cgroup'])
-  expect(refused({ namespaces: `user mount pid network=${file('net')}`, linux: SINGLE })).toMatch(/setns.* = EPERM\n.*join that one, too/)
+  expect(refused({ namespaces: `user mount pid network=${file('net')}`, linux: SINGLE })).toMatch(
+    /setns.* = EPERM\n.*join that one, too/,
+  )
 })
 
-test('nobody of the same user outside can look into a process that is being made (S9)', () => {
-  // A process that is not dumpable has files that belong to root.
+test('nobody of the same user outside can look into a process that is being made, which holds nothing of the host (S4, S9)', () => {
   const bundle = site.bundle({ namespaces: NEW, linux: SINGLE, process: { args: ['sleep', '600'] } })
   const id = `hidden-${process.pid}`
-  const root = join(site.directory, 'run', 'hidden')
-  const runc = (...args: readonly string[]): Outcome =>
-    spawn(['sh', '-c', 'exec "$@" >"$0" 2>&1 </dev/null', join(site.directory, 'output'), ...USER, COFFER_RUNC, '--root', root, ...args])
-  expect(runc('create', '--bundle', bundle, id).exitCode).toBe(0)
-  const pid = Number(/^\d+/.exec(readFileSync(join(root, id, 'init'), 'utf8'))?.[0])
+  expect(site.quietly(['create', '--bundle', bundle, id], USER).exitCode).toBe(0)
+  const { pid } = JSON.parse(site.runc(['state', id], USER).stdout)
   expect(spawn([...USER, 'ls', `/proc/${pid}/fd`]).stderr).toContain('Permission denied')
-  expect(readdirSync(`/proc/${pid}/fd`).sort()).toEqual(['0', '1', '2', '3'])
-  expect(runc('delete', '--force', id).exitCode).toBe(0)
+  const open = readdirSync(`/proc/${pid}/fd`).filter((fd) => Number(fd) > 2)
+  expect(
+    open.map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`)).filter((path) => !path.endsWith('/exec.fifo')),
+  ).toEqual([])
+  expect(site.runc(['delete', '--force', id], USER).exitCode).toBe(0)
 })
 
 test('states are kept below XDG_RUNTIME_DIR, and the error says so where there is none', () => {
@@ -190,7 +234,7 @@ test('coffer run gives a user a copy-on-write view of the machine, which is gone
   const script = `id -u; echo x >${mark} && cat ${mark}; echo y >>/etc/hostname-of-coffer; ls -di / /.. | cut -d' ' -f1 | uniq | wc -l; grep -c ' / / ' /proc/self/mountinfo; readlink /bin`
   expect(coffer(['run', '--rm', 'host', 'sh', '-c', script])).toEqual(succeeds('0\nx\n1\n1\nusr/bin\n'))
   expect(existsSync(mark)).toBe(false)
-  expect(readdirSync(join(RUNTIME_DIRECTORY, 'coffer'))).toEqual([])
+  expect(readdirSync(join(RUNTIME_DIRECTORY, 'coffer')).filter((name) => name !== '.plans')).toEqual([])
 })
 
 test('coffer run gives a user all the ids that it has', () => {
@@ -198,13 +242,17 @@ test('coffer run gives a user all the ids that it has', () => {
   expect(coffer(script)).toEqual(succeeds('1\n'))
   expect(coffer(script, RANGED)).toEqual(succeeds('2\n'))
   expect(coffer(script, [...RANGED, 'setpriv', '--no-new-privs'])).toEqual(succeeds('1\n'))
-  expect(coffer(['run', '--rm', 'host', 'su', '-s', '/bin/sh', '-c', 'id -u', 'nobody'], RANGED)).toEqual(succeeds('65534\n'))
+  expect(coffer(['run', '--rm', 'host', 'su', '-s', '/bin/sh', '-c', 'id -u', 'nobody'], RANGED)).toEqual(
+    succeeds('65534\n'),
+  )
 })
 
 test('coffer run works for the root of an unprivileged user namespace', () => {
   for (const flags of [[], ['--mount']]) {
     const as = [...USER, 'unshare', '--user', '--map-root-user', ...flags]
-    expect(coffer(['run', '--rm', 'host', 'sh', '-c', 'id -u; touch /usr/mine && echo kept'], as)).toEqual(succeeds('0\nkept\n'))
+    expect(coffer(['run', '--rm', 'host', 'sh', '-c', 'id -u; touch /usr/mine && echo kept'], as)).toEqual(
+      succeeds('0\nkept\n'),
+    )
   }
 })
 
@@ -216,6 +264,14 @@ test('coffer run refuses limits that it cannot set for a user', () => {
 
 test('a user gets a terminal', () => {
   const command = `${COFFER} run --rm -it --rootfs ${site.rootfs} sh -c 'tty; test -c /dev/console && echo console'`
-  const { stdout } = spawn(['env', `XDG_RUNTIME_DIR=${RUNTIME_DIRECTORY}`, ...USER, 'script', '-qec', command, '/dev/null'])
+  const { stdout } = spawn([
+    'env',
+    `XDG_RUNTIME_DIR=${RUNTIME_DIRECTORY}`,
+    ...USER,
+    'script',
+    '-qec',
+    command,
+    '/dev/null',
+  ])
   expect(stdout.replaceAll('\r', '').replaceAll('\0', '')).toContain('/dev/pts/0\nconsole\n')
 })

@@ -18,7 +18,7 @@ import { type Changes, makeRootfs, writeConfig } from './bundle.ts'
 import { type Baseline, cgroupsOf, lastingLeaks, markerFile, stateIn, takeBaseline, until } from './leaks.ts'
 
 export const PROGRAMS = {
-  coffer: join(import.meta.dir, '..', '..', 'dist', 'coffer-runc'),
+  coffer: join(import.meta.dir, '..', '..', 'dist', 'coffer-runc') as string,
   /** The second opinion. */
   runc: 'runc',
 } as const
@@ -136,7 +136,15 @@ class Place implements Site {
 
   call = (args: readonly string[], options: CallOptions = {}): Outcome => {
     const { command, out, err, stdin, env, cwd } = this.#prepare(args, options)
-    const { exitCode } = Bun.spawnSync(command, { stdin, stdout: out.fd, stderr: err.fd, env, cwd, timeout: 20_000, killSignal: 'SIGKILL' })
+    const { exitCode } = Bun.spawnSync(command, {
+      stdin,
+      stdout: out.fd,
+      stderr: err.fd,
+      env,
+      cwd,
+      timeout: 20_000,
+      killSignal: 'SIGKILL',
+    })
     closeSync(out.fd)
     closeSync(err.fd)
     return { exitCode, ...read(out.path, err.path) }

@@ -1,34 +1,17 @@
 /** Terminals of containers: their own, handed over a socket or relayed to that of the caller. */
 
 import { afterEach, expect, test } from 'bun:test'
-import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { bind } from './bundle.ts'
 import { readText, until } from './leaks.ts'
-import { installInside, receiver } from './programs.ts'
+import { installInside } from './programs.ts'
+import { receive } from './receive.ts'
 import { type CallOptions, expectNothingLeft, fileOf, makeSite, type Outcome, type Runtime, type Site } from './site.ts'
 
 afterEach(expectNothingLeft)
 
 const terminal = { 'process.terminal': true, 'process.env': ['PATH=/bin', 'TERM=xterm'] }
-
-interface Agent {
-  readonly socket: string
-  readonly output: () => string
-  readonly exited: Promise<number>
-}
-
-let sockets = 0
-
-/** Waits on a socket for what `mode` of test/programs/receive.c says. */
-function receive(site: Site, mode: string, ...words: readonly string[]): Agent {
-  const socket = join(site.directory, `socket-${sockets++}`)
-  const path = fileOf(site, `received-${sockets}`, '')
-  const child = Bun.spawn([receiver(), mode, socket, ...words], { stdin: 'ignore', stdout: Bun.file(path) })
-  const output = (): string => readFileSync(path, 'utf8')
-  until('the agent', () => output().startsWith('ready\n'))
-  return { socket, output: () => output().slice('ready\n'.length), exited: child.exited }
-}
 
 test('the master goes to the console socket, and the program has a terminal with the size that is asked for', async () => {
   using site = makeSite()
@@ -39,7 +22,7 @@ test('the master goes to the console socket, and the program has a terminal with
       'process.consoleSize': { height: 33, width: 99 },
       'process.args': ['sh', '-c', 'inside tty; tty; ls -l /dev/console'],
     })
-    const agent = receive(site, 'terminal')
+    using agent = receive(site, 'terminal')
     const { exitCode, stderr } = site.call([...command, '--console-socket', agent.socket, site.id])
     expect([exitCode, stderr]).toEqual([0, ''])
     expect(await agent.exited).toBe(0)
@@ -55,8 +38,15 @@ test('the master goes to the console socket, and the program has a terminal with
 
 test('what is typed arrives, and the keys of the terminal interrupt', async () => {
   using site = makeSite()
-  site.configure({ ...terminal, 'process.args': ['sh', '-c', 'trap "echo interrupted; exit 5" INT; read line; echo "got $line"; while :; do sleep 1; done'] })
-  const agent = receive(site, 'terminal', 'typed\n\x03')
+  site.configure({
+    ...terminal,
+    'process.args': [
+      'sh',
+      '-c',
+      'trap "echo interrupted; exit 5" INT; echo who?; read line; echo "got $line, more?"; while :; do sleep 0.01; done',
+    ],
+  })
+  using agent = receive(site, 'terminal', 'typed\n', '\x03')
   expect(site.call(['run', '--console-socket', agent.socket, site.id]).exitCode).toBe(5)
   await agent.exited
   expect(agent.output()).toContain('got typed')
@@ -66,19 +56,20 @@ test('what is typed arrives, and the keys of the terminal interrupt', async () =
 test('the terminal of a user belongs to it', async () => {
   using site = makeSite()
   installInside(site)
-  site.configure({ ...terminal, 'process.rlimits': [], 'process.user': { uid: 1000, gid: 1000 }, 'process.args': ['inside', 'tty'] })
-  const agent = receive(site, 'terminal')
+  site.configure({
+    ...terminal,
+    'process.rlimits': [],
+    'process.user': { uid: 1000, gid: 1000 },
+    'process.args': ['inside', 'tty'],
+  })
+  using agent = receive(site, 'terminal')
   expect(site.call(['run', '--console-socket', agent.socket, site.id]).exitCode).toBe(0)
   await agent.exited
   expect(agent.output()).toContain('0 is 136:0 of user 1000')
 })
 
-/** In a terminal of the test's own: script(1) makes one and copies what is printed there. */
-function underScript(site: Site, args: readonly string[], options: CallOptions & { readonly runtime?: Runtime } = {}): Outcome {
-  const through = ['script', '--quiet', '--return', '--command', '"$@"', '/dev/null', '--']
-  void through
-  return site.call(args, { ...options, through: ['python3', '-c', PTY] })
-}
+const inTerminal = (site: Site, args: readonly string[], options: CallOptions = {}): Outcome =>
+  site.call(args, { ...options, through: ['python3', '-c', PTY] })
 
 /** Runs a command with a terminal of 80 by 24 as standard input, output and error. */
 const PTY = `
@@ -94,7 +85,6 @@ while True:
   if not got: break
   out+=got
 status=os.waitpid(pid,0)[1]
-settings=termios.tcgetattr(fd) if False else None
 sys.stdout.buffer.write(out)
 sys.exit(os.waitstatus_to_exitcode(status))
 `
@@ -104,15 +94,18 @@ for (const runtime of ['coffer', 'runc'] as const) {
     using site = makeSite()
     installInside(site)
     site.configure({ ...terminal, 'process.args': ['sh', '-c', 'inside tty; exit 6'] })
-    const { exitCode, stdout } = underScript(site, ['run', site.id], { runtime })
+    const { exitCode, stdout } = inTerminal(site, ['run', site.id], { runtime })
     expect([exitCode, stdout]).toEqual([
       6,
       'session 1, controlling terminal, 0 is 136:0 of user 0, 1 is 136:0 of user 0, 2 is 136:0 of user 0, 80 by 24\r\n',
     ])
     site.configure()
     site.call(['run', '--detach', site.id], { runtime })
-    const exec = underScript(site, ['exec', '--tty', site.id, 'sh', '-c', 'inside tty; exit 7'], { runtime })
-    expect([exec.exitCode, exec.stdout]).toEqual([7, expect.stringMatching(/^session \d+, controlling terminal, .*80 by 24\r\n$/)])
+    const exec = inTerminal(site, ['exec', '--tty', site.id, 'sh', '-c', 'inside tty; exit 7'], { runtime })
+    expect([exec.exitCode, exec.stdout]).toEqual([
+      7,
+      expect.stringMatching(/^session \d+, controlling terminal, .*80 by 24\r\n$/),
+    ])
   })
 }
 
@@ -120,7 +113,9 @@ test('the settings of the terminal are those of runc, inside and for what is pri
   using site = makeSite()
   const seen = (runtime: Runtime): string => {
     site.configure({ ...terminal, 'process.args': ['sh', '-c', 'stty -a; printf "a\\nb\\n"'] })
-    return underScript(site, ['run', site.id], { runtime }).stdout
+    const { stdout } = inTerminal(site, ['run', site.id], { runtime })
+    // Its size comes a moment after the program has begun.
+    return stdout.slice(stdout.indexOf('intr ='))
   }
   expect(seen('coffer')).toBe(seen('runc'))
 })
@@ -128,12 +123,15 @@ test('the settings of the terminal are those of runc, inside and for what is pri
 test('a container with a terminal that is to run detached needs a console socket', () => {
   using site = makeSite()
   site.configure(terminal)
-  for (const args of [['create', site.id], ['run', '--detach', site.id]]) {
+  for (const args of [
+    ['create', site.id],
+    ['run', '--detach', site.id],
+  ]) {
     const ours = site.call(args)
     const theirs = site.call(args, { runtime: 'runc' })
     expect([args, ours.exitCode, theirs.exitCode]).toEqual([args, 1, 1])
-    expect(ours.stderr).toContain('cannot allocate tty if runc will detach without setting console socket')
-    expect(theirs.stderr).toContain('cannot allocate tty if runc will detach without setting console socket')
+    const words = 'cannot allocate tty if runc will detach without setting console socket'
+    expect([ours.stderr.includes(words), theirs.stderr.includes(words)]).toEqual([true, true])
   }
   site.up()
   const { exitCode, stderr } = site.call(['exec', '--tty', '--detach', site.id, 'true'])
@@ -142,14 +140,13 @@ test('a container with a terminal that is to run detached needs a console socket
 
 test('a console socket without a terminal is refused as by runc', () => {
   using site = makeSite()
-  const agent = receive(site, 'terminal')
+  using agent = receive(site, 'terminal')
   site.configure()
   const ours = site.call(['create', '--console-socket', agent.socket, site.id])
   const theirs = site.call(['create', '--console-socket', agent.socket, site.id], { runtime: 'runc' })
   expect([ours.exitCode, theirs.exitCode]).toEqual([1, 1])
   const words = 'cannot use console socket if runc will not detach or allocate tty'
   expect([ours.stderr.includes(words), theirs.stderr.includes(words)]).toEqual([true, true])
-  Bun.spawnSync(['python3', '-c', `import socket; s=socket.socket(socket.AF_UNIX); s.connect("${agent.socket}")`])
 })
 
 test('a process of exec gets a terminal over a console socket', async () => {
@@ -157,7 +154,7 @@ test('a process of exec gets a terminal over a console socket', async () => {
   installInside(site)
   site.up()
   for (const flags of [[], ['--detach']]) {
-    const agent = receive(site, 'terminal')
+    using agent = receive(site, 'terminal')
     const args = ['exec', '--tty', ...flags, '--console-socket', agent.socket, site.id, 'inside', 'tty']
     expect(site.call(args).exitCode).toBe(0)
     await agent.exited
@@ -179,13 +176,13 @@ test('/dev/console is the terminal, though the image or a volume has links in /d
   const proc = { destination: '/proc', type: 'proc', source: 'proc' }
   for (const mounts of [[proc], [proc, bind(volume, '/dev/pts')]]) {
     site.configure({ ...terminal, mounts, 'process.args': ['sh', '-c', script], 'root.readonly': false })
-    const agent = receive(site, 'terminal')
+    using agent = receive(site, 'terminal')
     const { exitCode } = site.call(['run', '--console-socket', agent.socket, site.id])
     if (exitCode === 0) {
       await agent.exited
       expect(agent.output()).not.toContain('proc')
       expect(agent.output()).toMatch(/ \/dev\/console .* devpts /)
-    } else Bun.spawnSync(['python3', '-c', `import socket; s=socket.socket(socket.AF_UNIX); s.connect("${agent.socket}")`])
+    }
   }
   expect(readFileSync(hidden, 'utf8')).toBe(pattern)
 })
@@ -195,15 +192,23 @@ test('the devpts is an instance of its own, whatever the image has at /dev/pts/p
   const dev = join(site.rootfs, 'dev')
   mkdirSync(join(dev, 'pts'))
   Bun.spawnSync(['mkfifo', join(dev, 'ptmx'), join(dev, 'pts', 'ptmx')])
-  const agent = receive(site, 'terminal')
-  site.configure({ ...terminal, 'process.args': ['sh', '-c', 'ls /dev/pts; ls -l /dev/ptmx; stat -c %a /dev/pts/ptmx'] })
+  using agent = receive(site, 'terminal')
+  site.configure({
+    ...terminal,
+    'process.args': ['sh', '-c', 'ls /dev/pts; ls -l /dev/ptmx; stat -c %a /dev/pts/ptmx'],
+  })
   const begin = performance.now()
   expect(site.call(['run', '--console-socket', agent.socket, site.id]).exitCode).toBe(0)
   expect(performance.now() - begin).toBeLessThan(2000)
   await agent.exited
   expect(agent.output().replaceAll('\r', '')).toMatch(/^0 +ptmx\n.* \/dev\/ptmx -> pts\/ptmx\n666\n$/)
   // Without a devpts mount the fifo of the image must not block either.
-  const bare = { ...terminal, mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }], 'root.readonly': false, 'process.args': ['true'] }
+  const bare = {
+    ...terminal,
+    mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }],
+    'root.readonly': false,
+    'process.args': ['true'],
+  }
   site.configure(bare)
   const other = site.call(['run', site.id], { through: ['python3', '-c', PTY] })
   expect([0, 1]).toContain(other.exitCode ?? -1)
@@ -214,11 +219,11 @@ test('a program cannot type into the terminal of the caller (S84)', () => {
   installInside(site)
   // With the terminal of the caller as standard input and output, in a session of its own: EPERM without CAP_SYS_ADMIN.
   site.configure({ 'process.args': ['inside', 'push', 'x'] })
-  const piped = underScript(site, ['run', site.id])
+  const piped = inTerminal(site, ['run', site.id])
   expect([piped.exitCode, piped.stdout]).toEqual([0, '-1\r\n'])
   // The positive control: in its own terminal it can, and the caller's stays as it is.
   site.configure({ ...terminal, 'process.args': ['inside', 'push', 'x'] })
-  expect(underScript(site, ['run', site.id]).stdout).toContain('pushed')
+  expect(inTerminal(site, ['run', site.id]).stdout).toContain('pushed')
 })
 
 test('the end of input on a pipe is the end of input in the terminal', () => {
@@ -231,7 +236,10 @@ test('the end of input on a pipe is the end of input in the terminal', () => {
 
 test('much output through a terminal arrives whole', () => {
   using site = makeSite()
-  site.configure({ ...terminal, 'process.args': ['sh', '-c', 'i=0; while [ $i -lt 5000 ]; do echo "line $i of a long output"; i=$((i+1)); done'] })
+  site.configure({
+    ...terminal,
+    'process.args': ['sh', '-c', 'i=0; while [ $i -lt 5000 ]; do echo "line $i of a long output"; i=$((i+1)); done'],
+  })
   const lines = site.call(['run', site.id]).stdout.trim().split(/\r?\n/)
   expect(lines).toHaveLength(5000)
   expect(lines.at(-1)).toBe('line 4999 of a long output')
@@ -252,14 +260,17 @@ while True:
   if b'waiting' in got: fcntl.ioctl(fd,termios.TIOCSWINSZ,struct.pack('HHHH',50,132,0,0))
 sys.stdout.buffer.write(out)
 `
-  site.configure({ ...terminal, 'process.args': ['sh', '-c', 'trap "stty size; exit" WINCH; echo waiting; while :; do sleep 0.01; done'] })
+  site.configure({
+    ...terminal,
+    'process.args': ['sh', '-c', 'trap "stty size; exit" WINCH; echo waiting; while :; do sleep 0.01; done'],
+  })
   const { stdout } = site.call(['run', site.id], { through: ['python3', '-c', resize] })
   expect(stdout).toContain('50 132')
 })
 
 test('a pidfd of init goes to the socket of --pidfd-socket', async () => {
   using site = makeSite()
-  const agent = receive(site, 'pidfd')
+  using agent = receive(site, 'pidfd')
   site.configure()
   expect(site.call(['run', '--detach', '--pidfd-socket', agent.socket, site.id]).exitCode).toBe(0)
   const pid = String(site.state()['pid'])

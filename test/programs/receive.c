@@ -1,7 +1,8 @@
 /*
  * The other end of a unix socket on which a runtime hands a descriptor over; for test/kernel.
  *
- *     receive terminal SOCKET [INPUT]   writes INPUT to the terminal that comes, and copies what is printed there until nobody has it open
+ *     receive terminal SOCKET INPUT...  copies what is printed on the terminal that comes until nobody has it open, and answers each
+ *                                       question mark with the next INPUT
  *     receive pidfd SOCKET              waits until the process has ended, and says its pid before
  *     receive notify SOCKET ERRNO       prints the state that comes with a seccomp listener, and answers each call with ERRNO; 0 lets it pass
  *
@@ -43,13 +44,14 @@ static int receive(const char *path) {
     return fd;
 }
 
-static int terminal(int master, const char *input) {
-    if (input && write(master, input, strlen(input)) < 0) return 1;
+static int terminal(int master, char **inputs) {
     for (;;) {
         long got = read(master, message, sizeof message);
         if (got <= 0) return got < 0 && errno != EIO;
         fwrite(message, 1, (size_t)got, stdout);
         fflush(stdout);
+        for (long i = 0; i < got; i++)
+            if (message[i] == '?' && *inputs && write(master, *inputs, strlen(*inputs)) >= 0) inputs++;
     }
 }
 
@@ -82,7 +84,7 @@ int main(int count, char **words) {
     if (count < 3) return 2;
     int fd = receive(words[2]);
     if (fd < 0) return 1;
-    if (!strcmp(words[1], "terminal")) return terminal(fd, count > 3 ? words[3] : 0);
+    if (!strcmp(words[1], "terminal")) return terminal(fd, words + 3);
     if (!strcmp(words[1], "pidfd")) return pidfd(fd);
     if (!strcmp(words[1], "notify")) return notify(fd, count > 3 ? atoi(words[3]) : 0);
     return 2;

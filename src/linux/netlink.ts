@@ -1,0 +1,133 @@
+/**
+ * Messages of rtnetlink, by which network devices are configured. Source: netlink(7), rtnetlink(7)
+ *
+ * A message is struct nlmsghdr (length, type, flags, sequence number, port id), a body that its type decides, and attributes: struct rtattr
+ * (length, type) and a value, at multiples of 4. Numbers are little-endian on the machines that coffer knows.
+ */
+
+import { utf8 } from './bytes.ts'
+import type { Buffer, Call, Slot, Struct, StructField } from './call.ts'
+
+export const AF_NETLINK = 16
+export const SOCK_RAW = 3
+export const NETLINK_ROUTE = 0
+
+export const NLMSG_ERROR = 2
+export const NLMSG_DONE = 3
+export const RTM_NEWLINK = 16
+export const RTM_GETLINK = 18
+export const RTM_NEWADDR = 20
+export const RTM_GETADDR = 22
+
+export const NLM_F_REQUEST = 1
+export const NLM_F_ACK = 4
+export const NLM_F_EXCL = 0x200
+export const NLM_F_DUMP = 0x300
+export const NLM_F_CREATE = 0x400
+
+export const IFLA_IFNAME = 3
+export const IFLA_NET_NS_FD = 28
+export const IFA_ADDRESS = 1
+export const IFA_LOCAL = 2
+export const IFA_BROADCAST = 4
+export const IFA_FLAGS = 8
+export const IFA_RT_PRIORITY = 9
+
+export const NLMSG_HEADER_BYTES = 16
+/** struct ifinfomsg: family, padding, type (2 bytes), index, flags, change (4 bytes each). */
+const IFINFOMSG_BYTES = 16
+/** struct ifaddrmsg: family, prefix length, flags, scope (1 byte each), index (4 bytes). */
+export const IFADDRMSG_BYTES = 8
+const RTATTR_BYTES = 4
+
+/** Where, from the start of an answer, its type, the errno of NLMSG_ERROR (negative, 0 for success) and the index of a link are. */
+export const ANSWER_TYPE = 4
+export const ANSWER_ERROR = NLMSG_HEADER_BYTES
+export const LINK_INDEX = NLMSG_HEADER_BYTES + 4
+
+export interface Attribute {
+  readonly type: number
+  /** A slot is a number of 4 bytes. */
+  readonly value: Uint8Array | Slot
+}
+
+export interface Message {
+  readonly type: number
+  readonly flags: number
+  readonly body: Body
+  readonly attributes: readonly Attribute[]
+}
+
+interface Body {
+  readonly bytes: Uint8Array
+  readonly fields?: readonly StructField[]
+}
+
+/** `index` is the interface; 0 where an attribute names it. With `flags` and `change` the flags in `change` become those. */
+export function linkBody(index: number | Slot, flags = 0, change = 0): Body {
+  const bytes = new Uint8Array(IFINFOMSG_BYTES)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(8, flags, true)
+  view.setUint32(12, change, true)
+  return withNumber(bytes, 4, index)
+}
+
+export interface AddressBody {
+  readonly family: number
+  readonly prefixLength: number
+  readonly scope: number
+  readonly index: number | Slot
+}
+
+/** Flags go into IFA_FLAGS, as there are more than 8 of them. */
+export function addressBody({ family, prefixLength, scope, index }: AddressBody): Body {
+  return withNumber(new Uint8Array([family, prefixLength, 0, scope, 0, 0, 0, 0]), 4, index)
+}
+
+function withNumber(bytes: Uint8Array, offset: number, value: number | Slot): Body {
+  if (typeof value !== 'number') return { bytes, fields: [{ offset, sizeBytes: 4, value }] }
+  new DataView(bytes.buffer).setUint32(offset, value, true)
+  return { bytes }
+}
+
+export const textAttribute = (type: number, text: string): Attribute => ({ type, value: utf8(`${text}\0`) })
+
+export function numberAttribute(type: number, value: number): Attribute {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, value, true)
+  return { type, value: bytes }
+}
+
+const sizeOf = ({ value }: Attribute): number => RTATTR_BYTES + (value instanceof Uint8Array ? value.length : 4)
+
+export const aligned = (size: number): number => (size + 3) & ~3
+
+/** The message as bytes and what is filled in when it is sent. */
+export function netlinkMessage({ type, flags, body, attributes }: Message): Struct {
+  const total = attributes.reduce(
+    (sum, attribute) => sum + aligned(sizeOf(attribute)),
+    NLMSG_HEADER_BYTES + body.bytes.length,
+  )
+  const struct = new Uint8Array(total)
+  const view = new DataView(struct.buffer)
+  view.setUint32(0, total, true)
+  view.setUint16(4, type, true)
+  view.setUint16(6, flags, true)
+  struct.set(body.bytes, NLMSG_HEADER_BYTES)
+  const fields: StructField[] = (body.fields ?? []).map((field) => ({ ...field, offset: field.offset + NLMSG_HEADER_BYTES }))
+  let at = NLMSG_HEADER_BYTES + body.bytes.length
+  for (const attribute of attributes) {
+    view.setUint16(at, sizeOf(attribute), true)
+    view.setUint16(at + 2, attribute.type, true)
+    if (attribute.value instanceof Uint8Array) struct.set(attribute.value, at + RTATTR_BYTES)
+    else fields.push({ offset: at + RTATTR_BYTES, sizeBytes: 4, value: attribute.value })
+    at += aligned(sizeOf(attribute))
+  }
+  return { struct, fields }
+}
+
+/** The kernel has answered by the time that a message is sent. recvfrom(2) */
+export const receive = (socket: Slot, into: Buffer): Call => ({
+  name: 'recvfrom',
+  args: [socket, into, into.sizeBytes, 0, 0, 0],
+})
