@@ -118,7 +118,7 @@ dist/coffer-executor: $(OUT)/executor
 
 ## Everything.
 
-.PHONY: test test-kernel bench e2e tools clean
+.PHONY: test test-kernel test-guest bench e2e tools clean
 tools: ## the Debian packages that building and testing use
 	@scripts/install-tools test
 
@@ -126,7 +126,10 @@ test: $(PACKAGES) ## check, build and the tests that need a kernel; needs root
 	@$(BUN) scripts/test.ts
 
 test-kernel: build tools ## only the tests that need a kernel
-	$(BUN) test --timeout 60000 ./test
+	$(BUN) test --timeout 60000 --path-ignore-patterns 'test/guest/**' ./test
+
+test-guest: build tools ## only the tests in a virtual machine, with cgroup v2 and with v1
+	$(BUN) scripts/test.ts guest
 
 clean: ## remove what was built
 	rm -rf build dist

@@ -48,6 +48,7 @@ export function planRun({ id, bundle, configText, root }: Wish, host: Host): Pla
       listenFds: 0,
       preserveFds: 0,
       isHosts: () => false,
+      netDevices: [],
       hostParts: () => [],
       listTree: () => [],
       keep: false,

@@ -1,5 +1,6 @@
 /**
- * Runs everything that can be wrong, one leg after another, and ends with a line `N passed, N failed, N skipped`.
+ * Runs everything that can be wrong, one leg after another, and ends with a line `N passed, N failed, N skipped`. With words as arguments
+ * it runs the legs that have one of them in their name.
  *
  * The numbers are those of bun's own reports. A leg that breaks without a test of it failing, such as the type check, counts as one
  * failure. A skipped test is a failure unless test/expected-skips.txt names it, with the reason: a test that silently stopped running
@@ -18,25 +19,40 @@ interface Leg {
   readonly name: string
   readonly command: readonly string[]
   /** Where the leg's tests are, if it has any. */
-  readonly tests?: string
+  readonly tests?: readonly string[]
 }
 
 const bun = process.execPath
+const reportOf = (name: string): string => `build/reports/${name.replaceAll(' ', '-')}.xml`
+
+/** Tests in a machine of their own, with a kernel and a layout of cgroups that this one may not have. */
+const guestLeg = (name: string, layout: 'v1' | 'v2', tests: readonly string[]): Leg => ({
+  name,
+  command: ['scripts/guest', '--layout', layout, '--bring', reportOf(name), bun, 'test', '--timeout', '120000'],
+  tests,
+})
+
 const legs: readonly Leg[] = [
   { name: 'types', command: ['make', '--no-print-directory', 'check-types'] },
   { name: 'style', command: ['make', '--no-print-directory', 'check-lint'] },
   { name: 'layers', command: ['make', '--no-print-directory', 'check-layers'] },
-  { name: 'pure tests', command: [bun, 'test'], tests: './src' },
+  { name: 'pure tests', command: [bun, 'test'], tests: ['./src'] },
   { name: 'tools', command: ['make', '--no-print-directory', 'tools'] },
   { name: 'build', command: ['make', '--no-print-directory', 'build'] },
   { name: 'build for aarch64', command: ['make', '--no-print-directory', 'build-executor', 'ARCH=aarch64'] },
-  { name: 'kernel tests', command: [bun, 'test', '--timeout', '60000'], tests: './test' },
+  {
+    name: 'kernel tests',
+    command: [bun, 'test', '--timeout', '60000', '--path-ignore-patterns', 'test/guest/**'],
+    tests: ['./test'],
+  },
+  guestLeg('guest tests', 'v2', ['./test/guest', './test/kernel/cgroup.test.ts', './test/kernel/lifecycle.test.ts']),
+  guestLeg('guest tests of cgroup v1', 'v1', ['./test/guest/usual.test.ts', './test/kernel/cgroup.test.ts']),
 ]
 
 function runLeg({ name, command, tests }: Leg): Counts {
   console.log(`\n== ${name}`)
-  const report = `build/reports/${name.replaceAll(' ', '-')}.xml`
-  const options = tests === undefined ? [] : ['--reporter=junit', `--reporter-outfile=${report}`, tests]
+  const report = reportOf(name)
+  const options = tests === undefined ? [] : ['--reporter=junit', `--reporter-outfile=${report}`, ...tests]
   const { exitCode } = Bun.spawnSync([...command, ...options], {
     stdin: 'ignore',
     stdout: 'inherit',
@@ -90,7 +106,9 @@ function readText(path: string): string {
 
 rmSync('build/reports', { recursive: true, force: true })
 mkdirSync('build/reports', { recursive: true })
-const results = legs.map(runLeg)
+const words = process.argv.slice(2)
+const chosen = legs.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
+const results = chosen.map(runLeg)
 const skipped = results.flatMap((result) => result.skipped)
 const expected = expectedSkips()
 const unexpected = skipped.filter((name) => !expected.has(name))

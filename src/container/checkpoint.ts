@@ -17,8 +17,8 @@ import { findContainer, type LiveContainer } from './store.ts'
 export interface CheckpointCall {
   readonly id: string
   readonly options: CheckpointOptions
-  /** $PATH */
-  readonly searchPath: string
+  /** Of the caller: criu is looked for in its $PATH. */
+  readonly env: ReadonlyMap<string, string>
   /** A descriptor of the caller: --status-fd. */
   readonly statusFd?: number | undefined
   readonly warn: (text: string) => void
@@ -34,7 +34,7 @@ const FIRST_EXTRA = 5
  */
 export function checkpointContainer(machine: Machine, call: CheckpointCall): void {
   const { files, native, root } = machine
-  const { id, options, searchPath, statusFd } = call
+  const { id, options, env, statusFd } = call
   const why = checkpointWhy(id)
   const { record, init, directory } = running(findContainer(files, root, id), why)
   const config = parseConfig(record.config, `${directory}/state.json`)
@@ -45,7 +45,7 @@ export function checkpointContainer(machine: Machine, call: CheckpointCall): voi
   const { paths } = record.cgroup
   const plan = planCheckpoint({
     id,
-    criu: findCriu(files, searchPath, config),
+    criu: findCriu(files, env, config),
     pid: init.pid,
     rootfs: record.rootfs,
     freezer: paths['freezer'] ?? paths[''],

@@ -16,6 +16,7 @@ import { hostFor, ownerName } from './host.ts'
 import { listHostParts } from './host-parts.ts'
 import type { Machine } from './machine.ts'
 import { isOwnNamespace } from './namespaces.ts'
+import { readMovedDevices } from './net-devices.ts'
 import { withNotifySocket } from './notify-socket.ts'
 import type { RecordFacts } from './record.ts'
 import { checkId, readContainer } from './store.ts'
@@ -117,6 +118,7 @@ export function planFor(machine: Machine, request: CreateRequest, { ending, keep
     preserveFds: request.preserveFds,
     home: homeOf(machine.files, rootfs, process),
     isHosts: (type) => isHosts(machine.files, config, type),
+    netDevices: readMovedDevices(machine, linux.netDevices),
     hostParts: () => listHostParts(machine.files),
     listTree: (path) => listTree(machine.files, rootfs, path),
     keep,

@@ -27,7 +27,12 @@ export function cgroupModeOf(word: string): CgroupMode {
 }
 
 /** Throws `missing`, and names the package, if there is none. `config` may name a file of options by the annotation that runc knows. */
-export function findCriu(files: Files, searchPath: string, { annotations }: Pick<Config, 'annotations'>): Criu {
+export function findCriu(
+  files: Files,
+  env: ReadonlyMap<string, string>,
+  { annotations }: Pick<Config, 'annotations'>,
+): Criu {
+  const searchPath = env.get('PATH') ?? ''
   const path = searchPath
     .split(':')
     .map((directory) => `${directory}/criu`)
@@ -41,7 +46,8 @@ export function findCriu(files: Files, searchPath: string, { annotations }: Pick
       see: ['criu(8)'],
     })
   const configFile = annotations[CONFIG_ANNOTATION] ?? USUAL_CONFIG
-  return { path, searchPath, ...(files.status(configFile)?.kind === 'file' ? { configFile } : {}) }
+  const environment = ['PATH', 'HOME'].flatMap((name) => (env.has(name) ? [`${name}=${env.get(name)}`] : []))
+  return { path, environment, ...(files.status(configFile)?.kind === 'file' ? { configFile } : {}) }
 }
 
 /** As in runc: docs/checkpoint-restore.md. */
@@ -133,5 +139,6 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   [/ext-unix-sk|[Ee]xternal (?:unix )?socket/, 'a unix socket leads out of the container: give --ext-unix-sk'],
   [/file-locks|[Ff]ile locks? .*(?:held|detected)/, 'a file is locked: give --file-locks'],
   [/shell-job|dangling tty/, "a terminal of the caller's is open: give --shell-job"],
+  [/has bad mode/, 'give restore standard streams of the same kind as the container had: pipes, files, /dev/null'],
   [/kerndat|vdso/, 'this criu may be too old for this kernel; criu check tells'],
 ]

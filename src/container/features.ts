@@ -16,7 +16,7 @@ export const describeFeatures = (): Features =>
     selinux: true,
     intelRdt: false,
     idmap: true,
-    netDevices: false,
+    netDevices: true,
     annotations: { 'org.coffer.version': VERSION },
   })
 

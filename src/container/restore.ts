@@ -30,8 +30,8 @@ import { removeContainer } from './remove.ts'
 export interface RestoreCall extends Bundle {
   readonly id: string
   readonly options: RestoreOptions
-  /** $PATH */
-  readonly searchPath: string
+  /** Of the caller: criu is looked for in its $PATH. */
+  readonly env: ReadonlyMap<string, string>
   readonly pidFile?: string | undefined
   readonly detach: boolean
   readonly warn: (text: string) => void
@@ -107,7 +107,7 @@ function preparePlan(machine: Machine, call: RestoreCall): Prepared {
       place: { root, id },
       stateSource: FIRST_EXTRA,
       pidSource: FIRST_EXTRA + 1,
-      criu: findCriu(files, call.searchPath, config),
+      criu: findCriu(files, call.env, config),
       cgroup,
       rootfs,
       isReadonly: config.root.readonly,

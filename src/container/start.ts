@@ -11,7 +11,7 @@ import { findContainer } from './store.ts'
 /** Where the executor finds the first descriptor beyond stdio, plan and report. */
 const FIRST_EXTRA = 5
 
-/** Throws `conflict` if the container is not `created`, and the error of a failed poststart hook, which ends it. */
+/** Throws `conflict` if the container is not `created`, and the error of a failed hook, which ends it. */
 export function startContainer(machine: Machine, id: string): void {
   const container = findContainer(machine.files, machine.root, id)
   if (container.status !== 'created')
@@ -26,10 +26,7 @@ export function startContainer(machine: Machine, id: string): void {
     })
   const { record, init } = container
   const { hooks, state } = recordedHooks(record, container.directory)
-  const { poststart } = hooks
-  const place = { root: machine.root, id }
-  const initPidfd = poststart.length === 0 ? undefined : openInit(machine, container)
-  runPlan(machine.native, planStart({ place, poststart, state, pid: init.pid, initPidfd: FIRST_EXTRA }), {
-    extraFds: initPidfd === undefined ? [] : [initPidfd],
-  })
+  const hasHooks = hooks.startContainer.length + hooks.poststart.length > 0
+  const plan = planStart({ place: { root: machine.root, id }, hooks, state, pid: init.pid, initPidfd: FIRST_EXTRA })
+  runPlan(machine.native, plan, { extraFds: hasHooks ? [openInit(machine, container)] : [] })
 }

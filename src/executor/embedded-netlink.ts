@@ -45,5 +45,11 @@ export function dump(native: Native, operation: string, type: number, bodyBytes:
 
 function refusal(operation: string, { body }: Answer): OperationError {
   const code = errnoName(-new DataView(body.buffer, body.byteOffset).getInt32(0, true))
-  return new OperationError({ kind: kindOf(code), operation, code, syscall: 'recvfrom(NETLINK_ROUTE)', see: ['rtnetlink(7)'] })
+  return new OperationError({
+    kind: kindOf(code),
+    operation,
+    code,
+    syscall: 'recvfrom(NETLINK_ROUTE)',
+    see: ['rtnetlink(7)'],
+  })
 }

@@ -42,8 +42,8 @@ const RTATTR_BYTES = 4
 
 /** Where, from the start of an answer, its type, the errno of NLMSG_ERROR (negative, 0 for success) and the index of a link are. */
 export const ANSWER_TYPE = 4
-export const ANSWER_ERROR = NLMSG_HEADER_BYTES
-export const LINK_INDEX = NLMSG_HEADER_BYTES + 4
+export const ANSWER_ERROR: number = NLMSG_HEADER_BYTES
+export const LINK_INDEX: number = NLMSG_HEADER_BYTES + 4
 
 export interface Attribute {
   readonly type: number
@@ -114,7 +114,10 @@ export function netlinkMessage({ type, flags, body, attributes }: Message): Stru
   view.setUint16(4, type, true)
   view.setUint16(6, flags, true)
   struct.set(body.bytes, NLMSG_HEADER_BYTES)
-  const fields: StructField[] = (body.fields ?? []).map((field) => ({ ...field, offset: field.offset + NLMSG_HEADER_BYTES }))
+  const fields: StructField[] = (body.fields ?? []).map((field) => ({
+    ...field,
+    offset: field.offset + NLMSG_HEADER_BYTES,
+  }))
   let at = NLMSG_HEADER_BYTES + body.bytes.length
   for (const attribute of attributes) {
     view.setUint16(at, sizeOf(attribute), true)

@@ -1,7 +1,7 @@
 /** checkpoint: criu writes the processes of a container into a directory of images, and ends them unless they are to go on. */
 
 import { sizeOf, slot } from '../linux/call.ts'
-import { AT_FDCWD, mkdirat, O_CREAT, O_TRUNC, O_WRONLY, openat, write } from '../linux/files.ts'
+import { AT_FDCWD, O_CREAT, O_TRUNC, O_WRONLY, openat, write } from '../linux/files.ts'
 import {
   type Criu,
   type CriuOptions,
@@ -9,6 +9,8 @@ import {
   criuReads,
   DESCRIPTORS_FILE,
   DUMP_LOG,
+  makeDirectory,
+  makeWorkDirectory,
   planCriu,
 } from './criu.ts'
 import { planFds } from './exec-target.ts'
@@ -50,8 +52,8 @@ export function planCheckpoint(request: CheckpointRequest): Plan {
   return {
     operation: why,
     steps: [
-      ...makeDirectory(options.imagesDirectory),
-      ...(options.workDirectory === options.imagesDirectory ? [] : makeDirectory(options.workDirectory)),
+      ...makeDirectory(options.imagesDirectory, 'have a place for the images'),
+      ...makeWorkDirectory(options),
       ...(options.preDump ? [] : writeDescriptors(request)),
       ...planCriu({
         criu,
@@ -64,20 +66,6 @@ export function planCheckpoint(request: CheckpointRequest): Plan {
     reads: criuReads,
   }
 }
-
-/** With those above it. What is there stays as it is: a container is checkpointed into the same place many times. */
-function makeDirectory(path: string): readonly Step[] {
-  const names = path.split('/').filter((name) => name !== '')
-  return names.map((_, index) => ({
-    call: mkdirat(AT_FDCWD, `/${names.slice(0, index + 1).join('/')}`, IMAGES_MODE),
-    why: 'have a place for the images',
-    see: ['mkdir(2)'],
-    tolerate: ['EEXIST'],
-  }))
-}
-
-/** Images hold all that the processes had in memory. */
-const IMAGES_MODE = 0o700
 
 function writeDescriptors({ options, descriptors }: CheckpointRequest): readonly Step[] {
   const file = slot('descriptors')

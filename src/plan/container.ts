@@ -21,6 +21,7 @@ import type { Host } from './host.ts'
 import { openHostProc } from './host-proc.ts'
 import { planInit } from './init.ts'
 import { type NamespacePlan, planNamespaces } from './namespaces.ts'
+import { planNetDevices } from './net-devices.ts'
 import { planPidfdSocket } from './pidfd-socket.ts'
 import type { Plan, Step } from './plan.ts'
 import { planInherited, planOutside } from './process-outside.ts'
@@ -57,6 +58,7 @@ export function planContainer(request: ContainerRequest, host: Host): Plan {
       ...planInherited(process, host),
       planTurns(),
       ...planFirstProcess({ request, namespaces, init, host }),
+      ...planNetDevices({ devices: request.netDevices, joinsHosts: request.isHosts('network'), host }),
       ...planOutsideHooks(request),
       ...(init.notifies ? planAgent(request, host) : []),
       hear('executor', 'c', `have ${id} made up to its program`),

@@ -10,7 +10,7 @@
  */
 
 import { buffer, type Slot, slot, strings } from '../linux/call.ts'
-import { closeRange, LAST_FD } from '../linux/files.ts'
+import { AT_FDCWD, closeRange, LAST_FD, mkdirat } from '../linux/files.ts'
 import { clone3 } from '../linux/namespaces.ts'
 import { execve, P_PIDFD, SI_STATUS, SIGINFO_BYTES, setSignalMask, waitid } from '../linux/process.ts'
 import type { Plan, Step } from './plan.ts'
@@ -19,8 +19,8 @@ import { endProcess } from './stage.ts'
 export interface Criu {
   /** Absolute. */
   readonly path: string
-  /** $PATH, for the programs that criu runs. */
-  readonly searchPath: string
+  /** $PATH, for the programs that criu runs, and what else it looks for: `NAME=value`. */
+  readonly environment: readonly string[]
   /** A file of options of the user's, beside those that criu reads anyway. */
   readonly configFile?: string | undefined
 }
@@ -77,6 +77,24 @@ export function commonArguments({ configFile }: Criu, options: CriuOptions, log:
   ]
 }
 
+/**
+ * With those above it. What is there stays as it is: a container is checkpointed into the same place many times. Images, and a log in all its
+ * words, are what the processes had in memory, and for nobody else to read.
+ */
+export function makeDirectory(path: string, why: string): readonly Step[] {
+  const names = path.split('/').filter((name) => name !== '')
+  return names.map((_, index) => ({
+    call: mkdirat(AT_FDCWD, `/${names.slice(0, index + 1).join('/')}`, 0o700),
+    why,
+    see: ['mkdir(2)'],
+    tolerate: ['EEXIST'],
+  }))
+}
+
+/** Where there is one beside that of the images. */
+export const makeWorkDirectory = ({ imagesDirectory, workDirectory }: CriuOptions): readonly Step[] =>
+  workDirectory === imagesDirectory ? [] : makeDirectory(workDirectory, 'have a place for the log of criu')
+
 export interface CriuRun {
   readonly criu: Criu
   readonly args: readonly string[]
@@ -113,7 +131,7 @@ export function planCriu({ criu, args, why, cgroup, before, keeps }: CriuRun): r
         { call: closeRange(FIRST_KEPT + keeps, LAST_FD), why: 'pass nothing else on to criu', see: ['close_range(2)'] },
         { call: setSignalMask(new Uint8Array(8)), why: 'let criu be interrupted', see: ['rt_sigprocmask(2)'] },
         {
-          call: execve(criu.path, strings([criu.path, ...args]), strings([`PATH=${criu.searchPath}`])),
+          call: execve(criu.path, strings([criu.path, ...args]), strings(criu.environment)),
           why,
           see: ['criu(8)', 'execve(2)'],
         },

@@ -78,7 +78,9 @@ export const cgroupRules = (): readonly Rule[] => [
 ]
 
 /** Values that one controller refuses. */
-export const controllerRules = (): readonly Rule[] => [
+export const controllerRules = (): readonly Rule[] => [...processorRules(), ...memoryRules(), ...deviceRules()]
+
+const processorRules = (): readonly Rule[] => [
   {
     calls: 'write',
     errnos: 'EINVAL',
@@ -121,6 +123,9 @@ export const controllerRules = (): readonly Rule[] => [
     hint: 'this machine has only the CPUs of /sys/devices/system/cpu/online and the nodes of /sys/devices/system/node/online',
     see: ['cpuset(7)'],
   },
+]
+
+const memoryRules = (): readonly Rule[] => [
   {
     calls: 'write',
     errnos: 'EINVAL',
@@ -143,6 +148,16 @@ export const controllerRules = (): readonly Rule[] => [
     see: ['kernel:admin-guide/kernel-parameters.txt "swapaccount"'],
   },
   {
+    calls: 'openat',
+    errnos: 'ENOENT',
+    about: /hugetlb\./,
+    hint: 'this machine has no pages of that size; /sys/kernel/mm/hugepages lists those it has',
+    see: ['kernel:admin-guide/cgroup-v1/hugetlb.rst'],
+  },
+]
+
+const deviceRules = (): readonly Rule[] => [
+  {
     calls: 'write',
     errnos: 'ENODEV',
     about: /blkio\.|io\.(max|weight|bfq)/,
@@ -162,13 +177,6 @@ export const controllerRules = (): readonly Rule[] => [
     about: /io\.bfq\.weight/,
     hint: 'weights need the I/O scheduler bfq in the kernel: modprobe bfq',
     see: ['kernel:block/bfq-iosched.rst'],
-  },
-  {
-    calls: 'openat',
-    errnos: 'ENOENT',
-    about: /hugetlb\./,
-    hint: 'this machine has no pages of that size; /sys/kernel/mm/hugepages lists those it has',
-    see: ['kernel:admin-guide/cgroup-v1/hugetlb.rst'],
   },
   {
     calls: 'write',

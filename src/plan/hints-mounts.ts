@@ -123,6 +123,14 @@ export const fileSystemRules = (): readonly Rule[] => [
     see: ['mknod(2)', 'user_namespaces(7)'],
   },
   {
+    calls: 'openat2 mkdirat',
+    errnos: 'EACCES',
+    about: / in the container for /,
+    when: isInUserNamespace,
+    hint: 'the root of the user namespace may not write there; mount a tmpfs over that directory (mounts), or give the root file system to the ids of linux.uidMappings: chown',
+    see: ['user_namespaces(7)'],
+  },
+  {
     calls: 'openat2',
     errnos: 'ELOOP',
     about: /RESOLVE_NO_SYMLINKS/,

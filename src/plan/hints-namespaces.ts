@@ -133,6 +133,13 @@ export const namespaceRules = (): readonly Rule[] => [
     see: ['clone(2)', 'namespaces(7)'],
   },
   {
+    calls: 'openat getpid setns',
+    errnos: 'EACCES EPERM',
+    about: /network namespaces of host and container|network device/,
+    hint: 'a network device moves only between namespaces over which coffer has CAP_NET_ADMIN; run as root, or take linux.netDevices out',
+    see: ['network_namespaces(7)', 'capabilities(7)'],
+  },
+  {
     calls: 'openat',
     errnos: 'EACCES',
     about: /\/proc\/[0-9]+\/ns\//,

@@ -3,7 +3,7 @@ import { outline } from '../explain/outline.ts'
 import { stepText } from '../explain/step-text.ts'
 import { type Argument, slot } from '../linux/call.ts'
 import type { Hook } from '../oci/hooks.ts'
-import { type HookState, hookExit, planHooks } from './hooks.ts'
+import { HOOK_WORDS, type HookState, hookExit, hookReads, planHooks, poststopWords } from './hooks.ts'
 import type { Step } from './plan.ts'
 
 const calls = (steps: readonly Step[]): string =>
@@ -86,11 +86,36 @@ test('a hook that is too late is killed with its group, waited for, and fails wi
   expect(wait?.otherwise?.at(-1)?.check).toMatchObject({ offset: 24, equals: 0, errno: 'ETIMEDOUT' })
 })
 
+/** All steps of the executor, branches included. */
+const executed = (steps: readonly Step[]): readonly Step[] =>
+  steps.flatMap((step) => [step, ...executed(step.then ?? []), ...executed(step.otherwise ?? [])])
+
 test('a failed hook fails the plan, but for poststop', () => {
-  const check = (kind: 'poststart' | 'poststop'): unknown =>
-    planHooks(kind, [hook], state).find(({ call }) => call.name === 'waitid')?.check
-  expect(check('poststart')).toMatchObject({ equals: 0, errno: 'ECANCELED' })
-  expect(check('poststop')).toBeUndefined()
+  const waits = (kind: 'poststart' | 'poststop'): readonly Step[] =>
+    executed(planHooks(kind, [{ ...hook, timeout: 3 }], state)).filter(({ call }) => call.name === 'waitid')
+  expect(waits('poststart').map(({ check }) => check?.errno)).toEqual(['ECANCELED', 'ETIMEDOUT'])
+  expect(waits('poststop').map(({ check }) => check)).toEqual([undefined, undefined])
+})
+
+test('a poststop hook for which there is no room is passed over', () => {
+  const fails = new Set(['memfd_create', 'pwrite64', 'clone3'])
+  const steps = executed(planHooks('poststop', [hook], state)).filter(({ call }) => fails.has(call.name))
+  expect(steps).toHaveLength(4)
+  for (const { tolerate } of steps) expect(tolerate).toEqual(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'])
+})
+
+test('an error can tell how a hook ended and what it printed, if somebody keeps that', () => {
+  const program = (own: Partial<HookState>): unknown =>
+    executed(planHooks('prestart', [hook], { ...state, ...own })).find(({ call }) => call.name === 'waitid')?.program
+  expect(program({})).toBeUndefined()
+  expect(program({ output: slot('output') })).toEqual({ ending: hookExit('prestart', 0), output: HOOK_WORDS })
+  expect(hookReads({})).toEqual([])
+  expect(hookReads({ prestart: [hook], poststop: [hook] })).toEqual([
+    hookExit('prestart', 0),
+    HOOK_WORDS,
+    hookExit('poststop', 0),
+    poststopWords(0),
+  ])
 })
 
 test('each hook has its own exit, and output goes where it is asked to', () => {

@@ -7,7 +7,7 @@
 
 import { OperationError } from '../base/errors.ts'
 import { buffer, slot } from '../linux/call.ts'
-import { chdir, chroot, close, read } from '../linux/files.ts'
+import { chdir, chroot, close, read, write } from '../linux/files.ts'
 import { getpid } from '../linux/process.ts'
 import { planDevices } from './devices.ts'
 import { hookState } from './hook-state.ts'
@@ -18,6 +18,7 @@ import { refuseInactiveMountLabel } from './labels.ts'
 import { planMasks } from './masks.ts'
 import { planMounts } from './mounts.ts'
 import { type NamespacePlan, namespaceFd, planNames, unshareCgroup } from './namespaces.ts'
+import { awaitDevices } from './net-devices.ts'
 import { planLoopback } from './network-lo.ts'
 import type { Step } from './plan.ts'
 import { planProgram } from './program.ts'
@@ -67,6 +68,7 @@ export function planInit(request: ContainerRequest, namespaces: NamespacePlan, h
       ...(namespaces.isNew('cgroup') ? [unshareCgroup] : []),
       ...planNames(config),
       ...(namespaces.isNew('network') ? planLoopback : []),
+      ...(linux.netDevices.length === 0 ? [] : [awaitDevices]),
       ...planSysctl(linux.sysctl, request.isHosts),
       ...root.steps,
       ...program.prepare,
@@ -100,6 +102,7 @@ const waitForStart: readonly Step[] = [
     call: read(START_FIFO, buffer('start', 1)),
     why: 'wait for start',
     see: ['oci:runtime-spec/runtime.md#start', 'fifo(7)'],
+    undo: [{ call: write(START_FIFO, 'x', 1), why: 'tell start that there is no program', see: ['fifo(7)'] }],
   },
 ]
 

@@ -1,11 +1,12 @@
 /**
  * Network devices of the host that move into the container, under the name that it knows them by, with their addresses, and up.
  *
- * A process of its own does it: it opens a socket of rtnetlink in the namespace of the host, moves the devices, enters that of the container and
- * opens another one there. If the container comes to nothing the devices come back the same way; if it ends, the kernel gives devices of hardware
- * back to the host, and those that are only software are gone. Source: oci:runtime-spec/config-linux.md#network-devices, rtnetlink(7)
+ * A process does it for each: it opens a socket of rtnetlink in the namespace of the host, enters that of the container, and opens another one
+ * there. If the container comes to nothing the device comes back the same way; if it ends, the kernel gives devices of hardware back to the host,
+ * and those that are only software are gone. Source: oci:runtime-spec/config-linux.md#network-devices, rtnetlink(7)
  */
 
+import { OperationError } from '../base/errors.ts'
 import { type Buffer, buffer, type Slot, slot, text } from '../linux/call.ts'
 import { O_RDONLY, openat } from '../linux/files.ts'
 import { IFF_UP } from '../linux/interfaces.ts'
@@ -31,6 +32,7 @@ import {
   NLM_F_CREATE,
   NLM_F_EXCL,
   NLM_F_REQUEST,
+  NLMSG_ERROR,
   netlinkMessage,
   numberAttribute,
   RTM_GETLINK,
@@ -43,6 +45,7 @@ import {
 import type { LinkAddress } from '../linux/netlink-read.ts'
 import { getpid, P_PIDFD, SI_STATUS, SIGINFO_BYTES, waitid } from '../linux/process.ts'
 import { sendto, socket } from '../linux/sockets.ts'
+import type { Host } from './host.ts'
 import type { Ref, Step } from './plan.ts'
 import { HOST_PROC, INIT_PID } from './slots.ts'
 import { hear, tell } from './turns.ts'
@@ -66,7 +69,9 @@ export const lasts = ({ scope, flags }: Pick<LinkAddress, 'scope' | 'flags'>): b
 const SEE: readonly Ref[] = ['rtnetlink(7)', 'oci:runtime-spec/config-linux.md#network-devices']
 const HOSTS = slot('host-network')
 const CONTAINERS = slot('container-network')
-const ROUTE = slot('rtnetlink')
+/** Sockets stay in the namespace that they were opened in. */
+const ON_HOST = slot('host-rtnetlink')
+const IN_CONTAINER = slot('container-rtnetlink')
 const INDEX = slot('device-index')
 /** The beginning of an answer; what is longer is cut off. */
 const ANSWER: Buffer = buffer('answer', 64)
@@ -74,70 +79,126 @@ const ANSWER: Buffer = buffer('answer', 64)
 /** For init: nothing that concerns its devices may happen before they are there. */
 export const awaitDevices: Step = hear('child', 'd', 'have its network devices')
 
-/** For the executor, once init is in its namespaces; init waits. */
-export function planNetDevices(devices: readonly MovedDevice[]): readonly Step[] {
+export interface NetDevicesRequest {
+  readonly devices: readonly MovedDevice[]
+  /** The network namespace that the container joins is the one of the host. */
+  readonly joinsHosts: boolean
+  readonly host: Pick<Host, 'isRootless' | 'canMapIds'>
+}
+
+/**
+ * For the executor, once init is in its namespaces; init waits. Throws `invalid` if the container is where the devices are, and `denied` for a
+ * caller who has no say over them.
+ */
+export function planNetDevices({ devices, joinsHosts, host }: NetDevicesRequest): readonly Step[] {
   if (devices.length === 0) return []
-  const why = 'know both network namespaces'
-  const back = devices.map(({ device, name, addresses }) => ({ device: name, name: device, addresses })).reverse()
+  const operation = 'move network devices into the container'
+  if (joinsHosts)
+    throw new OperationError({
+      kind: 'invalid',
+      operation,
+      reason: 'linux.netDevices needs a network namespace of its own, and linux.namespaces joins the one of the host',
+      hint: 'take the path out of the network namespace, or take linux.netDevices out',
+      see: SEE,
+    })
+  // Who is root of the user namespace that coffer is in may own its network namespace as well; the kernel knows.
+  if (host.isRootless && !host.canMapIds)
+    throw new OperationError({
+      kind: 'denied',
+      operation,
+      reason: 'linux.netDevices needs CAP_NET_ADMIN over the network devices of the host',
+      hint: 'run as root, or take linux.netDevices out',
+      see: SEE,
+    })
+  const why = 'know the network namespaces of host and container'
   return [
     { call: openat(HOST_PROC, 'self/ns/net', O_RDONLY), why, see: SEE, into: HOSTS },
     { call: openat(HOST_PROC, text(INIT_PID, '/ns/net'), O_RDONLY), why, see: SEE, into: CONTAINERS },
-    ...inProcess('move network devices into the container', moveAll(devices, CONTAINERS), [
-      { call: setns(CONTAINERS, CLONE_NEWNET), why: 'find the devices again', see: ['setns(2)'] },
-      ...moveAll(back, HOSTS, 'may have stayed'),
-    ]),
+    ...devices.flatMap(planDevice),
     tell('executor', 'd', 'tell init that its network devices are there'),
   ]
 }
 
 const PIDFD = slot('mover-pidfd')
+const PIDFD_BYTES = buffer('mover-pidfd', 4)
 const EXIT = buffer('mover-exit', SIGINFO_BYTES)
 
-function inProcess(why: string, child: readonly Step[], undo: readonly Step[]): readonly Step[] {
-  const pidfd = buffer('mover-pidfd', 4)
-  const run = (steps: readonly Step[], reason: string): Step => ({
-    call: clone3({ flags: 0, pidfd }),
-    why: reason,
-    see: ['clone(2)', ...SEE],
-    keep: [{ slot: PIDFD, in: pidfd, offset: 0, sizeBytes: 4 }],
-    child: steps,
-  })
+function planDevice(device: MovedDevice): readonly Step[] {
+  const why = `move the network device ${device.device} into the container`
+  const back = `give the network device ${device.device} back to the host`
   const reap: Step = { call: waitid(P_PIDFD, PIDFD, EXIT), why, see: ['waitid(2)'] }
   return [
-    { ...run(child, why), undo: [run(undo, 'give the network devices back to the host'), reap] },
-    { ...reap, check: { in: EXIT, offset: SI_STATUS, sizeBytes: 4, equals: 0, errno: 'ECHILD' } },
+    inProcess([...openSockets, ...moveIn(device)], why),
+    {
+      ...reap,
+      check: { in: EXIT, offset: SI_STATUS, sizeBytes: 4, equals: 0, errno: 'ECHILD' },
+      undo: [inProcess([...openSockets, ...moveBack(device)], back), { ...reap, why: back }],
+    },
   ]
 }
 
-/** Moves them out of the current network namespace, goes after them, and makes them what they were. */
-function moveAll(devices: readonly MovedDevice[], to: Slot, absent?: 'may have stayed'): readonly Step[] {
-  return [
-    openRoute,
-    ...devices.flatMap((device) => move(device, to, absent)),
-    { call: setns(to, CLONE_NEWNET), why: 'go where the devices are', see: ['setns(2)'] },
-    openRoute,
-    ...devices.flatMap((device) => restore(device)),
-  ]
-}
+const inProcess = (child: readonly Step[], why: string): Step => ({
+  call: clone3({ flags: 0, pidfd: PIDFD_BYTES }),
+  why,
+  see: ['clone(2)', ...SEE],
+  keep: [{ slot: PIDFD, in: PIDFD_BYTES, offset: 0, sizeBytes: 4 }],
+  child,
+})
 
-const openRoute: Step = {
+const openSocket = (into: Slot): Step => ({
   call: socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE),
   why: 'configure network devices',
   see: SEE,
-  into: ROUTE,
+  into,
+})
+
+const openSockets: readonly Step[] = [
+  openSocket(ON_HOST),
+  { call: setns(CONTAINERS, CLONE_NEWNET), why: 'enter the network namespace of the container', see: ['setns(2)'] },
+  openSocket(IN_CONTAINER),
+]
+
+function moveIn(device: MovedDevice): readonly Step[] {
+  const moved = move({ from: ON_HOST, name: device.device, to: CONTAINERS, as: device.name })
+  const undo = moveBack(device)
+  return [
+    ...refuseTaken(device.name),
+    // If one of the steps behind the move fails, the process itself takes it back.
+    ...moved.map((step, index) => (index === moved.length - 1 ? { ...step, undo } : step)),
+    ...restore(IN_CONTAINER, device.name, device.addresses),
+  ]
 }
 
-function move({ device, name }: MovedDevice, to: Slot, absent?: 'may have stayed'): readonly Step[] {
-  const why = device === name ? `move the network device ${device}` : `move the network device ${device}, as ${name}`
-  const attributes = [{ type: IFLA_NET_NS_FD, value: to }, textAttribute(IFLA_IFNAME, name)]
-  const steps = ask({ type: RTM_NEWLINK, body: linkBody(INDEX), attributes }, why)
-  const [send, answer] = find(device, `find the network device ${device}`)
-  if (absent === undefined) return [send, answer, ...steps]
-  return [send, { ...answer, tolerate: ['ENODEV'], then: steps }]
+const moveBack = ({ device, name, addresses }: MovedDevice): readonly Step[] => [
+  ...move({ from: IN_CONTAINER, name, to: HOSTS, as: device }),
+  ...restore(ON_HOST, device, addresses),
+]
+
+/** The kernel would find out only when the device is there, and leave it there with its old name: net/core/rtnetlink.c, do_setlink. */
+function refuseTaken(name: string): readonly Step[] {
+  const why = `be sure that the container has no network device ${name} yet`
+  const [send, answer] = find(IN_CONTAINER, name, why)
+  const isError = { in: ANSWER, offset: ANSWER_TYPE, sizeBytes: 2, equals: NLMSG_ERROR, errno: 'EEXIST' } as const
+  return [send, { call: answer.call, why, see: SEE, check: isError }]
+}
+
+interface Move {
+  readonly from: Slot
+  readonly name: string
+  readonly to: Slot
+  readonly as: string
+}
+
+function move({ from, name, to, as }: Move): readonly Step[] {
+  const attributes = [{ type: IFLA_NET_NS_FD, value: to }, textAttribute(IFLA_IFNAME, as)]
+  return [
+    ...find(from, name, `find the network device ${name}`),
+    ...ask(from, { type: RTM_NEWLINK, body: linkBody(INDEX), attributes }, `move the network device ${name}, as ${as}`),
+  ]
 }
 
 /** A name is looked up once; after that the index says which device is meant. */
-function find(name: string, why: string): readonly [Step, Step] {
+function find(route: Slot, name: string, why: string): readonly [Step, Step] {
   const message = netlinkMessage({
     type: RTM_GETLINK,
     flags: NLM_F_REQUEST,
@@ -145,9 +206,9 @@ function find(name: string, why: string): readonly [Step, Step] {
     attributes: [textAttribute(IFLA_IFNAME, name)],
   })
   return [
-    { call: sendto(ROUTE, message, message.struct.length), why, see: SEE },
+    { call: sendto(route, message, message.struct.length), why, see: SEE },
     {
-      call: receive(ROUTE, ANSWER),
+      call: receive(route, ANSWER),
       why,
       see: SEE,
       check: { in: ANSWER, offset: ANSWER_TYPE, sizeBytes: 2, equals: RTM_NEWLINK, errno: 'ENODEV' },
@@ -157,23 +218,24 @@ function find(name: string, why: string): readonly [Step, Step] {
 }
 
 /** Addresses come first: those of IPv6 would be checked for duplicates only once the device is up. */
-function restore({ name, addresses }: MovedDevice): readonly Step[] {
-  return [
-    ...find(name, `find the network device ${name} again`),
-    ...addresses.flatMap((address) => addAddress(address, name)),
-    ...ask(
-      { type: RTM_NEWLINK, body: linkBody(INDEX, IFF_UP, IFF_UP), attributes: [] },
-      `switch the network device ${name} on`,
-    ),
-  ]
-}
+const restore = (route: Slot, name: string, addresses: readonly LinkAddress[]): readonly Step[] => [
+  ...find(route, name, `find the network device ${name} again`),
+  ...addresses.flatMap((address) => addAddress(route, name, address)),
+  ...ask(
+    route,
+    { type: RTM_NEWLINK, body: linkBody(INDEX, IFF_UP, IFF_UP), attributes: [] },
+    `switch the network device ${name} on`,
+  ),
+]
 
-function addAddress({ family, prefixLength, scope, flags, attributes }: LinkAddress, name: string): readonly Step[] {
+function addAddress(route: Slot, name: string, address: LinkAddress): readonly Step[] {
+  const { family, prefixLength, scope, flags, attributes } = address
   const kept = [IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_RT_PRIORITY].flatMap((type): readonly Attribute[] => {
     const value = attributes.get(type)
     return value === undefined ? [] : [{ type, value }]
   })
   return ask(
+    route,
     {
       type: RTM_NEWADDR,
       flags: NLM_F_CREATE | NLM_F_EXCL,
@@ -184,8 +246,10 @@ function addAddress({ family, prefixLength, scope, flags, attributes }: LinkAddr
   )
 }
 
+type Question = Omit<Message, 'flags'> & { readonly flags?: number }
+
 /** Sends a message, and fails with what the kernel answers. */
-function ask(message: Omit<Message, 'flags'> & { readonly flags?: number }, why: string): readonly Step[] {
+function ask(route: Slot, message: Question, why: string): readonly Step[] {
   const bytes = netlinkMessage({ ...message, flags: (message.flags ?? 0) | NLM_F_REQUEST | NLM_F_ACK })
   const answers = { in: ANSWER, offset: ANSWER_ERROR, sizeBytes: 4 } as const
   // The errno of a check is fixed, so there is one for each that says something, and one for all others.
@@ -198,8 +262,8 @@ function ask(message: Omit<Message, 'flags'> & { readonly flags?: number }, why:
     }),
   )
   return [
-    { call: sendto(ROUTE, bytes, bytes.struct.length), why, see: SEE },
-    { call: receive(ROUTE, ANSWER), why, see: SEE },
+    { call: sendto(route, bytes, bytes.struct.length), why, see: SEE },
+    { call: receive(route, ANSWER), why, see: SEE },
     ...refusals,
     { call: getpid(), why, see: SEE, check: { ...answers, equals: 0, errno: 'EIO' } },
   ]

@@ -4,6 +4,7 @@ import type { Config } from '../oci/config.ts'
 import type { NamespaceType } from '../oci/namespaces.ts'
 import type { CgroupPlan } from './cgroup.ts'
 import type { MountsRequest } from './mounts.ts'
+import type { MovedDevice } from './net-devices.ts'
 import type { StatePlace } from './state.ts'
 
 /**
@@ -38,6 +39,8 @@ export interface ContainerRequest {
   readonly home?: string | undefined
   /** Whether a namespace that the container joins is that of the host, whose settings are not the container's to change. */
   readonly isHosts: (type: NamespaceType) => boolean
+  /** linux.netDevices, and what they have to get back. */
+  readonly netDevices: readonly MovedDevice[]
   /** What the root of the host is made of, for a view of it. */
   readonly hostParts: MountsRequest['hostParts']
   /** What the image has below a directory, for `tmpcopyup`. */

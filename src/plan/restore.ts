@@ -34,7 +34,15 @@ import {
 import type { NamespaceType } from '../oci/namespaces.ts'
 import type { Process } from '../oci/process.ts'
 import type { CgroupPlan } from './cgroup.ts'
-import { type Criu, type CriuOptions, commonArguments, criuReads, planCriu, RESTORE_LOG } from './criu.ts'
+import {
+  type Criu,
+  type CriuOptions,
+  commonArguments,
+  criuReads,
+  makeWorkDirectory,
+  planCriu,
+  RESTORE_LOG,
+} from './criu.ts'
 import type { Host } from './host.ts'
 import { openHostProc } from './host-proc.ts'
 import { type NamespacePlan, namespaceFd, unshareCgroup } from './namespaces.ts'
@@ -98,6 +106,7 @@ export function planRestore(request: RestoreRequest, host: Host): Plan {
       ...cgroup.create,
       ...cgroup.open,
       ...request.namespaces.open,
+      ...makeWorkDirectory(request.options),
       ...letRootIn(request),
       ...planCriu({
         criu: request.criu,

@@ -1,17 +1,17 @@
 /** start: wake the init of a created container. */
 
-import { slot } from '../linux/call.ts'
-import { AT_FDCWD, O_NONBLOCK, O_WRONLY, openat, renameat2, unlinkat, write } from '../linux/files.ts'
+import { buffer, slot } from '../linux/call.ts'
+import { AT_FDCWD, O_NONBLOCK, O_RDONLY, O_WRONLY, openat, read, renameat2, unlinkat, write } from '../linux/files.ts'
 import { ppollReadable } from '../linux/poll.ts'
 import { pidfdSendSignal } from '../linux/process.ts'
-import type { Hook } from '../oci/hooks.ts'
+import type { Hooks } from '../oci/hooks.ts'
 import { HOOK_OUTPUT, type HookState, hookReads, planHookOutput, planHooks } from './hooks.ts'
 import type { Plan, Ref, Step } from './plan.ts'
 import { FIFO_FILE, type StatePlace, stateDirectory, TAKEN_FIFO_FILE } from './state.ts'
 
 export interface StartRequest {
   readonly place: StatePlace
-  readonly poststart: readonly Hook[]
+  readonly hooks: Pick<Hooks, 'startContainer' | 'poststart'>
   /** For the hooks. */
   readonly state: Pick<HookState, 'ociVersion' | 'bundle' | 'annotations'>
   readonly pid: number
@@ -21,19 +21,21 @@ export interface StartRequest {
 
 const SEE: readonly Ref[] = ['oci:runtime-spec/runtime.md#start', 'fifo(7)']
 
+const FIFO = slot('fifo')
 const KILL = 9
 const END_SECONDS = 10
 
 /**
  * The fifo is renamed first: of two starts at once, one finds it gone.
  *
- * A poststart hook that fails ends the container, as in runc: whoever waits for what the hook should have done must not find a container that
+ * Where there are hooks, start is over when they are: those of startContainer come before the program, those of poststart behind it. A poststart hook that fails ends the container, as in runc: whoever waits for what the hook should have done must not find a container that
  * runs without it.
  */
-export function planStart({ place, poststart, state, pid, initPidfd }: StartRequest): Plan {
+export function planStart({ place, hooks, state, pid, initPidfd }: StartRequest): Plan {
+  const { startContainer, poststart } = hooks
+  const hasHooks = startContainer.length + poststart.length > 0
   const fifo = `${stateDirectory(place)}/${FIFO_FILE}`
   const taken = `${stateDirectory(place)}/${TAKEN_FIFO_FILE}`
-  const fd = slot('fifo')
   return {
     operation: `start ${place.id}`,
     steps: [
@@ -49,19 +51,41 @@ export function planStart({ place, poststart, state, pid, initPidfd }: StartRequ
         call: openat(AT_FDCWD, taken, O_WRONLY | O_NONBLOCK),
         why: `reach the init of ${place.id}`,
         see: SEE,
-        into: fd,
+        into: FIFO,
       },
       {
-        call: write(fd, 's', 1),
+        call: write(FIFO, 's', 1),
         why: `start the program of ${place.id}`,
         see: SEE,
-        ...(poststart.length === 0 ? {} : { undo: end(place.id, initPidfd) }),
+        ...(hasHooks ? { undo: end(place.id, initPidfd) } : {}),
       },
+      ...(hasHooks ? awaitProgram(place.id, taken) : []),
       { call: unlinkat(AT_FDCWD, taken), why: 'remove what it waited on', see: SEE },
       ...planHooks('poststart', poststart, { ...state, id: place.id, status: 'running', pid, output: HOOK_OUTPUT }),
     ],
     reads: hookReads({ poststart }),
   }
+}
+
+/**
+ * Init has the fifo open until execve closes it, and nobody else can read from it. If it does not come to that, there is an `x` in it.
+ *
+ * A pipe that nobody can read from has an error: fs/pipe.c, pipe_poll. What was written stays in it while it is open at one end.
+ */
+function awaitProgram(id: string, fifo: string): readonly Step[] {
+  const answer = slot('fifo-answer')
+  const why = `have the startContainer hooks of ${id} succeed, and its program run`
+  return [
+    { call: ppollReadable(FIFO), why: `see ${id} become its program, or end`, see: ['ppoll(2)', 'fifo(7)'] },
+    { call: openat(AT_FDCWD, fifo, O_RDONLY | O_NONBLOCK), why, see: SEE, into: answer },
+    {
+      call: read(answer, buffer('answer', 1)),
+      why,
+      see: SEE,
+      check: { result: 0, errno: 'ECANCELED' },
+      tolerate: ['EAGAIN'],
+    },
+  ]
 }
 
 const end = (id: string, pidfd: number): readonly Step[] => [

@@ -4,14 +4,8 @@ import { OperationError } from '../base/errors.ts'
 import type { Linux } from '../oci/linux.ts'
 
 /** Throws `unsupported`, naming the field. Source: oci:runtime-spec/config.md#valid-values */
-export function refuseUnsupported({ intelRdt, netDevices }: Linux): void {
+export function refuseUnsupported({ intelRdt }: Linux): void {
   if (intelRdt !== undefined) refuse('linux.intelRdt', 'divide cache and memory bandwidth', 'take it out')
-  if (netDevices.length > 0)
-    refuse(
-      'linux.netDevices',
-      'move network devices into the container',
-      'take it out; a createRuntime hook can move them: ip link set DEVICE netns PID',
-    )
 }
 
 function refuse(field: string, operation: string, hint: string): never {

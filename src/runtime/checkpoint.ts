@@ -89,7 +89,7 @@ export const checkpointCommand: Command = {
     checkpointContainer(machine, {
       id: operand(given),
       options,
-      searchPath: env.get('PATH') ?? '',
+      env,
       ...(statusFd === undefined || statusFd < 0 ? {} : { statusFd }),
       warn,
     })
@@ -115,7 +115,7 @@ export const restoreCommand: Command = {
         lsmProfile: given.string('lsm-profile') || undefined,
         lsmMountContext: given.string('lsm-mount-context') || undefined,
       },
-      searchPath: env.get('PATH') ?? '',
+      env,
       ...(pidFile === undefined ? {} : { pidFile: absolute(context, pidFile) }),
       detach: given.bool('detach'),
       warn,

@@ -80,3 +80,13 @@ export function makeRootfs(rootfs: string): void {
   writeFileSync(join(rootfs, 'etc', 'passwd'), PASSWD)
   writeFileSync(join(rootfs, 'etc', 'group'), 'root:x:0:\nuser:x:1000:\n')
 }
+
+/** Changes of a configuration: a process that may mount, and change owners. */
+export const ADMIN: Changes = {
+  'process.capabilities': Object.fromEntries(
+    ['bounding', 'permitted', 'effective'].map((set) => [
+      set,
+      ['CAP_SYS_ADMIN', 'CAP_SETUID', 'CAP_SETGID', 'CAP_CHOWN', 'CAP_MKNOD', 'CAP_DAC_OVERRIDE'],
+    ]),
+  ),
+}

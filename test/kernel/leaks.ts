@@ -83,6 +83,17 @@ export const stateIn = (root: string): readonly string[] =>
   existsSync(root) ? readdirSync(root).filter((name) => name !== KEPT) : []
 
 const DEADLINE_MS = 10_000
+const SETTLING_MS = 2000
+
+/** Whether it becomes true in a while. */
+export function settles(seen: () => boolean): boolean {
+  const deadline = performance.now() + SETTLING_MS
+  for (;;) {
+    if (seen()) return true
+    if (performance.now() > deadline) return false
+    Bun.sleepSync(5)
+  }
+}
 
 /** Looks until `seen` answers something, which is what it answers; throws after a while. */
 export function until<Value>(what: string, seen: () => Value | undefined | false): Value {
@@ -97,10 +108,10 @@ export function until<Value>(what: string, seen: () => Value | undefined | false
 
 /** The kernel ends processes a moment after it is told to; what is still there later is a leak. */
 export function lastingLeaks(owned: Owned, baseline: Baseline): readonly string[] {
-  const deadline = performance.now() + 2000
-  for (;;) {
-    const found = leaks(owned, baseline)
-    if (found.length === 0 || performance.now() > deadline) return found
-    Bun.sleepSync(5)
-  }
+  let found: readonly string[] = []
+  settles(() => {
+    found = leaks(owned, baseline)
+    return found.length === 0
+  })
+  return found
 }

@@ -5,10 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { makeRootfs } from './bundle.ts'
 
-export const COFFER_RUNC: string =
-  process.env['COFFER_RUNC'] ?? join(import.meta.dir, '..', '..', 'dist', 'coffer-runc')
-
-export const COFFER: string = COFFER_RUNC.replace(/-runc$/, '')
+const DIST = join(import.meta.dir, '..', '..', 'dist')
+export const COFFER_RUNC: string = join(DIST, 'coffer-runc')
+export const COFFER: string = join(DIST, 'coffer')
 
 export interface Outcome {
   readonly exitCode: number | null

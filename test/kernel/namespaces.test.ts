@@ -1,6 +1,7 @@
 import { afterAll, expect, test } from 'bun:test'
-import { readFileSync, readlinkSync, statSync } from 'node:fs'
-import { type Live, MOUNTS, place, sh, USUAL, type Wanted } from './namespace-bundle.ts'
+import { copyFileSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { cProgram } from '../c-program.ts'
+import { type Live, MOUNTS, type Outcome, place, sh, USUAL, type Wanted } from './namespace-bundle.ts'
 
 const site = place()
 afterAll(() => site[Symbol.dispose]())
@@ -234,6 +235,21 @@ test('the clocks of a time namespace are those of the host and the offsets', () 
   expect(stdout).toMatch(/monotonic\s+-1 500000000\nboottime\s+1000000\s+0/)
   using live = site.start({ namespaces: `${USUAL} time user`, linux: { ...linux, ...MAPS } })
   expect(uptime(live.exec('cat /proc/uptime').stdout)).toBeGreaterThan(before + 999_999)
+})
+
+test('clock_gettime(2) answers with the offsets, in a container and in a process of exec', () => {
+  using clocks = cProgram('clocks', ['-static'])
+  copyFileSync(clocks.path, `${site.rootfs}/bin/clocks`)
+  const linux = { timeOffsets: { boottime: { secs: 2_000_000 }, monotonic: { secs: 1_000_000 } } }
+  const before = sh(clocks.path).stdout.split(' ').map(Number)
+  const isShifted = (outcome: Outcome): boolean => {
+    const [monotonic = 0, boottime = 0] = outcome.stdout.split(' ').map(Number)
+    const seconds = [monotonic - 1_000_000 - (before[0] ?? 0), boottime - 2_000_000 - (before[1] ?? 0)]
+    return seconds.every((difference) => difference >= 0 && difference < 30)
+  }
+  expect(isShifted(site.run({ namespaces: 'mount pid time', linux, script: 'clocks' }))).toBe(true)
+  using live = site.start({ namespaces: 'mount pid time', linux })
+  expect(isShifted(live.exec('clocks'))).toBe(true)
 })
 
 test('a clock that would go below zero is refused with the reason', () => {

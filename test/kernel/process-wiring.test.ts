@@ -14,7 +14,7 @@ import { runSteps } from '../executor-run.ts'
 import { bind, type Changes } from './bundle.ts'
 import { until } from './leaks.ts'
 import { receiver } from './programs.ts'
-import { expectNothingLeft, fileOf, makeSite, type Site } from './site.ts'
+import { expectNothingLeft, fileOf, makeSite, type Outcome, type Site } from './site.ts'
 
 afterEach(expectNothingLeft)
 
@@ -75,6 +75,9 @@ test('without privilege a process gets its oom_score_adj and its limits as well'
   const changes = { ...ROOTLESS, 'process.oomScoreAdj': 444, 'process.rlimits': rlimits }
   const script = 'cat /proc/self/oom_score_adj; ulimit -n; ulimit -Hn'
   expect(site.inside(script, changes, { through: USER })).toBe('444\n20\n30\n')
+  site.up(changes, { through: USER })
+  expect(site.call(['exec', site.id, 'sh', '-c', script], { through: USER }).stdout).toBe('444\n20\n30\n')
+  expect(site.call(['delete', '--force', site.id], { through: USER }).exitCode).toBe(0)
 })
 
 test('limits hold for a user other than root', () => {
@@ -191,6 +194,29 @@ test('a poststart hook that fails ends the container, with the hook in the error
   expect(site.state().status).toBe('stopped')
   expect(site.call(['start', site.id]).stderr).toContain('cannot start a container that has stopped')
   expect(site.call(['delete', site.id]).exitCode).toBe(0)
+})
+
+test('start is over when its hooks are, and fails with them', () => {
+  using site = makeSite()
+  const out = fileOf(site, 'out', '')
+  writeFileSync(join(site.rootfs, 'mnt', 'out'), '')
+  const begin = (script: string): Outcome => {
+    site.configure({
+      'hooks.startContainer': [inner(script)],
+      'hooks.poststart': [hook(`tr '\\0' ' ' </proc/$(sed 's/.*"pid":\\([0-9]*\\).*/\\1/')/cmdline >>${out}`)],
+      '+mounts': [bind(out, '/mnt/out')],
+    })
+    expect(site.call(['create', site.id]).exitCode).toBe(0)
+    return site.call(['start', site.id])
+  }
+  expect(begin('sleep 0.3; echo hook >>/mnt/out')).toMatchObject({ exitCode: 0, stderr: '' })
+  expect(readFileSync(out, 'utf8')).toBe('hook\nsleep 1000 ')
+  expect(site.call(['delete', '--force', site.id]).exitCode).toBe(0)
+
+  const { exitCode, stderr } = begin('sleep 0.1; exit 3')
+  expect([exitCode, stderr]).toEqual([1, expect.stringContaining(`the startContainer hooks of ${site.id} succeed`)])
+  expect(site.state().status).toBe('stopped')
+  expect(readFileSync(out, 'utf8')).toBe('hook\nsleep 1000 ')
 })
 
 test('a poststart hook that fails leaves nothing of a container that was to run detached', () => {

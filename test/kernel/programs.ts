@@ -10,7 +10,10 @@ const built = new Map<string, CProgram>()
 function program(name: string): string {
   let made = built.get(name)
   if (made === undefined) {
-    if (built.size === 0) process.on('exit', () => [...built.values()].forEach((one) => one[Symbol.dispose]()))
+    if (built.size === 0)
+      process.on('exit', () => {
+        for (const one of built.values()) one[Symbol.dispose]()
+      })
     made = cProgram(name, ['-static'])
     built.set(name, made)
   }
@@ -22,6 +25,9 @@ export const receiver = (): string => program('receive')
 
 /** test/programs/inside.c, for the host. */
 export const insideProgram = (): string => program('inside')
+
+/** test/programs/swap.c, for the host. */
+export const swapper = (): string => program('swap')
 
 /** Puts test/programs/inside.c into the root file system, as `inside`. */
 export function installInside({ rootfs }: Pick<Site, 'rootfs'>): void {

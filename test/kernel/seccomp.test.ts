@@ -4,6 +4,7 @@ import { afterEach, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { syscallNumber } from '../../src/linux/syscalls.ts'
 import { mobyDefaultProfile } from '../../src/seccomp/moby-default.ts'
+import type { Changes } from './bundle.ts'
 import { installInside } from './programs.ts'
 import { receive } from './receive.ts'
 import { expectNothingLeft, makeSite, type Site } from './site.ts'
@@ -30,7 +31,7 @@ interface Rule {
   readonly args?: readonly object[]
 }
 
-const allowingBut = (...syscalls: readonly Rule[]): object => ({
+const allowingBut = (...syscalls: readonly Rule[]): Changes => ({
   'linux.seccomp': { defaultAction: 'SCMP_ACT_ALLOW', architectures: [native], syscalls },
 })
 
@@ -38,7 +39,7 @@ const allowingBut = (...syscalls: readonly Rule[]): object => ({
 function results(
   site: Site,
   calls: readonly (readonly [name: string, ...args: readonly string[]])[],
-  changes: object,
+  changes: Changes,
 ): readonly number[] {
   const lines = calls.map(([name, ...args]) => `inside call ${number(name)} ${args.join(' ')}`)
   return site.inside(lines.join('; '), changes).trim().split('\n').map(Number)

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Changes, makeRootfs, writeConfig } from './bundle.ts'
-import { type Baseline, cgroupsOf, lastingLeaks, markerFile, stateIn, takeBaseline, until } from './leaks.ts'
+import { type Baseline, cgroupsOf, lastingLeaks, markerFile, settles, stateIn, takeBaseline } from './leaks.ts'
 
 export const PROGRAMS = {
   coffer: join(import.meta.dir, '..', '..', 'dist', 'coffer-runc') as string,
@@ -201,12 +201,12 @@ class Place implements Site {
   [Symbol.dispose](): void {
     for (const runtime of ['coffer', 'runc'] as const)
       for (const id of stateIn(this.root(runtime))) this.call(['delete', '--force', id], { runtime })
-    const left = this.leaks()
+    leftBehind.push(...this.leaks())
+    // An error in here would hide that of the test.
     const marker = join(markerFile(`${this.id}-callers`), '..')
-    until('its processes to leave the cgroup', () => removes(marker))
+    if (!settles(() => removes(marker))) leftBehind.push(`cgroup ${marker}`)
     for (const path of cgroupsOf(this.id)) removes(path)
     rmSync(this.directory, { recursive: true })
-    leftBehind.push(...left)
   }
 }
 
