@@ -55,10 +55,16 @@ let state: {
   readonly cgroup_paths: Record<string, string>
 }
 
+/** cpu.stat of v1 or of v2, wherever the controller is mounted. */
+const throttling = (): string =>
+  ['cpu', 'cpu,cpuacct', '.'].map((name) => files.readText(`/sys/fs/cgroup/${name}/${id}/cpu.stat`) ?? '').join('\n')
+
 beforeAll(async () => {
   writeBundle()
   runc('run', '--detach', '--bundle', directory, id)
   while (files.status(join(directory, 'rootfs/done')) === undefined) await Bun.sleep(20)
+  // The quota of a period has to be used up once.
+  while (!/^nr_throttled [1-9]/m.test(throttling())) await Bun.sleep(20)
   runc('pause', id)
   state = JSON.parse(files.readText(join(directory, 'run', id, 'state.json')) ?? '')
 }, 60_000)

@@ -48,7 +48,7 @@ export function checkpointContainer(machine: Machine, call: CheckpointCall): voi
     criu: findCriu(files, env, config),
     pid: init.pid,
     rootfs: record.rootfs,
-    freezer: paths['freezer'] ?? paths[''],
+    freezer: paths.freezer ?? paths[''],
     external: options.preDump ? [] : externalsOf(files, { config, pid: init.pid, mounts, joined }),
     descriptors: readDescriptors(files, init.pid, mounts),
     options,

@@ -41,14 +41,24 @@ export function parseRecord(text: string, path: string): StateRecord {
   } catch (cause) {
     throw unreadable(path, cause)
   }
-  if (typeof value !== 'object' || value === null || (value as StateRecord).version !== 1) throw unreadable(path)
-  return value as StateRecord
+  if (!isRecord(value)) throw unreadable(path)
+  return value
 }
+
+/** What is looked at without another look; whoever can write here can also write what is worse, so that this is no defence. */
+function isRecord(value: unknown): value is StateRecord {
+  if (typeof value !== 'object' || value === null) return false
+  const { version, id, bundle, cgroup } = value as Partial<StateRecord>
+  return version === 1 && typeof id === 'string' && typeof bundle === 'string' && typeof cgroup?.paths === 'object'
+}
+
+/** The operation of the error for a state that is not whole. */
+export const READ_RECORD = 'read the state of the container'
 
 const unreadable = (path: string, cause?: unknown): OperationError =>
   new OperationError({
     kind: 'conflict',
-    operation: 'read the state of the container',
+    operation: READ_RECORD,
     reason: `${path} is not a state that coffer wrote whole`,
     path,
     hint: 'delete --force ID removes it',

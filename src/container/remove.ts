@@ -9,7 +9,7 @@ import { killAll } from './kill.ts'
 import type { Machine } from './machine.ts'
 import { warnOfPoststop } from './poststop.ts'
 import { recordedHooks } from './recorded-hooks.ts'
-import { checkId, findContainer, readContainer } from './store.ts'
+import { checkId, findContainer, readRemains } from './store.ts'
 
 const SIGKILL = 9
 
@@ -24,7 +24,7 @@ export interface RemoveOptions {
 export function removeContainer(machine: Machine, id: string, { force, warn }: RemoveOptions): void {
   checkId(id)
   const container = force
-    ? readContainer(machine.files, machine.root, id)
+    ? readRemains(machine.files, machine.root, id)
     : findContainer(machine.files, machine.root, id)
   if (container === undefined) return
   if (!force && container.status !== 'stopped' && container.status !== 'created')

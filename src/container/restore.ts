@@ -2,6 +2,8 @@
 
 import { OperationError } from '../base/errors.ts'
 import type { Files } from '../base/files.ts'
+import { parseJson } from '../base/json.ts'
+import { refuse } from '../base/place.ts'
 import { close, makeDirectories, memoryFile, pipe, writeAll } from '../executor/embedded-files.ts'
 import { exitOf, exitStatus } from '../executor/embedded-process.ts'
 import { finish, type Running, startPlan } from '../executor/run-embedded.ts'
@@ -212,7 +214,9 @@ function inheritedFor(files: Files, imagesDirectory: string): readonly string[] 
       path,
       hint: 'give the directory that checkpoint wrote with --image-path',
     })
-  const keys = (JSON.parse(text) as readonly unknown[]).map(String)
+  const keys = parseJson(text, path)
+  if (!Array.isArray(keys) || !keys.every((key): key is string => typeof key === 'string'))
+    refuse(`${path}: `, 'is not a list of strings, which a runtime would have written')
   return keys.flatMap((key, fd) =>
     /^(?:pipe:|file)\[/.test(key) && keys.indexOf(key) === fd ? [`fd[${fd}]:${key}`] : [],
   )

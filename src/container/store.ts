@@ -7,7 +7,7 @@ import { FIFO_FILE, INIT_FILE, STATE_FILE, stateDirectory } from '../plan/state.
 import { isFrozen } from './frozen.ts'
 import type { Machine } from './machine.ts'
 import { PLANS_DIRECTORY } from './plan-cache.ts'
-import { parseRecord, type StateRecord } from './record.ts'
+import { parseRecord, READ_RECORD, type StateRecord } from './record.ts'
 
 /**
  * | status     | means                                                                   |
@@ -69,7 +69,7 @@ export function readContainer(files: Files, root: string, id: string): Container
   const directory = stateDirectory({ root, id })
   const text = files.readText(`${directory}/${STATE_FILE}`)
   if (text === undefined || text === '')
-    return files.status(directory) === undefined ? undefined : { id, directory, status: 'creating', record: undefined }
+    return files.status(directory)?.kind === 'directory' ? creating(id, directory) : undefined
   const record = parseRecord(text, `${directory}/${STATE_FILE}`)
   const init = files.readText(`${directory}/${INIT_FILE}`)
   if (init === undefined || init === '') return { id, directory, status: 'creating', record }
@@ -86,13 +86,40 @@ function liveStatus(files: Files, directory: string, record: StateRecord): 'crea
   return files.status(`${directory}/${FIFO_FILE}`) === undefined ? 'running' : 'created'
 }
 
-export function listContainers(files: Files, root: string): readonly Container[] {
+const creating = (id: string, directory: string): Container => ({
+  id,
+  directory,
+  status: 'creating',
+  record: undefined,
+})
+
+/** As readContainer; a state that is not whole does not keep its container from being removed. */
+export function readRemains(files: Files, root: string, id: string): Container | undefined {
+  try {
+    return readContainer(files, root, id)
+  } catch (error) {
+    if (!isTorn(error)) throw error
+    return creating(id, stateDirectory({ root, id }))
+  }
+}
+
+/** One whose state is not whole is left out with a warning, as by runc: it must not hide the others. */
+export function listContainers(files: Files, root: string, warn: (text: string) => void): readonly Container[] {
   const names = files.list(root) ?? []
   return [...names].sort().flatMap((id) => {
-    const found = isId(id) ? readContainer(files, root, id) : undefined
-    return found === undefined ? [] : [found]
+    try {
+      const found = isId(id) ? readContainer(files, root, id) : undefined
+      return found === undefined ? [] : [found]
+    } catch (error) {
+      if (!isTorn(error)) throw error
+      warn(`${error.message}; coffer-runc delete --force ${id} removes it`)
+      return []
+    }
   })
 }
+
+const isTorn = (error: unknown): error is OperationError =>
+  error instanceof OperationError && error.operation === READ_RECORD
 
 /** The container, if it has an init; throws `conflict` with the words that clients look for if not. */
 export function liveContainer(container: Container, operation: string): LiveContainer {

@@ -27,9 +27,9 @@ export const listCommand: Command = {
     { name: 'quiet', short: 'q', type: 'bool', help: 'print ids alone' },
   ],
   count: [0, 0],
-  run: ({ machine, print }, given) => {
+  run: ({ machine, print, warn }, given) => {
     const format = given.string('format') ?? 'table'
-    const states = listContainers(machine.files, machine.root).map(stateOf)
+    const states = listContainers(machine.files, machine.root, warn).map(stateOf)
     if (given.bool('quiet')) print(states.map(({ id }) => `${id}\n`).join(''))
     else if (format === 'json') print(`${states.length === 0 ? 'null' : JSON.stringify(states)}\n`)
     else if (format === 'table') print(table(states))

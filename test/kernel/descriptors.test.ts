@@ -56,7 +56,7 @@ test('a created container holds no directory and no file of the host while it wa
   using site = makeSite()
   site.configure()
   expect(site.call(['create', site.id], { redirect: MANY, through: THROUGH }).exitCode).toBe(0)
-  const held = descriptorsOf(Number(site.state()['pid']))
+  const held = descriptorsOf(Number(site.state().pid))
   for (const [fd, target] of held)
     if (fd > 2) expect([fd, target]).toEqual([fd, expect.stringMatching(/^(pipe|socket|anon_inode):|\/exec\.fifo/)])
   expect(held.size).toBeLessThan(7)

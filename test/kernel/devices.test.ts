@@ -38,7 +38,7 @@ test('/dev has the devices and links of the specification, and they work', () =>
     LINKS,
   )
   const script =
-    'head -c3 /dev/zero | xxd -p; head -c1 /dev/urandom | wc -c; echo x >/dev/null; (echo x >/dev/full) 2>&1; echo out >/dev/stdout; ls /dev/fd/0'
+    'head -c3 /dev/zero | xxd -p; head -c1 /dev/urandom | wc -c; echo x >/dev/null; (echo x >/dev/full) 2>&1; (echo out >/dev/stdout) | cat; ls /dev/fd/0'
   expect(site.inside(script)).toBe('000000\n1\nsh: write error: No space left on device\nout\n/dev/fd/0\n')
 })
 

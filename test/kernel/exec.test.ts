@@ -193,7 +193,7 @@ test('exec into a created container runs beside the init that waits', () => {
   site.call(['create', site.id])
   expect(site.exec('echo here; ps | grep -c "[c]offer"').stdout).toMatch(/^here\n/)
   expect(site.call(['start', site.id]).exitCode).toBe(0)
-  expect(site.state()['status']).toBe('running')
+  expect(site.state().status).toBe('running')
 })
 
 test('an exec that ends the container under it answers like any other', () => {
@@ -201,7 +201,7 @@ test('an exec that ends the container under it answers like any other', () => {
   site.up({ 'process.args': ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.01; done'] })
   const { exitCode } = site.exec('kill -TERM 1; sleep 100')
   expect(exitCode).toBe(137)
-  until('the end', () => site.state()['status'] === 'stopped')
+  until('the end', () => site.state().status === 'stopped')
 })
 
 /** Fifty at once. */
@@ -227,6 +227,6 @@ test('a file that exec names as its pid file is replaced, never written through 
   site.configure()
   expect(site.call(['run', '--detach', '--pid-file', link, site.id]).exitCode).toBe(0)
   expect(readFileSync(canary, 'utf8')).toBe('keep')
-  expect(readFileSync(link, 'utf8')).toBe(`${site.state()['pid']}`)
+  expect(readFileSync(link, 'utf8')).toBe(`${site.state().pid}`)
   writeFileSync(link, '')
 })

@@ -68,9 +68,9 @@ function statesSeen(runtime: Runtime): readonly (readonly [string, Record<string
   return notes().map((line) => {
     const at = line.indexOf(' ')
     const state = JSON.parse(line.slice(at + 1)) as Record<string, unknown>
-    expect([state['id'], state['bundle']]).toEqual([site.id, site.bundle])
-    const hasPid = Number(state['pid']) > 0
-    return [line.slice(0, at), { status: state['status'], annotations: state['annotations'], hasPid }]
+    expect([state.id, state.bundle]).toEqual([site.id, site.bundle])
+    const hasPid = Number(state.pid) > 0
+    return [line.slice(0, at), { status: state.status, annotations: state.annotations, hasPid }]
   })
 }
 

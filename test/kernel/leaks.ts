@@ -85,7 +85,7 @@ export const stateIn = (root: string): readonly string[] =>
 const DEADLINE_MS = 10_000
 const SETTLING_MS = 2000
 
-/** Whether it becomes true in a while. */
+/** Whether it becomes true in a while; the kernel ends processes a moment after it is told to. */
 export function settles(seen: () => boolean): boolean {
   const deadline = performance.now() + SETTLING_MS
   for (;;) {
@@ -104,14 +104,4 @@ export function until<Value>(what: string, seen: () => Value | undefined | false
     if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`)
     Bun.sleepSync(2)
   }
-}
-
-/** The kernel ends processes a moment after it is told to; what is still there later is a leak. */
-export function lastingLeaks(owned: Owned, baseline: Baseline): readonly string[] {
-  let found: readonly string[] = []
-  settles(() => {
-    found = leaks(owned, baseline)
-    return found.length === 0
-  })
-  return found
 }

@@ -1,7 +1,8 @@
 /** The life of a container, with runc as the second opinion: the same commands have to answer the same. */
 
 import { afterEach, expect, test } from 'bun:test'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { until } from './leaks.ts'
 import { type CallOptions, expectNothingLeft, fileOf, makeSite, type Outcome, type Runtime, type Site } from './site.ts'
 
@@ -128,7 +129,7 @@ test('from create to delete a container answers as that of runc does', () => {
   ])
 })
 
-test('a created container is deleted without being started, and a running or paused one by force', () => {
+test('a created container is deleted without being started, and a running or paused one by force (S131)', () => {
   using site = makeSite()
   site.configure()
   const { id } = site
@@ -162,7 +163,7 @@ test('signal 0 asks whether init is there', () => {
   using site = makeSite()
   site.up()
   expect(site.call(['kill', site.id, '0']).exitCode).toBe(0)
-  expect(site.state()['status']).toBe('running')
+  expect(site.state().status).toBe('running')
 })
 
 test('flags are taken behind the id as well, as callers of runc write them', () => {
@@ -252,7 +253,7 @@ test('the pid file has the pid of init in decimal and nothing else, when create 
     expect(site.call([command, '--pid-file', path, ...(command === 'run' ? ['--detach'] : []), site.id]).exitCode).toBe(
       0,
     )
-    expect(readFileSync(path, 'utf8')).toBe(`${site.state()['pid']}`)
+    expect(readFileSync(path, 'utf8')).toBe(`${site.state().pid}`)
     site.call(['delete', '--force', site.id])
   }
 })
@@ -334,7 +335,7 @@ test('a paused container stands still until it is resumed', () => {
   site.up({ 'process.args': ['sh', '-c', 'while :; do :; done'] })
   const ticks = (): string => site.call(['ps', site.id]).stdout
   expect(site.call(['pause', site.id]).exitCode).toBe(0)
-  const pid = Number(site.state()['pid'])
+  const pid = Number(site.state().pid)
   const used = (): number => Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[13])
   const frozen = used()
   expect(ticks()).toContain('while')
@@ -352,7 +353,7 @@ test('ids that would lead out of the run root are refused', () => {
   }
 })
 
-test('of many creates of one name at once exactly one makes the container (S272)', async () => {
+test('of many creates of one name at once exactly one makes the container', async () => {
   using site = makeSite()
   site.configure()
   const outcomes = await Promise.all(Array.from({ length: 8 }, () => site.spawn(['create', site.id]).outcome()))
@@ -360,4 +361,22 @@ test('of many creates of one name at once exactly one makes the container (S272)
   for (const { exitCode, stderr } of outcomes) if (exitCode !== 0) expect(stderr).toMatch(/exist/i)
   const starts = await Promise.all(Array.from({ length: 6 }, () => site.spawn(['start', site.id]).outcome()))
   expect(starts.filter(({ exitCode }) => exitCode === 0)).toHaveLength(1)
+})
+
+test('a process that has the pid of an init that ended is not taken for it, and gets no signal (S274)', async () => {
+  using site = makeSite()
+  site.up()
+  site.call(['kill', site.id, 'KILL'])
+  until('the end', () => site.state().status === 'stopped')
+  const impostor = Bun.spawn(['sleep', '1000'])
+  const record = join(site.root(), site.id, 'init')
+  const stat = readFileSync(record, 'utf8')
+  // The same process but for its pid: only the time at which it began tells the two apart.
+  writeFileSync(record, stat.replace(/^\d+/, `${impostor.pid}`))
+  expect(site.state()).toMatchObject({ status: 'stopped', pid: 0 })
+  expect(site.call(['kill', site.id, 'KILL']).exitCode).toBe(1)
+  expect(site.call(['delete', '--force', site.id]).exitCode).toBe(0)
+  expect(impostor.exitCode).toBeNull()
+  impostor.kill('SIGKILL')
+  await impostor.exited
 })

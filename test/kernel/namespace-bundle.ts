@@ -1,6 +1,6 @@
 /** Containers for the tests of namespaces: a bundle with busybox, a list of namespaces as words, and the program as it is shipped. */
 
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { makeRootfs } from './bundle.ts'
@@ -92,8 +92,22 @@ export function place(): Place {
     bundle,
     run: (wanted, as) => runc(['run', '--bundle', bundle(wanted), name()], as),
     start: (wanted, as = []) => startIn({ runc, quietly, bundle, id: name() }, wanted, as),
-    [Symbol.dispose]: () => rmSync(directory, { recursive: true }),
+    [Symbol.dispose]: () => {
+      const left = removeAll(runs)
+      rmSync(directory, { recursive: true })
+      if (left.length > 0) throw new Error(`these containers were left: ${left.join(' ')}`)
+    },
   }
+}
+
+/** Answers which containers had not been removed. */
+function removeAll(runs: string): readonly string[] {
+  return readdirSync(runs).flatMap((name) => {
+    const root = join(runs, name)
+    const ids = readdirSync(root).filter((id) => !id.startsWith('.'))
+    for (const id of ids) spawn([COFFER_RUNC, '--root', root, 'delete', '--force', id])
+    return ids
+  })
 }
 
 /** Each caller has a run root of its own, as the first one to come makes it. */
@@ -115,6 +129,22 @@ function startIn({ runc, quietly, bundle, id }: Starting, wanted: Wanted, as: re
       runc(['delete', '--force', id], as)
     },
   }
+}
+
+export interface KeptNetwork {
+  readonly file: string
+  /** Goes in front of a command, and runs `afterwards` behind it, in which `$file` is the file. */
+  readonly as: (afterwards: string) => readonly string[]
+}
+
+/** A network namespace that only a bind mount keeps, in a mount namespace that only the command is in. */
+export function keptNetwork({ directory }: Pick<Place, 'directory'>): KeptNetwork {
+  const file = join(directory, 'network')
+  const as = (afterwards: string): readonly string[] => {
+    const script = `file=${file}; touch $file && unshare --net=$file true && "$@" && ${afterwards}`
+    return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh']
+  }
+  return { file, as }
 }
 
 export const MOUNTS: readonly object[] = [

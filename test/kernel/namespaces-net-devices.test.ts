@@ -1,5 +1,5 @@
 import { afterAll, afterEach, expect, test } from 'bun:test'
-import { place, sh, type Wanted } from './namespace-bundle.ts'
+import { keptNetwork, place, sh, type Wanted } from './namespace-bundle.ts'
 
 const site = place()
 afterAll(() => site[Symbol.dispose]())
@@ -65,12 +65,12 @@ test('a device keeps its name if it is given none, and is there before kernel pa
 
 test('a device moves into a joined network namespace, and into one of a user namespace', () => {
   makePair()
-  const file = `${site.directory}/net`
-  sh(`touch ${file} && unshare --net=${file} true`)
-  const inJoined = run({ namespaces: `pid mount network=${file}`, linux: netDevices({ [OUT]: 'eth0' }), script: LIST })
-  expect(inJoined.stdout).toContain('inet 192.0.2.7/24')
-  expect(sh(`nsenter --net=${file} ip link show eth0`).exitCode).toBe(0)
-  sh(`umount ${file}`)
+  const { file, as } = keptNetwork(site)
+  const joined = { namespaces: `pid mount network=${file}`, linux: netDevices({ [OUT]: 'eth0' }), script: LIST }
+  // It stays in that namespace.
+  const { stdout } = site.run(joined, as('nsenter --net=$file ip -o link show eth0 | sed "s/^/still /"'))
+  expect(stdout).toContain('inet 192.0.2.7/24')
+  expect(stdout).toMatch(/still \d+: eth0@/)
   waitUntilGone(PEER)
   makePair()
   const maps = [{ containerID: 0, hostID: 100_000, size: 65_536 }]

@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from 'bun:test'
-import { copyFileSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { copyFileSync, readFileSync, readlinkSync } from 'node:fs'
 import { cProgram } from '../c-program.ts'
-import { type Live, MOUNTS, type Outcome, place, sh, USUAL, type Wanted } from './namespace-bundle.ts'
+import { keptNetwork, type Live, MOUNTS, type Outcome, place, sh, USUAL, type Wanted } from './namespace-bundle.ts'
 
 const site = place()
 afterAll(() => site[Symbol.dispose]())
@@ -103,11 +103,16 @@ test('what shows a joined namespace shows that one, not the one of the host, in 
 })
 
 test('a namespace that is kept by a bind mount is joined after all its processes are gone', () => {
-  const file = `${site.directory}/net`
-  expect(sh(`touch ${file} && unshare --net=${file} true`).exitCode).toBe(0)
-  const { ino } = statSync(file)
-  expect(namespacesIn({ namespaces: `pid mount network=${file}` }).network).toBe(`net:[${ino}]`)
-  sh(`umount ${file}`)
+  const { as, file } = keptNetwork(site)
+  const script = 'readlink /proc/self/ns/net'
+  const { stdout, stderr } = site.run(
+    { namespaces: `pid mount network=${file}`, script },
+    as('stat -c "net:[%i]" $file'),
+  )
+  expect(stderr).toBe('')
+  const [joined, kept] = stdout.trim().split('\n')
+  expect(joined).toBe(kept)
+  expect(joined).not.toBe(OWN.network)
 })
 
 test('who joins a pid namespace sees its processes, and is not its first one', () => {

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Changes, makeRootfs, writeConfig } from './bundle.ts'
-import { type Baseline, cgroupsOf, lastingLeaks, markerFile, settles, stateIn, takeBaseline } from './leaks.ts'
+import { type Baseline, cgroupsOf, leaks, markerFile, settles, stateIn, takeBaseline } from './leaks.ts'
 
 export const PROGRAMS = {
   coffer: join(import.meta.dir, '..', '..', 'dist', 'coffer-runc') as string,
@@ -75,6 +75,8 @@ export interface Site extends Disposable {
   readonly output: () => string
   /** What is left of all that was made here. */
   readonly leaks: () => readonly string[]
+  /** The same, without waiting for what is about to go. */
+  readonly leaksNow: () => readonly string[]
 }
 
 let count = 0
@@ -162,7 +164,7 @@ class Place implements Site {
     const program = [...through, PROGRAMS[runtime], '--root', this.root(runtime), ...globals, ...args]
     const enter = `echo 0 >"$0" && exec "$@" ${redirect}`
     const command = ['sh', '-c', enter, markerFile(`${this.id}-callers`), ...program]
-    const env = { PATH: process.env['PATH'] ?? '', ...options.env }
+    const env = { PATH: process.env.PATH ?? '', ...options.env }
     return { command, stdin, env, cwd: options.cwd ?? this.bundle, out: open('stdout'), err: open('stderr') }
   }
 
@@ -181,7 +183,7 @@ class Place implements Site {
     this.configure(changes)
     const { exitCode, stderr } = this.call(['run', '--detach', '--bundle', this.bundle, this.id], options)
     if (exitCode !== 0) throw new Error(stderr)
-    return Number(this.state()['pid'])
+    return Number(this.state().pid)
   }
 
   exec = (script: string, ...flags: readonly string[]): Outcome =>
@@ -192,10 +194,18 @@ class Place implements Site {
   state = (): Readonly<Record<string, unknown>> => JSON.parse(this.call(['state', this.id]).stdout)
 
   leaks = (): readonly string[] => {
-    const roots = [this.root(), this.root('runc')]
-    const found = lastingLeaks({ cgroup: this.id, roots }, this.#baseline)
+    let found: readonly string[] = []
+    settles(() => {
+      found = this.leaksNow()
+      return found.length === 0
+    })
+    return found
+  }
+
+  leaksNow = (): readonly string[] => {
     const marker = join(markerFile(`${this.id}-callers`), '..')
-    return found.filter((line) => line !== `cgroup ${marker}`)
+    const roots = [this.root(), this.root('runc')]
+    return leaks({ cgroup: this.id, roots }, this.#baseline).filter((line) => line !== `cgroup ${marker}`)
   };
 
   [Symbol.dispose](): void {

@@ -273,7 +273,7 @@ test('a pidfd of init goes to the socket of --pidfd-socket', async () => {
   using agent = receive(site, 'pidfd')
   site.configure()
   expect(site.call(['run', '--detach', '--pidfd-socket', agent.socket, site.id]).exitCode).toBe(0)
-  const pid = String(site.state()['pid'])
+  const pid = String(site.state().pid)
   until('the pid', () => agent.output().includes('\n'))
   expect(agent.output().trim()).toBe(pid)
   site.call(['kill', site.id, 'KILL'])
