@@ -195,11 +195,10 @@ function kindOf(source: string, index: number, host: Host): 'file' | 'directory'
 
 /** What is mounted from outside, by the keys that the dump gave: `mnt[KEY]:PATH`. Those that it did not need are not missed. */
 function externalsFor(config: Config, bundle: string, { paths }: CgroupPlan): readonly string[] {
-  const binds = config.mounts.filter(isBind).map((mount) => [cleanPath(mount.destination), sourceOf(mount, bundle)])
-  const devices = devicePaths(config).map((path) => [path, path])
-  const cgroups = Object.entries(paths).map(([controller, path]) => [cgroupKey(controller), path])
-  // Of two with one key criu takes the first: a bind mount of the user's before the device of that name.
-  return [...binds, ...devices, ...cgroups, [MASK_SOURCE, MASK_SOURCE]].map(([key, path]) => `mnt[${key}]:${path}`)
+  const sources = new Map([...devicePaths(config), MASK_SOURCE].map((path) => [path, path]))
+  for (const [controller, path] of Object.entries(paths)) sources.set(cgroupKey(controller), path)
+  for (const mount of config.mounts.filter(isBind)) sources.set(cleanPath(mount.destination), sourceOf(mount, bundle))
+  return [...sources].map(([key, path]) => `mnt[${key}]:${path}`)
 }
 
 /** Our standard streams in place of those that init was given, as far as they came from outside. */

@@ -8,7 +8,7 @@ import { expectNothingLeft, makeSite, type Site } from './site.ts'
 afterEach(expectNothingLeft)
 setDefaultTimeout(60_000)
 
-const ROUNDS = 30
+const ROUNDS = 20
 
 /** As many stages as possible: a user namespace, hooks, mounts from outside. */
 const RICH = {
