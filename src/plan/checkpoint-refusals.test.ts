@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import { describeError } from '../base/errors.ts'
-import { exampleDocument } from '../oci/example-config.ts'
 import { parseConfig } from '../oci/config.ts'
+import { exampleDocument } from '../oci/example-config.ts'
 import { refuseCheckpoint } from './checkpoint-refusals.ts'
 
 const facts = { operation: 'checkpoint web-1', isRootless: false, isHosts: () => false }
@@ -31,6 +31,8 @@ test('namespaces of the network and of pids may be those of others; others may b
   expect(refusal(ipc)).toStartWith('cannot checkpoint web-1: linux.namespaces[1] joins the ipc namespace of others')
 })
 
+const IDS = [{ containerID: 0, hostID: 1000, size: 1 }]
+
 test.each([
   ['process.terminal', { 'process.terminal': true }],
   ['linux.seccomp.listenerPath', { 'linux.seccomp': { defaultAction: 'SCMP_ACT_NOTIFY', listenerPath: '/agent' } }],
@@ -39,7 +41,7 @@ test.each([
   ['linux.namespaces', { 'linux.namespaces': [{ type: 'pid' }] }],
   ['linux.rootfsPropagation', { 'linux.rootfsPropagation': 'rshared' }],
   ['mounts[0]', { mounts: [{ destination: '/d', type: 'bind', source: '/s', options: ['bind', 'rshared'] }] }],
-  ['mounts[0]', { mounts: [{ destination: '/d', type: 'bind', source: '/s', options: ['bind', 'idmap'] }] }],
+  ['mounts[0]', { mounts: [{ destination: '/d', type: 'bind', source: '/s', uidMappings: IDS, gidMappings: IDS }] }],
   ['mounts[0]', { mounts: [{ destination: '/a:b', type: 'bind', source: '/s', options: ['bind'] }] }],
 ] as const)('%s of this kind is refused by name', (field, changes) => {
   expect(refusal(changes)).toStartWith(`cannot checkpoint web-1: ${field} `)
