@@ -43,6 +43,8 @@ export interface RestoreCall extends Bundle {
 const FIRST_EXTRA = 5
 
 /**
+ * Hooks of the container's start do not run, as in runc: what they did is behind it. Those of poststop do when it has ended.
+ *
  * Answers the exit status of the program, or 128 and the signal that ended it; 0 if it runs on detached.
  *
  * Throws `conflict` if the name is taken, `missing` without images, and `unsupported` for what criu would not bring back.

@@ -36,6 +36,10 @@ const IDS = [{ containerID: 0, hostID: 1000, size: 1 }]
 test.each([
   ['process.terminal', { 'process.terminal': true }],
   ['linux.seccomp.listenerPath', { 'linux.seccomp': { defaultAction: 'SCMP_ACT_NOTIFY', listenerPath: '/agent' } }],
+  [
+    'linux.netDevices',
+    { 'linux.namespaces': [MOUNT_NAMESPACE, { type: 'network' }], 'linux.netDevices': { eth1: {} } },
+  ],
   ['hooks.prestart', { 'hooks.prestart': [{ path: '/bin/true' }] }],
   ['hooks.createRuntime', { 'hooks.createRuntime': [{ path: '/bin/true' }] }],
   ['linux.namespaces', { 'linux.namespaces': [{ type: 'pid' }] }],

@@ -32,6 +32,8 @@ function reasonOfProcess({ process, linux, hooks }: Config): string | undefined 
     return 'linux.seccomp.listenerPath names an agent, and criu does not restore the listener of a filter'
   if (linux.memoryPolicy !== undefined)
     return 'linux.memoryPolicy is set, and criu does not restore the memory policy of processes'
+  if (linux.netDevices.length > 0)
+    return 'linux.netDevices moves devices of the host into the container, and criu would make others in their place'
   const early = (['prestart', 'createRuntime'] as const).find((kind) => hooks[kind].length > 0)
   return early && `hooks.${early} have to run while the namespaces are made, and criu as a program makes them in one go`
 }
