@@ -11,7 +11,7 @@ PACKAGES := node_modules/.package-lock.json
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(PACKAGES): package-lock.json
 	@scripts/install-packages
@@ -118,18 +118,15 @@ dist/coffer-executor: $(OUT)/executor
 
 ## Everything.
 
-.PHONY: test test-kernel test-guest bench e2e tools clean
+.PHONY: test bench e2e tools clean
 tools: ## the Debian packages that building and testing use
 	@scripts/install-tools test
 
 test: $(PACKAGES) ## check, build and the tests that need a kernel; needs root
 	@$(BUN) scripts/test.ts
 
-test-kernel: build tools ## only the tests that need a kernel
-	$(BUN) test --timeout 60000 --path-ignore-patterns 'test/guest/**' ./test
-
-test-guest: build tools ## only the tests in a virtual machine, with cgroup v2 and with v1
-	$(BUN) scripts/test.ts guest
+test-%: build tools ## only the legs with this word in their name: make test-kernel test-guest
+	$(BUN) scripts/test.ts $*
 
 clean: ## remove what was built
 	rm -rf build dist
