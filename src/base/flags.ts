@@ -7,8 +7,8 @@ export interface Flag {
   readonly name: string
   /** One letter, without the dash. */
   readonly short?: string
-  /** `list` collects repetitions. */
-  readonly type: 'bool' | 'string' | 'int' | 'list'
+  /** `list` collects repetitions; `optional` takes a value only in the same word, `--net` or `--net=FILE`, and is '' without one. */
+  readonly type: 'bool' | 'string' | 'int' | 'list' | 'optional'
   /** What the help shows for the value. */
   readonly value?: string
   readonly help: string
@@ -34,7 +34,8 @@ export interface ParseOptions {
 /**
  * Reads flags up to the first word that is none, or `--`; that word and all behind it are `rest`, as a command's own flags are not ours.
  *
- * `--name VALUE`, `--name=VALUE`, `-n VALUE`, `-abc` for three bools; as in Go's flag packages `-name` is taken for `--name`.
+ * `--name VALUE`, `--name=VALUE`, `-n VALUE`, `-nVALUE`, `-abc` for three that take none; as in Go's flag packages `-name` is taken for
+ * `--name`. The value of an optional letter begins with / or a dot, as other words behind it are letters: `-n/run/netns/a`, `-mnu`.
  * Throws `invalid`.
  */
 export function parseFlags(
@@ -71,12 +72,17 @@ function takeFlag(
   const [name, inline] = split(word)
   const flag = find(flags, name, word)
   if (flag === undefined) {
-    if (inline === undefined && takeCluster(word, flags, values)) return at + 1
+    const taken = takeCluster(words, at, flags, values)
+    if (taken > 0) return at + taken
     throw unknown(word, flags, command)
   }
   if (flag.refused !== undefined) throw refused(flag, command, flag.refused)
   if (flag.type === 'bool') {
     add(values, flag.name, boolWord(inline ?? 'true', word, command))
+    return at + 1
+  }
+  if (flag.type === 'optional') {
+    add(values, flag.name, inline ?? '')
     return at + 1
   }
   const value = inline ?? words[at + 1]
@@ -97,19 +103,42 @@ const find = (flags: readonly Flag[], name: string, word: string): Flag | undefi
   flags.find((flag) => flag.name === name && name.length > 1) ??
   (word.startsWith('--') ? undefined : flags.find((flag) => flag.short === name))
 
-/** `-it` is `-i -t`, if all letters are bools; the last one may take a value of its own in `-eNAME`. */
-function takeCluster(word: string, flags: readonly Flag[], values: Map<string, string[]>): boolean {
-  if (word.startsWith('--')) return false
-  const letters = [...word.slice(1)]
-  const found = letters.map((letter) => flags.find((flag) => flag.short === letter))
-  const first = found[0]
-  if (first !== undefined && first.type !== 'bool') {
-    add(values, first.name, word.slice(2))
-    return true
+/** Letters that are one word: `-it` is `-i -t`, and the last one may take a value. Answers how many words it took; 0 if it is none. */
+function takeCluster(
+  words: readonly string[],
+  at: number,
+  flags: readonly Flag[],
+  values: Map<string, string[]>,
+): number {
+  const word = words[at] ?? ''
+  if (word.startsWith('--')) return 0
+  const taken: (readonly [string, string])[] = []
+  let used = 1
+  for (let index = 1; index < word.length; index++) {
+    const flag = flags.find(({ short }) => short === word[index])
+    if (flag === undefined || flag.refused !== undefined) return 0
+    const rest = word.slice(index + 1)
+    const value = letterValue(flag, rest, words[at + 1])
+    if (value === undefined) return 0
+    taken.push([flag.name, value.text])
+    if (value.from === 'next') used = 2
+    if (value.from !== 'none') break
   }
-  if (!found.every((flag) => flag !== undefined && flag.type === 'bool' && flag.refused === undefined)) return false
-  for (const flag of found) if (flag !== undefined) add(values, flag.name, 'true')
-  return true
+  for (const [name, value] of taken) add(values, name, value)
+  return used
+}
+
+interface LetterValue {
+  readonly text: string
+  readonly from: 'none' | 'rest' | 'next'
+}
+
+function letterValue({ type }: Flag, rest: string, next: string | undefined): LetterValue | undefined {
+  if (type === 'bool') return { text: 'true', from: 'none' }
+  if (type === 'optional') return /^[./]/.test(rest) ? { text: rest, from: 'rest' } : { text: '', from: 'none' }
+  const text = rest === '' ? next : rest
+  if (text === undefined || (type === 'int' && !/^-?\d+$/.test(text))) return undefined
+  return { text, from: rest === '' ? 'next' : 'rest' }
 }
 
 function boolWord(value: string, word: string, command: string): string {
