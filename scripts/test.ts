@@ -54,6 +54,7 @@ const legs: readonly Leg[] = [
   { name: 'build for aarch64', command: ['make', '--no-print-directory', 'build-executor', 'ARCH=aarch64'] },
   hostLeg('programs', ...rootTests.map((file) => `./test/${file}`)),
   hostLeg('kernel tests', './test/kernel'),
+  hostLeg('tool tests', './test/tools'),
   guestLeg('guest tests', 'v2', ['./test/guest', './test/kernel/cgroup.test.ts', './test/kernel/lifecycle.test.ts']),
   guestLeg('guest tests of cgroup v1', 'v1', ['./test/guest/usual.test.ts', './test/kernel/cgroup.test.ts']),
 ]

@@ -7,6 +7,9 @@ import { nearest } from '../base/nearest.ts'
 import { VERSION } from '../base/version.ts'
 import { openMachine } from '../container/open.ts'
 import { writeText } from '../executor/embedded-files.ts'
+import { groupHelp } from '../tools/help.ts'
+import { runTool } from '../tools/run.ts'
+import { findTool, GROUPS, TOOLS } from '../tools/tools.ts'
 import { environment } from './environment.ts'
 import { runCommand } from './run.ts'
 
@@ -22,6 +25,9 @@ usage: coffer COMMAND [FLAGS] [OPERANDS]
 commands:
   run      run a program in a container: coffer run --rm -it host bash
   version  print the version
+
+tools, with the flags of util-linux and iproute2:
+${[...TOOLS, ...GROUPS].map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`).join('\n')}
 
 The OCI runtime is the same program under the name coffer-runc.
 `
@@ -49,7 +55,13 @@ export function cliDoor(native: Native): number {
           rest,
         )
       default: {
-        const near = nearest(command, ['run', 'version', 'help'])
+        const found = findTool(native.args.slice(1))
+        if (found !== undefined) {
+          if ('tool' in found) return runTool(native, found.tool, found.rest)
+          writeText(native, STDOUT, groupHelp(found.group))
+          return 0
+        }
+        const near = nearest(command, ['run', 'version', 'help', ...[...TOOLS, ...GROUPS].map(({ name }) => name)])
         throw usage(
           'coffer',
           `it has no command ${command}`,

@@ -3,12 +3,11 @@
 import { OperationError } from '../base/errors.ts'
 import type { Files } from '../base/files.ts'
 import type { NamespaceType } from '../oci/namespaces.ts'
-
-const PROC_NAMES: Readonly<Partial<Record<NamespaceType, string>>> = { network: 'net', mount: 'mnt' }
+import { NAMESPACE_FILES } from '../plan/namespaces.ts'
 
 /** The file of the namespace that a process is in. */
 export const namespaceFile = (pid: number | 'self', type: NamespaceType): string =>
-  `/proc/${pid}/ns/${PROC_NAMES[type] ?? type}`
+  `/proc/${pid}/ns/${NAMESPACE_FILES[type]}`
 
 /** Whether `path` is the namespace that coffer itself is in. By inode: a path of another process may name it, too. */
 export function isOwnNamespace(files: Files, type: NamespaceType, path: string): boolean {

@@ -111,14 +111,26 @@ export function errorOf(report: Report, steps: Assembled['steps'], advise?: Advi
   const first = report.failures.find(({ undoing }) => !undoing)
   const step = first === undefined ? undefined : steps[first.step]
   if (first === undefined || step === undefined) return bug('the executor failed without saying where')
-  const code = errnoName(first.errno)
+  const before = steps.slice(0, steps.indexOf(step)).filter((other): other is Step => other !== undefined)
+  return stepError(step, errnoName(first.errno), { before, advise, bytes: report.bytes })
+}
+
+export interface FailedPlan {
+  /** The steps that came earlier, for what a descriptor is open on. */
+  readonly before: readonly Step[]
+  readonly advise: Advise | undefined
+  readonly bytes: Report['bytes']
+}
+
+/** The error of a step that failed with the errno of this name. */
+export function stepError(step: Step, code: string, { before, advise, bytes }: FailedPlan): OperationError {
   const advice = advise?.(step, code)
-  const path = pathOf(step, steps)
+  const path = pathOf(step, before)
   return new OperationError({
     kind: kindOf(code),
     operation: step.why,
     code,
-    ...(step.program === undefined ? {} : { reason: reasonOf(step.program, code, report) }),
+    ...(step.program === undefined ? {} : { reason: reasonOf(step.program, code, bytes) }),
     syscall: `${step.call.name}(${path ?? ''})`,
     ...(path === undefined ? {} : { path }),
     ...(advice === undefined ? {} : { hint: advice.hint }),
@@ -126,14 +138,13 @@ export function errorOf(report: Report, steps: Assembled['steps'], advise?: Advi
   })
 }
 
-const reasonOf = ({ ending, output }: AwaitedProgram, code: string, { bytes }: Report): string =>
+const reasonOf = ({ ending, output }: AwaitedProgram, code: string, bytes: Report['bytes']): string =>
   failureText({ ending: bytes(ending), output: bytes(output) }, code)
 
 /** The first argument that a person would recognise; what is written is none, so it is the file that it is written to. */
-function pathOf(step: Step, steps: Assembled['steps']): string | undefined {
-  const { call } = step
+function pathOf({ call }: Step, before: readonly Step[]): string | undefined {
   const [fd] = call.args
-  if (call.name === 'write') return typeof fd === 'object' && 'slot' in fd ? openedAs(fd, step, steps) : undefined
+  if (call.name === 'write') return typeof fd === 'object' && 'slot' in fd ? openedAs(fd, before) : undefined
   for (const argument of call.args) {
     const readable = readableText(argument)
     if (readable !== undefined && readable !== '') return readable
@@ -141,9 +152,8 @@ function pathOf(step: Step, steps: Assembled['steps']): string | undefined {
   return undefined
 }
 
-function openedAs({ slot }: Slot, step: Step, steps: Assembled['steps']): string | undefined {
-  const before = steps.slice(0, steps.indexOf(step))
-  const opened = before.filter((other) => other?.into?.slot === slot).pop()?.call
+function openedAs({ slot }: Slot, before: readonly Step[]): string | undefined {
+  const opened = before.filter(({ into }) => into?.slot === slot).pop()?.call
   if (opened === undefined) return undefined
   const [from, path] = opened.args.slice(0, 2)
   const text = path === undefined ? undefined : readableText(path)

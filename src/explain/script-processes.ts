@@ -75,12 +75,14 @@ function execute(call: Call, state: State): Translation {
   const isAt = call.name === 'execveat'
   const [path, list, environment] = isAt ? call.args.slice(1) : call.args
   const program = isAt ? pathOf(state, call.args[0], path) : textOf(state, path)
-  const [args, variables] = [texts(state, list), texts(state, environment)]
+  const isInherited = typeof environment === 'object' && 'slot' in environment
+  const [args, variables] = [texts(state, list), isInherited ? [] : texts(state, environment)]
   if (program === undefined || args === undefined || variables === undefined) return NONE
   const words = [program, ...args.slice(1)].map(word)
+  const empty = isInherited ? [] : ['env', '-i', ...variables.map(word)]
   return {
     kind: 'commands',
-    commands: [['exec', ...wrapperWords(state.wrappers), 'env', '-i', ...variables.map(word), ...words].join(' ')],
+    commands: [['exec', ...wrapperWords(state.wrappers), ...empty, ...words].join(' ')],
     isBuiltin: true,
   }
 }

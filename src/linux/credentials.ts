@@ -10,7 +10,7 @@ export interface CapabilitySets {
   readonly inheritable: CapabilityMask
 }
 
-const LINUX_CAPABILITY_VERSION_3 = 0x2008_0522
+export const LINUX_CAPABILITY_VERSION_3 = 0x2008_0522
 
 /**
  * Sets three of the five capability sets of the caller.

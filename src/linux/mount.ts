@@ -82,7 +82,7 @@ export interface NewMount {
   /** MS_…, of the mount and of the file system. */
   readonly flags: number
   /** Options of the file system, with commas between; at most a page. */
-  readonly data: Pointer
+  readonly data: Pointer | 0
 }
 
 /** A new file system at once at its place: one call, where the descriptor-based ones are five and more. mount(2) */

@@ -73,7 +73,18 @@ export const setSignalMask = (mask: Uint8Array): Call => ({
   args: [2, mask, 0, 8],
 })
 
-export const execve = (path: Pointer, args: Strings, env: Strings): Call => ({
+/** What the process was started with, where it becomes a program that keeps it: executor/run-here.ts knows where that lies. */
+export const INHERITED_ENVIRONMENT: Slot = { slot: 'environment' }
+
+export const SIG_BLOCK = 0
+export const SIG_SETMASK = 2
+/** As setSignalMask, and keeps the mask of before. rt_sigprocmask(2) */
+export const changeSignalMask = (how: number, mask: Uint8Array | Buffer, before?: Buffer): Call => ({
+  name: 'rt_sigprocmask',
+  args: [how, mask, before ?? 0, 8],
+})
+
+export const execve = (path: Pointer, args: Strings, env: Strings | Slot): Call => ({
   name: 'execve',
   args: [path, args, env],
 })

@@ -9,6 +9,8 @@ import type { Ref } from './plan.ts'
 
 /** What is known of the machine and of the container. An absent fact is unknown, and rules that need it give no hint. */
 export interface HintFacts {
+  /** The tool whose plan it is, `unshare`; absent where it is that of a container. */
+  readonly tool?: string | undefined
   /** Without CAP_SYS_ADMIN over the machine. */
   readonly isRootless: boolean
   /** CAP_SETUID and CAP_SETGID in the user namespace of coffer. */

@@ -97,20 +97,22 @@ export const deniesSetgroups = ({ gid, canMapIds, hostGid }: Omit<MappingRequest
   !canMapIds && isOwn(gid, hostGid)
 
 /** Without it a process could drop a group that a file's mode uses to keep it out: user_namespaces(7), "setgroups". */
-function denySetgroups(pid: Slot): readonly Step[] {
-  return writeProc(
+export function denySetgroups(pid: Slot): readonly Step[] {
+  return writeSetgroups(
     pid,
-    'setgroups',
     'deny',
-    'keep the container from dropping groups, which the kernel asks of unprivileged callers',
+    'keep processes in it from dropping groups, which the kernel asks of unprivileged callers',
   )
 }
 
-function writeMap(mapping: MappingRequest, file: 'uid_map' | 'gid_map'): readonly Step[] {
+export const writeSetgroups = (pid: Slot, word: 'allow' | 'deny', why: string): readonly Step[] =>
+  writeProc(pid, 'setgroups', word, why)
+
+export function writeMap(mapping: IdMaps & Pick<MappingRequest, 'pid'>, file: 'uid_map' | 'gid_map'): readonly Step[] {
   const ranges = file === 'uid_map' ? mapping.uid : mapping.gid
   const total = ranges.reduce((sum, { size }) => sum + size, 0)
   const kind = file === 'uid_map' ? 'user' : 'group'
-  return writeProc(mapping.pid, file, linesOf(ranges), `map ${total} ${kind} ids into the container`)
+  return writeProc(mapping.pid, file, linesOf(ranges), `map ${total} ${kind} ids into the user namespace`)
 }
 
 function writeProc(pid: Slot, file: string, content: string, why: string): readonly Step[] {
@@ -128,7 +130,7 @@ export const mapperPaths = (program: Mapper): readonly string[] =>
 type Mapper = 'newuidmap' | 'newgidmap'
 
 /** newuidmap(1) and newgidmap(1) are set-uid root and know which ranges /etc/subuid and /etc/subgid give to the caller. */
-function runMapper(mapping: MappingRequest, program: Mapper): readonly Step[] {
+export function runMapper(mapping: IdMaps & Pick<MappingRequest, 'pid'>, program: Mapper): readonly Step[] {
   const ranges = program === 'newuidmap' ? mapping.uid : mapping.gid
   const see: readonly Ref[] = [`${program}(1)`, program === 'newuidmap' ? 'subuid(5)' : 'subgid(5)']
   const why = `have ${program} map the ids that this user was given`

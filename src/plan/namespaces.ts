@@ -46,6 +46,18 @@ export const NAMESPACE_FLAGS: Readonly<Record<NamespaceType, number>> = {
   time: CLONE_NEWTIME,
 }
 
+/** Their names in /proc/PID/ns. */
+export const NAMESPACE_FILES: Readonly<Record<NamespaceType, string>> = {
+  user: 'user',
+  mount: 'mnt',
+  pid: 'pid',
+  network: 'net',
+  uts: 'uts',
+  ipc: 'ipc',
+  cgroup: 'cgroup',
+  time: 'time',
+}
+
 export interface NamespacesRequest {
   readonly namespaces: readonly Namespace[]
   readonly timeOffsets?: TimeOffsets | undefined

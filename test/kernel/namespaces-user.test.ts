@@ -91,7 +91,7 @@ test('coffer inside of a user namespace makes containers with and without one of
 
 test('ids that the user namespace of coffer does not have are refused with the reason', () => {
   const stderr = refused({ namespaces: NEW, linux: ids(0, 10) }, UNSHARE)
-  expect(stderr).toMatch(/cannot map 10 user ids into the container: write\(\/proc\/.*uid_map\) = EPERM/)
+  expect(stderr).toMatch(/cannot map 10 user ids into the user namespace: write\(\/proc\/.*uid_map\) = EPERM/)
   expect(stderr).toContain('coffer is in a user namespace itself')
 })
 

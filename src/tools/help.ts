@@ -1,0 +1,38 @@
+/** The help of tools, from the same records that their command lines are read by. */
+
+import type { Flag } from '../base/flags.ts'
+import type { Group, Tool } from './tool.ts'
+
+export function toolHelp({ name, operands, summary, flags, details }: Tool): string {
+  return [
+    `coffer ${name} - ${summary}`,
+    '',
+    `usage: coffer ${name} ${flags.length === 0 ? '' : '[FLAGS] '}${operands}`.trimEnd(),
+    ...(flags.length === 0 ? [] : ['', 'flags:', ...columns(flags.map(flagRow))]),
+    ...(details === undefined ? [] : ['', details]),
+    '',
+    `To see what it does: coffer explain ${name} ${operands}`.trimEnd(),
+    '',
+  ].join('\n')
+}
+
+export const groupHelp = ({ name, summary, tools }: Group): string =>
+  [
+    `coffer ${name} - ${summary}`,
+    '',
+    ...columns(tools.map((tool) => [`coffer ${tool.name} ${tool.operands}`.trimEnd(), tool.summary])),
+    '',
+    `coffer ${name} COMMAND --help has the flags.`,
+    '',
+  ].join('\n')
+
+function flagRow({ name, short, type, value = 'VALUE', help, refused }: Flag): readonly [string, string] {
+  const shown = type === 'bool' ? '' : type === 'optional' ? `[=${value}]` : ` ${value}`
+  const letter = short === undefined ? '    ' : `-${short}, `
+  return [`${letter}--${name}${shown}`, refused === undefined ? help : `refused: ${refused}`]
+}
+
+export function columns(rows: readonly (readonly [string, string])[]): readonly string[] {
+  const width = Math.max(...rows.map(([left]) => left.length))
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`)
+}

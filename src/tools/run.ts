@@ -1,0 +1,98 @@
+/** Runs a tool in this process, and tells of what went wrong. */
+
+import { describeError, OperationError } from '../base/errors.ts'
+import { type Flag, type Parsed, parseFlags } from '../base/flags.ts'
+import type { Native } from '../base/native.ts'
+import { attempt } from '../executor/embedded-call.ts'
+import { writeText } from '../executor/embedded-files.ts'
+import { exitOf, ownPid } from '../executor/embedded-process.ts'
+import { type RanHere, runHere } from '../executor/run-here.ts'
+import { P_PIDFD, WEXITED } from '../linux/process.ts'
+import { embeddedFiles } from '../observe/files-embedded.ts'
+import { CHILD_EXIT, CHILD_PIDFD, WSTOPPED } from '../plan/attended.ts'
+import type { Plan, Step } from '../plan/plan.ts'
+import { adviseTool } from './advise.ts'
+import { toolHelp } from './help.ts'
+import type { Caller, Tool } from './tool.ts'
+
+const STDOUT = 1
+const STDERR = 2
+const HELP: Flag = { name: 'help', short: 'h', type: 'bool', help: 'this text' }
+
+/** Answers the exit status; of a tool that becomes a program only if it could not. */
+export function runTool(native: Native, tool: Tool, words: readonly string[]): number {
+  try {
+    const given = parseTool(tool, words)
+    const caller = callerOf(native)
+    if (given.bool('help')) {
+      caller.print(toolHelp(tool))
+      return 0
+    }
+    if (tool.does.kind === 'print') return tool.does.run(given, caller)
+    return runToolPlan(native, tool, tool.does.plan(given, caller))
+  } catch (error) {
+    writeText(native, STDERR, `error: ${describeError(error)}\n`)
+    return statusOf(error, tool)
+  }
+}
+
+export const parseTool = ({ name, flags }: Tool, words: readonly string[]): Parsed =>
+  parseFlags(
+    words,
+    flags.some((flag) => flag.short === 'h') ? [...flags, { ...HELP, short: '?' }] : [...flags, HELP],
+    `coffer ${name}`,
+  )
+
+export const callerOf = (native: Native): Caller => ({
+  native,
+  files: embeddedFiles(native),
+  env: new Map(
+    native.env.map((entry) => {
+      const equals = entry.indexOf('=')
+      return [entry.slice(0, equals), entry.slice(equals + 1)]
+    }),
+  ),
+  print: (text) => writeText(native, STDOUT, text),
+})
+
+function runToolPlan(native: Native, tool: Tool, plan: Plan): number {
+  const ran = runHere(native, plan, { advise: adviseTool(native, tool, plan) })
+  return waitsForChild(plan.steps) ? attendChild(native, ran) : 0
+}
+
+const waitsForChild = (steps: readonly Step[]): boolean =>
+  steps.some(({ into, child }) => child !== undefined && into?.slot === 'child')
+
+/** 127 for a program that is not there and 126 for one that cannot be run, as shells have it. */
+export function statusOf(error: unknown, { failureStatus }: Tool): number {
+  if (!(error instanceof OperationError) || error.syscall?.startsWith('execve') !== true) return failureStatus
+  return error.code === 'ENOENT' ? 127 : 126
+}
+
+const CLD_STOPPED = 5
+const SIGSTOP = 19
+const SIGCONT = 18
+const SIG_UNBLOCK = 1
+const PR_SET_DUMPABLE = 4
+
+/**
+ * Ends as the child ended, by the same signal if it was one, and stops when it stops: the shell that started this process sees what it
+ * would see of the child itself.
+ */
+function attendChild(native: Native, ran: RanHere): number {
+  const info = new Int32Array(ran.bytes(CHILD_EXIT).slice().buffer)
+  while (info[2] === CLD_STOPPED) {
+    attempt(native, 'kill', ownPid(native), SIGSTOP)
+    attempt(native, 'pidfd_send_signal', ran.slot(CHILD_PIDFD), SIGCONT, null, 0)
+    info.fill(0)
+    while (attempt(native, 'waitid', P_PIDFD, ran.slot(CHILD_PIDFD), info, WEXITED | WSTOPPED, null) < 0);
+  }
+  ran.throwFailure()
+  const exit = exitOf(info)
+  if (exit.by === 'code') return exit.code
+  // Its core is enough.
+  attempt(native, 'prctl', PR_SET_DUMPABLE, 0, 0, 0, 0)
+  attempt(native, 'rt_sigprocmask', SIG_UNBLOCK, new Uint8Array(8).fill(255), null, 8)
+  attempt(native, 'kill', ownPid(native), exit.signal)
+  return 128 + exit.signal
+}
