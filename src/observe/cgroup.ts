@@ -37,6 +37,22 @@ export function readCgroupLayout(files: Files, questions: LayoutQuestions = {}):
   }
 }
 
+/** Where a process is in each hierarchy that is mounted, and that shows its cgroup; none for one that is gone. */
+export function readCgroupsOf(files: Files, pid: number | 'self'): readonly CgroupOf[] {
+  const membership = membershipOf(files.readText(`/proc/${pid}/cgroup`) ?? '')
+  const mounts = preferred(cgroupMounts(files.readText('/proc/self/mountinfo') ?? '', membership))
+  return mounts.flatMap(({ version, name, controllers, root, mountPoint }) => {
+    const path = membership.get(name)
+    const inside = path === undefined ? undefined : below(path, root)
+    return inside === undefined ? [] : [{ version, controllers, path: inside, mountPoint }]
+  })
+}
+
+export interface CgroupOf extends Pick<Hierarchy, 'version' | 'controllers' | 'mountPoint'> {
+  /** Below the mount point; `/` for the cgroup that is mounted. */
+  readonly path: string
+}
+
 /** All cgroups below `directory`, the deepest first, which is the order in which they can be removed. */
 export function listCgroupsBelow(files: Files, directory: string): readonly string[] {
   // A cgroup has two names, and one more for each cgroup in it: fs/kernfs/dir.c, kernfs_link_sibling.

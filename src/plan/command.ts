@@ -11,13 +11,15 @@ export interface Command {
   readonly path: string
   /** What the program shall see as argv[0], if not that: a shell reads its profile if it begins with a dash. */
   readonly name?: string
+  /** `NAME=value` each, in place of what the process was started with. */
+  readonly env?: readonly string[]
 }
 
 /** Where execvp(3) looks without $PATH. */
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const NOT_HERE = ['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP'] as const
 
-export function planCommand({ args, path, name }: Command): readonly Step[] {
+export function planCommand({ args, path, name, env }: Command): readonly Step[] {
   const [program = '', ...rest] = args
   const candidates = program.includes('/')
     ? [program]
@@ -26,7 +28,7 @@ export function planCommand({ args, path, name }: Command): readonly Step[] {
         .map((directory) => `${directory === '' ? '.' : directory}/${program}`)
   const words = strings([name ?? program, ...rest])
   return [...new Set(candidates)].map((candidate, index, { length }) => ({
-    call: execve(candidate, words, INHERITED_ENVIRONMENT),
+    call: execve(candidate, words, env === undefined ? INHERITED_ENVIRONMENT : strings(env)),
     why: `run ${program}`,
     see: ['execve(2)', 'environ(7)'],
     ...(index < length - 1 ? { tolerate: NOT_HERE } : {}),

@@ -36,6 +36,10 @@ export interface HintFacts {
   readonly overlayUpperType?: string | undefined
   /** The type of the file system at /; `rootfs` in an initramfs. */
   readonly rootType?: string | undefined
+  /** pivot-root: what NEW is now: the root, a mount point, or a directory of another mount. */
+  readonly newRoot?: 'root' | 'mount' | 'directory' | undefined
+  /** pivot-root: a mount point that would have to be private, and is shared. */
+  readonly sharedMount?: string | undefined
   /** The program is in the image, but the interpreter or loader that it names is not. */
   readonly missingInterpreter?: string | undefined
 }

@@ -40,6 +40,43 @@ const of = (errno: string, failed: Call, hint: string, facts: HintFacts = root, 
 
 const { CLONE_NEWNET, CLONE_NEWUSER } = namespaces
 
+function toolCases(): readonly Case[] {
+  const tool = (name: string, facts: Partial<HintFacts> = {}): HintFacts => ({ ...root, tool: name, ...facts })
+  const pivot = mounts.pivotRoot('.', 'old')
+  const [inPivot, inUnshare] = [tool('pivot-root'), tool('unshare')]
+  return [
+    of('EBUSY', pivot, 'is the present root', { ...inPivot, newRoot: 'root' }),
+    of('EBUSY', pivot, 'add --bind', { ...inPivot, newRoot: 'directory' }),
+    of('EINVAL', pivot, 'the mount /srv is shared', { ...inPivot, newRoot: 'mount', sharedMount: '/srv' }),
+    of('EINVAL', pivot, 'switch_root(8)', { ...inPivot, rootType: 'rootfs' }),
+    of('ENOENT', pivot, 'add --mkdir', inPivot),
+    of('EPERM', pivot, 'CAP_SYS_ADMIN over the mount namespace', inPivot),
+    of('EINVAL', namespaces.setns(slot('user namespace'), CLONE_NEWUSER), 'leave --user out', tool('nsenter')),
+    of(
+      'EINVAL',
+      namespaces.setns(slot('network namespace'), CLONE_NEWNET),
+      'no namespace of that kind',
+      tool('nsenter'),
+    ),
+    of('EPERM', namespaces.setns(slot('network namespace'), CLONE_NEWNET), '(--user)', { ...user, tool: 'nsenter' }),
+    of('ESRCH', processes.pidfdOpen(7), 'ps -e', tool('nsenter')),
+    of('EPERM', namespaces.unshare(CLONE_NEWNET), '--map-root-user', {
+      ...user,
+      tool: 'unshare',
+      usesUserNamespace: false,
+    }),
+    of('EPERM', newMount('proc'), 'add --pid --fork', inUnshare),
+    of('EINVAL', mounts.bindMount('/proc/7/ns/mnt', '/run/m', { recursive: false }), 'mount --make-private', inUnshare),
+    of('ERANGE', put('timens_offsets', 'monotonic -1 0\n'), '--boottime', inUnshare),
+    of('EPERM', put('uid_map', '0 0 9\n'), 'ids that the caller has', inUnshare),
+    of('EINVAL', put('uid_map', '0 0 9\n'), '--map-users', inUnshare),
+    of('EPERM', call('waitid', 3, slot('newuidmap-pidfd'), 0, 4, 0), '--map-users', inUnshare),
+    of('EINVAL', processes.setresuid(7, 7, 7), '--map-users', inUnshare),
+    of('EPERM', processes.setgroups(0, new Uint8Array()), '--map-auto', inUnshare),
+    of('EPERM', files.chroot('/srv'), 'CAP_SYS_CHROOT', tool('chroot')),
+  ]
+}
+
 const cases: readonly Case[] = [
   of('ENOSPC', clone(CLONE_NEWUSER), 'user.max_user_namespaces = 0', { ...user, maxUserNamespaces: 0 }),
   of('EPERM', clone(CLONE_NEWUSER), 'kernel.unprivileged_userns_clone', { ...user, allowsUserNamespaces: false }),
@@ -93,6 +130,7 @@ const cases: readonly Case[] = [
   of('ENOENT', open('/sys/fs/cgroup/web/io.bfq.weight'), 'modprobe bfq'),
   of('ENOENT', open('/sys/fs/cgroup/web/hugetlb.2MB.max'), '/sys/kernel/mm/hugepages'),
   of('EPERM', put('devices.allow', 'c 1:3 rwm'), 'devices.list'),
+  ...toolCases(),
   of('EPERM', newMount('proc'), '{"type": "pid"}', inUser),
   of('EPERM', newMount('sysfs'), '{"type": "network"}', inUser),
   of('EPERM', newMount('mqueue'), '{"type": "ipc"}', inUser),

@@ -12,6 +12,7 @@ import { fileSystemRules, mountRules } from './hints-mounts.ts'
 import { namespaceRules, userNamespaceRules } from './hints-namespaces.ts'
 import { generalRules, limitRules, programRules } from './hints-process.ts'
 import type { HintFacts, Rule } from './hints-rule.ts'
+import { enterRules, pivotRules, unshareRules } from './hints-tools.ts'
 import type { Ref } from './plan.ts'
 
 export interface FailedCall {
@@ -55,6 +56,9 @@ const cache = { rules: undefined as readonly Rule[] | undefined }
 /** In the order in which they are tried; made when the first is asked for. */
 export function hintRules(): readonly Rule[] {
   cache.rules ??= [
+    ...pivotRules(),
+    ...enterRules(),
+    ...unshareRules(),
     ...userNamespaceRules(),
     ...namespaceRules(),
     ...cgroupRules(),
