@@ -7,9 +7,8 @@ import { nearest } from '../base/nearest.ts'
 import { VERSION } from '../base/version.ts'
 import { openMachine } from '../container/open.ts'
 import { writeText } from '../executor/embedded-files.ts'
-import { groupHelp } from '../tools/help.ts'
-import { runTool } from '../tools/run.ts'
-import { findTool, GROUPS, TOOLS } from '../tools/tools.ts'
+import { toolsDoor } from '../tools/door.ts'
+import { GROUPS, TOOLS } from '../tools/tools.ts'
 import { environment } from './environment.ts'
 import { runCommand } from './run.ts'
 
@@ -55,12 +54,8 @@ export function cliDoor(native: Native): number {
           rest,
         )
       default: {
-        const found = findTool(native.args.slice(1))
-        if (found !== undefined) {
-          if ('tool' in found) return runTool(native, found.tool, found.rest)
-          writeText(native, STDOUT, groupHelp(found.group))
-          return 0
-        }
+        const status = toolsDoor(native, native.args.slice(1))
+        if (status !== undefined) return status
         const near = nearest(command, ['run', 'version', 'help', ...[...TOOLS, ...GROUPS].map(({ name }) => name)])
         throw usage(
           'coffer',

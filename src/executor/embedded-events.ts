@@ -4,6 +4,7 @@ import { bug } from '../base/errors.ts'
 import type { Native } from '../base/native.ts'
 import { packU64 } from '../linux/bytes.ts'
 import { O_CLOEXEC, O_NONBLOCK } from '../linux/files.ts'
+import { signalMask } from '../linux/process.ts'
 import { must, mustUnless } from './embedded-call.ts'
 
 export const POLLIN = 1
@@ -49,16 +50,6 @@ export function blockSignals(native: Native, signals: readonly number[]): Uint8A
 
 export function setSignalMask(native: Native, mask: Uint8Array): void {
   must(native, 'set the signal mask', 'rt_sigprocmask', SIG_SETMASK, mask, null, 8)
-}
-
-/** 64 bits, signal n is bit n - 1. */
-export function signalMask(signals: readonly number[]): Uint8Array {
-  const mask = new Uint8Array(8)
-  for (const signal of signals) {
-    const byte = (signal - 1) >> 3
-    mask[byte] = (mask[byte] ?? 0) | (1 << ((signal - 1) & 7))
-  }
-  return mask
 }
 
 /** A descriptor from which blocked signals are read instead of delivered; it does not block. signalfd(2) */

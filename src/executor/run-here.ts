@@ -228,7 +228,7 @@ class Here implements RanHere {
     if ('result' in check) return result === check.result
     if ('resultAtLeast' in check) return result >= check.resultAtLeast
     const value = integerAt(this.bytes(check.in), check.offset, check.sizeBytes)
-    if ('differs' in check) return value !== check.differs
+    if ('differs' in check) return value >>> 0 !== check.differs >>> 0
     return (value & (check.mask ?? -1)) >>> 0 === check.equals >>> 0
   }
 

@@ -50,7 +50,7 @@ export function parseAddress({ type, body }: Answer): LinkAddress | undefined {
   }
 }
 
-function parseAttributes(bytes: Uint8Array): ReadonlyMap<number, Uint8Array> {
+export function parseAttributes(bytes: Uint8Array): ReadonlyMap<number, Uint8Array> {
   const view = viewOf(bytes)
   const attributes = new Map<number, Uint8Array>()
   for (let at = 0; at + 4 <= bytes.length; ) {

@@ -19,6 +19,9 @@ export const RTM_GETLINK = 18
 export const RTM_NEWADDR = 20
 export const RTM_GETADDR = 22
 
+export const RTM_NEWNSID = 88
+export const RTM_GETNSID = 90
+
 export const NLM_F_REQUEST = 1
 export const NLM_F_ACK = 4
 export const NLM_F_EXCL = 0x200
@@ -32,6 +35,12 @@ export const IFA_LOCAL = 2
 export const IFA_BROADCAST = 4
 export const IFA_FLAGS = 8
 export const IFA_RT_PRIORITY = 9
+
+export const NETNSA_NSID = 1
+export const NETNSA_PID = 2
+export const NETNSA_FD = 3
+/** struct rtgenmsg: a family, padded to 4 bytes. */
+export const RTGENMSG_BYTES = 4
 
 export const NLMSG_HEADER_BYTES = 16
 /** struct ifinfomsg: family, padding, type (2 bytes), index, flags, change (4 bytes each). */

@@ -67,6 +67,16 @@ export const prctl = (option: number, ...rest: readonly Argument[]): Call => ({
   args: [option, ...rest, ...[0, 0, 0, 0].slice(rest.length)],
 })
 
+/** 64 bits, signal n is bit n - 1. */
+export function signalMask(signals: readonly number[]): Uint8Array {
+  const mask = new Uint8Array(8)
+  for (const signal of signals) {
+    const byte = (signal - 1) >> 3
+    mask[byte] = (mask[byte] ?? 0) | (1 << ((signal - 1) & 7))
+  }
+  return mask
+}
+
 /** A signal mask of 64 bits; all zero blocks nothing. rt_sigprocmask(2) */
 export const setSignalMask = (mask: Uint8Array): Call => ({
   name: 'rt_sigprocmask',

@@ -6,7 +6,16 @@
 
 import { type Buffer, buffer, type Slot, slot } from '../linux/call.ts'
 import { clone3 } from '../linux/namespaces.ts'
-import { changeSignalMask, P_PIDFD, SIG_BLOCK, SIG_SETMASK, SIGINFO_BYTES, WEXITED, waitid } from '../linux/process.ts'
+import {
+  changeSignalMask,
+  P_PIDFD,
+  SIG_BLOCK,
+  SIG_SETMASK,
+  SIGINFO_BYTES,
+  signalMask,
+  WEXITED,
+  waitid,
+} from '../linux/process.ts'
 import { signalNumber } from '../linux/signals.ts'
 import type { Step } from './plan.ts'
 
@@ -22,7 +31,7 @@ const MASK_BEFORE = buffer('signal mask', 8)
 /** `meanwhile` runs in the parent once the child is there. */
 export const planAttended = (why: string, child: readonly Step[], meanwhile: readonly Step[] = []): readonly Step[] => [
   {
-    call: changeSignalMask(SIG_BLOCK, maskOf(signalNumber('SIGINT'), signalNumber('SIGTERM')), MASK_BEFORE),
+    call: changeSignalMask(SIG_BLOCK, signalMask([signalNumber('SIGINT'), signalNumber('SIGTERM')]), MASK_BEFORE),
     why: 'leave interrupts of the terminal to the child',
     see: ['rt_sigprocmask(2)', 'signal(7)'],
   },
@@ -48,10 +57,3 @@ export const planAttended = (why: string, child: readonly Step[], meanwhile: rea
     see: ['waitid(2)'],
   },
 ]
-
-/** Signals from 1 on, a bit each, in 8 bytes. */
-function maskOf(...signals: readonly number[]): Uint8Array {
-  const mask = new Uint8Array(8)
-  for (const signal of signals) mask[(signal - 1) >> 3] = (mask[(signal - 1) >> 3] ?? 0) | (1 << ((signal - 1) & 7))
-  return mask
-}

@@ -249,7 +249,7 @@ function addAddress(route: Slot, name: string, address: LinkAddress): readonly S
 type Question = Omit<Message, 'flags'> & { readonly flags?: number }
 
 /** Sends a message, and fails with what the kernel answers. */
-function ask(route: Slot, message: Question, why: string): readonly Step[] {
+export function ask(route: Slot, message: Question, why: string, see: readonly Ref[] = SEE): readonly Step[] {
   const bytes = netlinkMessage({ ...message, flags: (message.flags ?? 0) | NLM_F_REQUEST | NLM_F_ACK })
   const answers = { in: ANSWER, offset: ANSWER_ERROR, sizeBytes: 4 } as const
   // The errno of a check is fixed, so there is one for each that says something, and one for all others.
@@ -257,15 +257,15 @@ function ask(route: Slot, message: Question, why: string): readonly Step[] {
     ([errno, number]): Step => ({
       call: getpid(),
       why,
-      see: SEE,
+      see,
       check: { ...answers, differs: 2 ** 32 - number, errno },
     }),
   )
   return [
-    { call: sendto(route, bytes, bytes.struct.length), why, see: SEE },
-    { call: receive(route, ANSWER), why, see: SEE },
+    { call: sendto(route, bytes, bytes.struct.length), why, see },
+    { call: receive(route, ANSWER), why, see },
     ...refusals,
-    { call: getpid(), why, see: SEE, check: { ...answers, equals: 0, errno: 'EIO' } },
+    { call: getpid(), why, see, check: { ...answers, equals: 0, errno: 'EIO' } },
   ]
 }
 
