@@ -5,11 +5,12 @@ import { usage } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
 import { nearest } from '../base/nearest.ts'
 import { VERSION } from '../base/version.ts'
-import { openMachine } from '../container/open.ts'
+import { type Opened, openMachine } from '../container/open.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { toolsDoor } from '../tools/door.ts'
 import { GROUPS, TOOLS } from '../tools/tools.ts'
 import { environment } from './environment.ts'
+import { explainCommand } from './explain.ts'
 import { runCommand } from './run.ts'
 
 const STDOUT = 1
@@ -23,6 +24,7 @@ usage: coffer COMMAND [FLAGS] [OPERANDS]
 
 commands:
   run      run a program in a container: coffer run --rm -it host bash
+  explain  show what a command does, step by step, before or while it does it
   version  print the version
 
 tools, with the flags of util-linux and iproute2:
@@ -30,6 +32,9 @@ ${[...TOOLS, ...GROUPS].map(({ name, summary }) => `  ${name.padEnd(10)} ${summa
 
 The OCI runtime is the same program under the name coffer-runc.
 `
+
+const opened = (native: Native): Opened =>
+  openMachine(native, { runtimeDirectory: environment(native).get('XDG_RUNTIME_DIR') })
 
 /** Answers the exit status. */
 export function cliDoor(native: Native): number {
@@ -48,15 +53,19 @@ export function cliDoor(native: Native): number {
         writeText(native, STDOUT, `coffer version ${VERSION}\n`)
         return 0
       case 'run':
-        return runCommand(
-          native,
-          openMachine(native, { runtimeDirectory: environment(native).get('XDG_RUNTIME_DIR') }),
-          rest,
-        )
+        return runCommand(native, opened(native), rest)
+      case 'explain':
+        return explainCommand(native, () => opened(native), rest)
       default: {
         const status = toolsDoor(native, native.args.slice(1))
         if (status !== undefined) return status
-        const near = nearest(command, ['run', 'version', 'help', ...[...TOOLS, ...GROUPS].map(({ name }) => name)])
+        const near = nearest(command, [
+          'run',
+          'explain',
+          'version',
+          'help',
+          ...[...TOOLS, ...GROUPS].map(({ name }) => name),
+        ])
         throw usage(
           'coffer',
           `it has no command ${command}`,

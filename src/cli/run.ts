@@ -3,7 +3,7 @@
 import { OperationError } from '../base/errors.ts'
 import { type Parsed, parseFlags, usage } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
-import { once } from '../container/create.ts'
+import { type CreateRequest, once } from '../container/create.ts'
 import { hostOf } from '../container/host.ts'
 import type { Opened } from '../container/open.ts'
 import { ownIds } from '../container/own-ids.ts'
@@ -21,7 +21,11 @@ import { RUN_FLAGS } from './run-flags.ts'
 const COMMAND = 'coffer run'
 
 /** Answers the exit status of the program. */
-export function runCommand(native: Native, { machine, cwd }: Opened, words: readonly string[]): number {
+export const runCommand = (native: Native, opened: Opened, words: readonly string[]): number =>
+  runContainer(opened.machine, runRequest(native, opened, words), { detach: false, keep: false })
+
+/** For explain as well. */
+export function runRequest(native: Native, { machine, cwd }: Opened, words: readonly string[]): CreateRequest {
   const given = parseFlags(words, RUN_FLAGS, COMMAND)
   const host = hostOf(machine)
   const id = given.string('name') ?? randomId(native)
@@ -53,7 +57,7 @@ export function runCommand(native: Native, { machine, cwd }: Opened, words: read
     capabilities,
   }
   const configText = JSON.stringify(configOf(intent, facts))
-  const request = {
+  return {
     id,
     bundle: '/',
     configText,
@@ -64,7 +68,6 @@ export function runCommand(native: Native, { machine, cwd }: Opened, words: read
     listenFds: 0,
     warn: (text: string) => writeText(native, 2, `warning: ${text}\n`),
   }
-  return runContainer(machine, request, { detach: false, keep: false })
 }
 
 /** docker's short ids are twelve hexadecimal digits. */

@@ -21,8 +21,8 @@ import { type Advise, stepError } from './report.ts'
 
 export interface HereOptions {
   readonly advise?: Advise
-  /** Told of each call once it is made, in the process that made it; of execve(2) only if it fails. */
-  readonly trace?: (step: Step, result: number, beginNs: number) => void
+  /** Told of each call once it is made, in the process that made it; of execve(2) before that as well, as it may never return. */
+  readonly trace?: (step: Step, result: number | undefined, beginNs: number) => void
   /** Answers nanoseconds of one clock; only with `trace`. */
   readonly clock?: () => number
 }
@@ -58,6 +58,8 @@ class Here implements RanHere {
   readonly #buffers = new Map<string, Uint8Array>()
   /** In the order in which they ran, for the words of a failure. */
   readonly #made: Step[] = []
+  /** Arrays of strings that are the same each time: a program is tried at several paths. */
+  readonly #arrays = new Map<object, Uint8Array>()
   /** What the arguments of the call that is being made point to. */
   #pinned: Uint8Array[] = []
   #failures: { readonly readEnd: number; readonly writeEnd: number } | undefined
@@ -129,6 +131,7 @@ class Here implements RanHere {
     const { child, into } = step
     if (child !== undefined) this.#failures ??= pipe(this.#native, O_NONBLOCK)
     const begin = this.#options.clock?.() ?? 0
+    if (step.call.name.startsWith('execve')) this.#options.trace?.(step, undefined, begin)
     const result = this.#call(step)
     if (child !== undefined && result === 0) this.#beChild(child)
     this.#options.trace?.(step, result, begin)
@@ -171,12 +174,14 @@ class Here implements RanHere {
     if (typeof argument === 'number' || typeof argument === 'bigint' || typeof argument === 'string') return argument
     if (argument instanceof Uint8Array) return argument
     if ('slot' in argument)
-      return argument.slot === INHERITED_ENVIRONMENT.slot ? this.#environment() : this.slot(argument)
+      return argument.slot === INHERITED_ENVIRONMENT.slot
+        ? this.#constant(argument, { strings: this.#native.env })
+        : this.slot(argument)
     if ('lengthOf' in argument) return utf8Length(this.#textOf(argument.lengthOf))
     if ('sizeOf' in argument) return utf8Length(argument.sizeOf)
     if ('text' in argument) return this.#textOf(argument)
     if ('buffer' in argument) return this.bytes(argument)
-    return 'struct' in argument ? this.#struct(argument) : this.#addresses(argument)
+    return 'struct' in argument ? this.#struct(argument) : this.#constant(argument, argument)
   }
 
   #textOf = ({ text }: Text): string =>
@@ -210,7 +215,17 @@ class Here implements RanHere {
     return bytes
   }
 
-  #environment = (): Uint8Array => this.#addresses({ strings: this.#native.env })
+  #constant(key: object, list: Strings): Uint8Array {
+    const known = this.#arrays.get(key)
+    if (known !== undefined) return known
+    const made = this.#addresses(list)
+    if (list.strings.every((one) => typeof one === 'string')) {
+      this.#arrays.set(key, made)
+      // For as long as the plan runs.
+      for (const bytes of this.#pinned) this.#arrays.set(bytes, bytes)
+    }
+    return made
+  }
 
   #addresses({ strings }: Strings): Uint8Array {
     const bytes = new Uint8Array((strings.length + 1) * 8)

@@ -59,7 +59,7 @@ export function processCommands(step: Step, state: State): Translation | undefin
       return commands(`renice -n ${numberOf(args[2])} -p "$BASHPID"`)
     case 'execve':
     case 'execveat':
-      return execute(call, state)
+      return execute(step, state)
     default:
       return namespaceWrapper(call, state) ?? privilegeWrapper(call, state)
   }
@@ -71,14 +71,17 @@ function wait([, id]: readonly Argument[], state: State): Translation {
 }
 
 /** The program that takes over. Its environment is the plan's, so nothing of the script is in it. */
-function execute(call: Call, state: State): Translation {
+function execute({ call, tolerate = [] }: Step, state: State): Translation {
   const isAt = call.name === 'execveat'
   const [path, list, environment] = isAt ? call.args.slice(1) : call.args
   const program = isAt ? pathOf(state, call.args[0], path) : textOf(state, path)
   const isInherited = typeof environment === 'object' && 'slot' in environment
   const [args, variables] = [texts(state, list), isInherited ? [] : texts(state, environment)]
   if (program === undefined || args === undefined || variables === undefined) return NONE
-  const words = [program, ...args.slice(1)].map(word)
+  // The shell looks for it in the same places, and would end at the first where it is not.
+  if (isInherited && tolerate.length > 0) return SILENT
+  const [name = program] = args
+  const words = [isInherited && !name.startsWith('-') ? name : program, ...args.slice(1)].map(word)
   const empty = isInherited ? [] : ['env', '-i', ...variables.map(word)]
   return {
     kind: 'commands',

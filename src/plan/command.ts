@@ -11,6 +11,8 @@ export interface Command {
   readonly path: string
   /** What the program shall see as argv[0], if not that: a shell reads its profile if it begins with a dash. */
   readonly name?: string
+  /** Where the program is, if that is known already; it is looked for in `path` otherwise. */
+  readonly file?: string | undefined
   /** `NAME=value` each, in place of what the process was started with. */
   readonly env?: readonly string[]
 }
@@ -19,13 +21,9 @@ export interface Command {
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const NOT_HERE = ['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP'] as const
 
-export function planCommand({ args, path, name, env }: Command): readonly Step[] {
+export function planCommand({ args, path, name, env, file }: Command): readonly Step[] {
   const [program = '', ...rest] = args
-  const candidates = program.includes('/')
-    ? [program]
-    : (path === '' ? DEFAULT_PATH : path)
-        .split(':')
-        .map((directory) => `${directory === '' ? '.' : directory}/${program}`)
+  const candidates = program.includes('/') || file !== undefined ? [file ?? program] : placesOf(program, path)
   const words = strings([name ?? program, ...rest])
   return [...new Set(candidates)].map((candidate, index, { length }) => ({
     call: execve(candidate, words, env === undefined ? INHERITED_ENVIRONMENT : strings(env)),
@@ -34,3 +32,7 @@ export function planCommand({ args, path, name, env }: Command): readonly Step[]
     ...(index < length - 1 ? { tolerate: NOT_HERE } : {}),
   }))
 }
+
+/** In the order of $PATH; an empty part of it is the working directory. */
+export const placesOf = (program: string, path: string): readonly string[] =>
+  (path === '' ? DEFAULT_PATH : path).split(':').map((directory) => `${directory === '' ? '.' : directory}/${program}`)

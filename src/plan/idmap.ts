@@ -112,7 +112,12 @@ export function writeMap(mapping: IdMaps & Pick<MappingRequest, 'pid'>, file: 'u
   const ranges = file === 'uid_map' ? mapping.uid : mapping.gid
   const total = ranges.reduce((sum, { size }) => sum + size, 0)
   const kind = file === 'uid_map' ? 'user' : 'group'
-  return writeProc(mapping.pid, file, linesOf(ranges), `map ${total} ${kind} ids into the user namespace`)
+  return writeProc(
+    mapping.pid,
+    file,
+    linesOf(ranges),
+    `map ${total} ${kind} ${total === 1 ? 'id' : 'ids'} into the user namespace`,
+  )
 }
 
 function writeProc(pid: Slot, file: string, content: string, why: string): readonly Step[] {

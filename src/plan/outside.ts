@@ -23,7 +23,12 @@ export interface OutsideChild {
 
 const SEE: readonly Ref[] = ['user_namespaces(7)', 'namespaces(7)']
 
-export const learnPid: Step = { call: getpid(), why: 'be known to the child', see: ['getpid(2)'], into: INSIDE_PID }
+export const learnPid: Step = {
+  call: getpid(),
+  why: 'know the pid under which its files are in /proc',
+  see: ['getpid(2)'],
+  into: INSIDE_PID,
+}
 
 export interface Outside {
   /** Tells two of them apart. */

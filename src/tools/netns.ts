@@ -18,7 +18,7 @@ import {
 import { readNetnsId } from './netns-id.ts'
 import { monitorNames } from './netns-monitor.ts'
 import type { Caller, Group, Tool } from './tool.ts'
-import { commandOf } from './words.ts'
+import { commandHere } from './words.ts'
 
 const JSON_FLAG: Flag = { name: 'json', short: 'j', type: 'bool', help: 'as JSON' }
 
@@ -155,7 +155,7 @@ const execRequest = (caller: Caller, name: string, words: readonly string[]): Ne
   isSysReadonly:
     readMounts(caller.files)?.some(({ mountPoint, options }) => mountPoint === '/sys' && options.includes('ro')) ===
     true,
-  command: commandOf(caller, words),
+  command: commandHere(caller, words),
 })
 
 const set: Tool = {

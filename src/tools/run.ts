@@ -6,7 +6,7 @@ import type { Native } from '../base/native.ts'
 import { attempt } from '../executor/embedded-call.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { exitOf, ownPid } from '../executor/embedded-process.ts'
-import { type RanHere, runHere } from '../executor/run-here.ts'
+import { type HereOptions, type RanHere, runHere } from '../executor/run-here.ts'
 import { P_PIDFD, WEXITED } from '../linux/process.ts'
 import { embeddedFiles } from '../observe/files-embedded.ts'
 import { CHILD_EXIT, CHILD_PIDFD, WSTOPPED } from '../plan/attended.ts'
@@ -55,8 +55,9 @@ export const callerOf = (native: Native): Caller => ({
   print: (text) => writeText(native, STDOUT, text),
 })
 
-function runToolPlan(native: Native, tool: Tool, plan: Plan): number {
-  const ran = runHere(native, plan, { advise: adviseTool(native, tool, plan) })
+/** Answers the exit status; not of a plan that ends in execve(2). Throws what it could not do. */
+export function runToolPlan(native: Native, tool: Tool, plan: Plan, tracing: HereOptions = {}): number {
+  const ran = runHere(native, plan, { advise: adviseTool(native, tool, plan), ...tracing })
   return waitsForChild(plan.steps) ? attendChild(native, ran) : 0
 }
 

@@ -11,7 +11,7 @@ import { planUnshare, type UnshareRequest } from '../plan/unshare.ts'
 import { mapsOf } from './id-maps.ts'
 import { type GivenNamespace, givenNamespaces, namespaceFlags } from './namespace-flags.ts'
 import type { Caller, Tool } from './tool.ts'
-import { commandOf, gidOf, uidOf } from './words.ts'
+import { commandHere, commandOf, gidOf, uidOf } from './words.ts'
 
 const TOOL = 'coffer unshare'
 
@@ -109,7 +109,7 @@ function requestOf(given: Parsed, caller: Caller): UnshareRequest {
     boottime: given.int('boottime'),
     monotonic: given.int('monotonic'),
     keptCapabilities: given.bool('keep-caps') && has('user') ? lastCapability(caller) : undefined,
-    command: commandOf(caller, given.rest),
+    command: given.isSet('root') ? commandOf(caller, given.rest) : commandHere(caller, given.rest),
   }
 }
 

@@ -1,8 +1,9 @@
 /** Words of command lines that several tools take: ids, users, programs. */
 
+import { OperationError } from '../base/errors.ts'
 import { type Parsed, usage } from '../base/flags.ts'
 import { parseGroup, parsePasswd } from '../observe/users.ts'
-import type { Command } from '../plan/command.ts'
+import { type Command, placesOf } from '../plan/command.ts'
 import type { Caller } from './tool.ts'
 
 const LAST_ID = 0xffff_fffe
@@ -46,11 +47,31 @@ export function countOf(given: Parsed, flag: string, tool: string, least = 0): n
   return value
 }
 
-/** The program of the operands; without any, the caller's shell. */
+/** The program of the operands; without any, the caller's shell. It is looked for when the plan runs. */
 export function commandOf(caller: Caller, words: readonly string[], shell: 'login' | 'interactive' = 'login'): Command {
   const path = caller.env.get('PATH') ?? ''
   if (words.length > 0) return { args: words, path }
   const program = caller.env.get('SHELL') ?? '/bin/sh'
   if (shell === 'interactive') return { args: [program, '-i'], path }
   return { args: [program], path, name: `-${program.replace(/^.*\//, '')}` }
+}
+
+/** The same for a plan behind which files are where they are now: found at once, if anybody may execute it. */
+export function commandHere(caller: Caller, words: readonly string[]): Command {
+  const command = commandOf(caller, words)
+  const [program = ''] = command.args
+  if (program.includes('/')) return command
+  const file = placesOf(program, command.path).find((place) => place.startsWith('/') && isForAll(caller, place))
+  return { ...command, file }
+}
+
+function isForAll({ files }: Caller, path: string): boolean {
+  try {
+    const status = files.status(path)
+    return status?.kind === 'file' && (status.mode & 0o111) === 0o111
+  } catch (error) {
+    // Nobody may look there, and execve(2) will say so.
+    if (error instanceof OperationError) return false
+    throw error
+  }
 }

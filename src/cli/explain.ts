@@ -1,0 +1,126 @@
+/** `coffer explain COMMAND...`: what any door of coffer would do, step by step, or did. */
+
+import { OperationError } from '../base/errors.ts'
+import { type Flag, type Parsed, parseFlags, usage } from '../base/flags.ts'
+import type { Native } from '../base/native.ts'
+import { explainContainer, runExplained } from '../container/explain.ts'
+import type { Opened } from '../container/open.ts'
+import { architectureOf } from '../executor/embedded-call.ts'
+import { writeText } from '../executor/embedded-files.ts'
+import { explainDiff } from '../explain/diff.ts'
+import { type Explained, FORMAT_FLAGS, formatOf, formatted } from '../explain/formats.ts'
+import { columns } from '../tools/help.ts'
+import { callerOf, parseTool } from '../tools/run.ts'
+import type { Tool } from '../tools/tool.ts'
+import { findTool } from '../tools/tools.ts'
+import { traceTool } from '../tools/traced.ts'
+import { runRequest } from './run.ts'
+
+const TOOL = 'coffer explain'
+const STDOUT = 1
+
+const FLAGS: readonly Flag[] = [
+  ...FORMAT_FLAGS,
+  { name: 'diff', type: 'bool', help: 'what makes two commands different; each of them is one word, in quotes' },
+  { name: 'help', short: 'h', type: 'bool', help: 'this text' },
+]
+
+const HELP = `coffer explain - show each system call of a command, why it is made, and where that is documented
+
+usage: coffer explain [FLAGS] COMMAND...      any command of coffer that does something: run, unshare, netns exec, …
+       coffer explain --diff 'COMMAND' 'COMMAND'
+
+flags:
+${columns(FLAGS.map(({ name, value, help }) => [`--${name}${value === undefined ? '' : ` ${value}`}`, help])).join('\n')}
+
+  coffer explain unshare -Urpf --mount-proc
+  coffer explain --format script run host true >by-hand
+  coffer explain --run netns exec blue ip addr
+  coffer explain --diff 'unshare -m true' 'unshare -mn true'
+`
+
+/** Answers the exit status: with --run that of the command. */
+export function explainCommand(native: Native, open: () => Opened, words: readonly string[]): number {
+  const given = parseFlags(words, FLAGS, TOOL)
+  const print = (text: string): void => writeText(native, STDOUT, text)
+  if (given.bool('help') || given.rest.length === 0) {
+    print(HELP)
+    return given.bool('help') ? 0 : 1
+  }
+  if (given.bool('diff')) return diffCommands(native, open, given)
+  formatOf(given, TOOL)
+  const command = commandOf(native, open, given.rest)
+  if (!given.bool('run')) {
+    print(formatted(given, command.explain(), TOOL))
+    return 0
+  }
+  const { status, ...ran } = command.run()
+  print(formatted(given, ran, TOOL))
+  return status
+}
+
+interface Command {
+  readonly explain: () => Explained
+  readonly run: () => Explained & { readonly status: number }
+}
+
+function commandOf(native: Native, open: () => Opened, words: readonly string[]): Command {
+  const [first = '', ...rest] = words
+  if (first === 'run') {
+    const opened = open()
+    const request = runRequest(native, opened, rest)
+    return {
+      explain: () => explainContainer(opened.machine, request, 'wait'),
+      run: () => runExplained(opened.machine, request),
+    }
+  }
+  const found = findTool(words)
+  if (found === undefined || !('tool' in found))
+    throw usage(TOOL, `"${words.join(' ')}" is no command that it knows`, 'coffer --help lists the commands')
+  return toolCommand(native, found.tool, found.rest)
+}
+
+function toolCommand(native: Native, tool: Tool, words: readonly string[]): Command {
+  const { does } = tool
+  if (does.kind === 'print')
+    throw new OperationError({
+      kind: 'unsupported',
+      operation: `explain coffer ${tool.name}`,
+      reason: 'it changes nothing, and so has no plan: it reads files of /proc and /sys',
+      hint: `see what it reads: strace -e openat coffer ${tool.name}`,
+    })
+  const plan = does.plan(parseTool(tool, words), callerOf(native))
+  const architecture = architectureOf(native)
+  return {
+    explain: () => ({ plan, architecture }),
+    run: () => ({ plan, architecture, ...traceTool(native, tool, plan) }),
+  }
+}
+
+/** As diff(1): 0 for commands that do the same, 1 for those that do not. */
+function diffCommands(native: Native, open: () => Opened, given: Parsed): number {
+  const [before, after, ...more] = given.rest
+  if (before === undefined || after === undefined || more.length > 0)
+    throw usage(
+      TOOL,
+      `--diff takes two commands, and was given ${given.rest.length} words`,
+      `${TOOL} --diff 'unshare -m true' 'unshare -n true'`,
+    )
+  const [one, other] = [before, after].map((text) => commandOf(native, open, wordsIn(text)).explain())
+  if (one === undefined || other === undefined) return 0
+  const text = explainDiff(one.plan, other.plan, { architecture: one.architecture })
+  writeText(native, STDOUT, text)
+  return text === '' ? 0 : 1
+}
+
+/** Words as a shell splits them: blanks between, quotes around, a backslash in front of one sign. */
+function wordsIn(text: string): readonly string[] {
+  const pieces = text.match(/(?:[^\s'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+/g) ?? []
+  return pieces.map((piece) =>
+    piece.replace(
+      /'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)/g,
+      (_, single?: string, double?: string, escaped?: string) =>
+        single ?? double?.replace(/\\(["\\$`])/g, '$1') ?? escaped ?? '',
+    ),
+  )
+}
