@@ -169,3 +169,29 @@ export const unshareRules = (): readonly Rule[] => [
     see: ['chroot(2)'],
   },
 ]
+
+export const cgroupToolRules = (): readonly Rule[] => [
+  {
+    calls: 'unlinkat',
+    errnos: 'EBUSY',
+    when: isTool(/^cgroup delete$/),
+    hint: 'a cgroup can be removed only when no process and no cgroup is in it: coffer cgroup kill NAME, or delete --recursive',
+    see: ['cgroups(7)'],
+  },
+  {
+    calls: 'write',
+    errnos: 'ESRCH',
+    about: /cgroup\.procs|tasks/,
+    when: isTool(/^cgroup /),
+    hint: 'no process has this pid here: ps -e',
+    see: ['cgroups(7)'],
+  },
+  {
+    calls: 'openat',
+    errnos: 'ENOENT',
+    about: /"\/[^"]*\/[a-z_]+\.[^"/]*"/,
+    when: isTool(/^cgroup set$/),
+    hint: 'the cgroup has no such file: the name is wrong, or on v2 no cgroup above hands the controller on, which coffer cgroup create does',
+    see: ['kernel:admin-guide/cgroup-v2.rst'],
+  },
+]

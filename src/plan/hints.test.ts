@@ -74,6 +74,14 @@ function toolCases(): readonly Case[] {
     of('EINVAL', processes.setresuid(7, 7, 7), '--map-users', inUnshare),
     of('EPERM', processes.setgroups(0, new Uint8Array()), '--map-auto', inUnshare),
     of('EPERM', files.chroot('/srv'), 'CAP_SYS_CHROOT', tool('chroot')),
+    of(
+      'EBUSY',
+      files.unlinkat(AT_FDCWD, '/sys/fs/cgroup/web', files.AT_REMOVEDIR),
+      '--recursive',
+      tool('cgroup delete'),
+    ),
+    of('ESRCH', put('cgroup.procs', '7'), 'ps -e', tool('cgroup classify')),
+    of('ENOENT', open('/sys/fs/cgroup/web/memory.nothing'), 'no such file', tool('cgroup set')),
   ]
 }
 

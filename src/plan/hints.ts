@@ -12,7 +12,7 @@ import { fileSystemRules, mountRules } from './hints-mounts.ts'
 import { namespaceRules, userNamespaceRules } from './hints-namespaces.ts'
 import { generalRules, limitRules, programRules } from './hints-process.ts'
 import type { HintFacts, Rule } from './hints-rule.ts'
-import { enterRules, pivotRules, unshareRules } from './hints-tools.ts'
+import { cgroupToolRules, enterRules, pivotRules, unshareRules } from './hints-tools.ts'
 import type { Ref } from './plan.ts'
 
 export interface FailedCall {
@@ -59,6 +59,7 @@ export function hintRules(): readonly Rule[] {
     ...pivotRules(),
     ...enterRules(),
     ...unshareRules(),
+    ...cgroupToolRules(),
     ...userNamespaceRules(),
     ...namespaceRules(),
     ...cgroupRules(),

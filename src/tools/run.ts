@@ -4,16 +4,19 @@ import { describeError, OperationError } from '../base/errors.ts'
 import { type Flag, type Parsed, parseFlags } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
 import { attempt } from '../executor/embedded-call.ts'
+import { poll } from '../executor/embedded-events.ts'
 import { writeText } from '../executor/embedded-files.ts'
-import { exitOf, ownPid } from '../executor/embedded-process.ts'
+import { CLOCK_MONOTONIC, clockNanos, exitOf, ownPid } from '../executor/embedded-process.ts'
+import { terminalSettings } from '../executor/embedded-terminal.ts'
 import { type HereOptions, type RanHere, runHere } from '../executor/run-here.ts'
+import { explainText } from '../explain/text.ts'
 import { P_PIDFD, WEXITED } from '../linux/process.ts'
 import { embeddedFiles } from '../observe/files-embedded.ts'
 import { CHILD_EXIT, CHILD_PIDFD, WSTOPPED } from '../plan/attended.ts'
 import type { Plan, Step } from '../plan/plan.ts'
 import { adviseTool } from './advise.ts'
 import { toolHelp } from './help.ts'
-import type { Caller, Tool } from './tool.ts'
+import type { Caller, Plans, Tool } from './tool.ts'
 
 const STDOUT = 1
 const STDERR = 2
@@ -29,11 +32,22 @@ export function runTool(native: Native, tool: Tool, words: readonly string[]): n
       return 0
     }
     if (tool.does.kind === 'print') return tool.does.run(given, caller)
-    return runToolPlan(native, tool, tool.does.plan(given, caller))
+    return runPlans(native, tool, tool.does, given, caller)
   } catch (error) {
     writeText(native, STDERR, `error: ${describeError(error)}\n`)
     return statusOf(error, tool)
   }
+}
+
+function runPlans(native: Native, tool: Tool, { plan, again, explain }: Plans, given: Parsed, caller: Caller): number {
+  if (tool.flags.some(({ name }) => name === 'explain') && given.bool('explain')) {
+    caller.print(explain?.(given, caller) ?? explainText(plan(given, caller), { architecture: native.architecture }))
+    return 0
+  }
+  const status = runToolPlan(native, tool, plan(given, caller))
+  for (let next = again?.(given, caller); next !== undefined; next = again?.(given, caller))
+    runToolPlan(native, tool, next)
+  return status
 }
 
 export const parseTool = ({ name, flags }: Tool, words: readonly string[]): Parsed =>
@@ -53,6 +67,9 @@ export const callerOf = (native: Native): Caller => ({
     }),
   ),
   print: (text) => writeText(native, STDOUT, text),
+  nanos: () => clockNanos(native, CLOCK_MONOTONIC),
+  sleepMs: (ms) => void poll(native, [], ms),
+  isTerminal: () => terminalSettings(native, STDOUT) !== undefined,
 })
 
 /** Answers the exit status; not of a plan that ends in execve(2). Throws what it could not do. */

@@ -11,6 +11,11 @@ export interface Caller {
   readonly files: Files
   readonly env: ReadonlyMap<string, string>
   readonly print: (text: string) => void
+  /** Of a clock that only goes forward. */
+  readonly nanos: () => number
+  readonly sleepMs: (ms: number) => void
+  /** Whether what is printed goes to a terminal. */
+  readonly isTerminal: () => boolean
 }
 
 export interface Tool {
@@ -31,6 +36,10 @@ export interface Tool {
 export interface Plans {
   readonly kind: 'plan'
   readonly plan: (given: Parsed, caller: Caller) => Plan
+  /** What remains to be done behind it, until there is nothing. */
+  readonly again?: (given: Parsed, caller: Caller) => Plan | undefined
+  /** What --explain prints, where that is not the plan. */
+  readonly explain?: (given: Parsed, caller: Caller) => string
 }
 
 /** It only looks, or keeps looking. Answers the exit status. */
