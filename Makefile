@@ -40,7 +40,7 @@ format: $(PACKAGES) ## let biome rewrite what it can
 
 ## The program. See native/front.c for how the engine's heap becomes part of it.
 
-.PHONY: build build-executor
+.PHONY: build build-executor build-strict
 build: dist/coffer dist/coffer-runc dist/coffer-executor ## dist/coffer, dist/coffer-runc, dist/coffer-executor
 
 ifeq ($(ARCH),$(shell uname -m))
@@ -53,10 +53,10 @@ else
 endif
 OUT := build/$(ARCH)
 QUICKJS := node_modules/qjsc/deps/quickjs_2021_03_27
-QUICKJS_FLAGS := -O2 -w -DCONFIG_BIGNUM -DCONFIG_VERSION='"2021-03-27"' -D_GNU_SOURCE -ffunction-sections -fdata-sections
-C_FLAGS := -O2 -std=gnu17 -Wall -Wextra -Werror
+QUICKJS_FLAGS = -O2 -w $(STRICT) -DCONFIG_BIGNUM -DCONFIG_VERSION='"2021-03-27"' -D_GNU_SOURCE -ffunction-sections -fdata-sections
+C_FLAGS = -O2 -std=gnu17 -Wall -Wextra -Werror $(STRICT)
 # The heap is full of addresses, so the program is at the same ones at each start: no-pie, and the heap where nothing else is.
-FRONT_FLAGS := -no-pie -fno-pie -isystem $(QUICKJS)
+FRONT_FLAGS := -no-pie -fno-pie -isystem $(OUT)/quickjs -Inative
 FRONT_LINK := -no-pie -s -Wl,--gc-sections -Wl,-z,noseparate-code -Wl,--section-start=.heap=0x10000000
 EXECUTOR_FLAGS := -Os -std=gnu17 -Wall -Wextra -Werror -ffreestanding -nostdlib -static -fno-pie -no-pie -fno-stack-protector \
   -fno-asynchronous-unwind-tables -Wl,--build-id=none -Wl,-z,noseparate-code -s
@@ -69,24 +69,25 @@ VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
 # The executor has no engine in it, so it alone can be built for another machine: make build-executor ARCH=aarch64
 build-executor: $(OUT)/executor
 
-# Sources that npm installed; make would remove them as files in between.
-.PRECIOUS: $(QUICKJS)/%.c
-$(QUICKJS)/%.c: $(PACKAGES) ;
-
 build/tools: scripts/install-tools
 	@mkdir -p $(@D)
 	@scripts/install-tools build
 	@touch $@
 
-$(OUT)/quickjs/%.o: $(QUICKJS)/%.c | build/tools
+# The engine's sources from npm, but for how references are counted.
+$(OUT)/quickjs/quickjs.h: native/quickjs.sed $(PACKAGES)
 	@mkdir -p $(@D)
-	$(STATIC_CC) $(QUICKJS_FLAGS) $(FRONT_FLAGS) -c -o $@ $<
+	cp $(QUICKJS)/*.[ch] $(@D)
+	sed -E -i -f $< $(@D)/quickjs.[ch]
+
+$(OUT)/quickjs/%.o: $(OUT)/quickjs/quickjs.h native/counted.h | build/tools
+	$(STATIC_CC) $(QUICKJS_FLAGS) $(FRONT_FLAGS) -c -o $@ $(@:.o=.c)
 
 $(OUT)/executor: native/executor.c native/sys.h native/wire.h Makefile | build/tools
 	@mkdir -p $(@D)
 	$(CC) $(EXECUTOR_FLAGS) -o $@ $<
 
-$(OUT)/%.o: native/%.c $(addprefix native/,heap.h natives.h spawn.h text.h) Makefile $(PACKAGES) | build/tools
+$(OUT)/%.o: native/%.c $(addprefix native/,counted.h heap.h natives.h spawn.h text.h) $(OUT)/quickjs/quickjs.h Makefile | build/tools
 	@mkdir -p $(@D)
 	$(STATIC_CC) $(C_FLAGS) $(FRONT_FLAGS) -DEXECUTOR='"$(OUT)/executor"' -c -o $@ $<
 
@@ -95,6 +96,10 @@ $(OUT)/spawn.o: $(OUT)/executor
 FRONT := $(addprefix $(OUT)/,front.o natives.o text.o spawn.o heap.o $(addprefix quickjs/,quickjs.o libregexp.o libunicode.o libbf.o cutils.o))
 $(OUT)/front: $(FRONT)
 	$(STATIC_CC) $(FRONT_LINK) -o $@ $^ -lm
+
+# For tests: its engine collects garbage whenever an object is made, and freed memory is overwritten.
+build-strict:
+	@$(MAKE) --no-print-directory OUT=$(OUT)-strict STRICT='-DFORCE_GC_AT_MALLOC -DOVERWRITE_FREED' $(OUT)-strict/front
 
 $(OUT)/coffer.js: $(PACKAGES) package.json $(shell find src -name '*.ts' ! -name '*.test.ts')
 	@mkdir -p $(@D)

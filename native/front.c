@@ -173,6 +173,7 @@ static void open_standard_descriptors(void)
 
 static int run(char **argv, char **envp)
 {
+    heap_thaw();
     open_standard_descriptors();
     JSContext *context = heap.context, *waiting;
     JSRuntime *runtime = JS_GetRuntime(context);

@@ -29,6 +29,8 @@ __asm__(".pushsection .heap, \"aw\", @nobits\n"
 
 enum { HEADER = sizeof(size_t), SMALL_MAX = SMALL_CLASSES * 16, CHUNK_BYTES = 8 << 20, PAGE = 4096 };
 
+uintptr_t frozen_bytes;
+
 static size_t size_of(const void *block) { return *(const size_t *)((const char *)block - HEADER); }
 
 static int large_class(size_t size) { return 63 - __builtin_clzl(size); }
@@ -78,9 +80,13 @@ static void *allocate(JSMallocState *state, size_t bytes)
 
 static void release(JSMallocState *state, void *block)
 {
-    if (!block)
+    // A block of the snapshot, if it were used again, would make what is in it count as frozen.
+    if (!block || is_frozen(block))
         return;
     size_t size = size_of(block);
+#ifdef OVERWRITE_FREED
+    memset(block, 0xdd, size - HEADER);
+#endif
     struct free_block *freed = (struct free_block *)((char *)block - HEADER), **list = list_for(size);
     freed->next = *list;
     *list = freed;
@@ -134,7 +140,10 @@ void heap_freeze(void)
     memset(heap.large, 0, sizeof heap.large);
     heap.last = NULL;
     heap.next = (char *)(((uintptr_t)heap.next + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
+    heap.frozen_bytes = (uintptr_t)heap.next - (uintptr_t)&heap;
 }
+
+void heap_thaw(void) { frozen_bytes = heap.frozen_bytes; }
 
 static bool write_all(int fd, const char *bytes, size_t length)
 {

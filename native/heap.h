@@ -31,6 +31,7 @@ struct heap {
     JSAtom buffer, byte_offset, byte_length;
     char *next, *end;     // Memory that was never handed out.
     char *last;           // The block handed out last; it can grow in place.
+    uintptr_t frozen_bytes;
     struct free_block *small[SMALL_CLASSES];
     struct free_block *large[LARGE_CLASSES];
     _Alignas(16) char blocks[];
@@ -44,6 +45,10 @@ void heap_start(void);
 // Forgets what was freed, so that a start writes to few pages of the snapshot. Each is copied when it is written to
 // first.
 void heap_freeze(void);
+
+// To be called when the frozen heap is found at a start, before the engine runs: see counted.h.
+void heap_thaw(void);
+
 // Forgets all that was allocated; an engine in it must not be used any more. heap_start makes it ready again.
 void heap_clear(void);
 

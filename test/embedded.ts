@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const architecture = process.arch === 'arm64' ? 'aarch64' : 'x86_64'
-const front = join(import.meta.dir, '..', 'build', architecture, 'front')
+const frontOf = (build: string): string => join(import.meta.dir, '..', 'build', build, 'front')
 
 export interface Outcome {
   readonly exitCode: number | null
@@ -29,11 +29,16 @@ const print = (...values) => { const bytes = native.encode(values.join(' ')); ca
 `
 
 /** A program whose module level is `before` and whose main function is `body`; what it returns is the exit status. */
-export function program(body: string, before = ''): Program {
+export const program = (body: string, before = ''): Program =>
+  programOf(`var coffer = (() => {${prelude}${before}\nfunction main() {${body}\n}\nreturn { main } })()`)
+
+/** The same from a whole bundle; `isStrict`: by `make build-strict`. */
+export function programOf(text: string, isStrict = false): Program {
   const directory = mkdtempSync(join(tmpdir(), 'coffer-front-'))
   const bundle = join(directory, 'bundle.js')
   const path = join(directory, 'program')
-  writeFileSync(bundle, `var coffer = (() => {${prelude}${before}\nfunction main() {${body}\n}\nreturn { main } })()`)
+  writeFileSync(bundle, text)
+  const front = frontOf(isStrict ? `${architecture}-strict` : architecture)
   const built = Bun.spawnSync([front, bundle, path], { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' })
   if (built.exitCode !== 0) {
     rmSync(directory, { recursive: true })
