@@ -23,22 +23,22 @@ export const lastCapability = 40
 
 /** The bit of a capability, 0 to 40. */
 export function capabilityBit(name: Capability): number {
-  return names().indexOf(name)
+  return names.indexOf(name)
 }
 
 /** The capability of a bit, or undefined for a bit that this table does not know. */
 export function capabilityName(bit: number): Capability | undefined {
-  return names()[bit] as Capability | undefined
+  return names[bit] as Capability | undefined
 }
 
 /** Whether `name` is a capability in the kernel's spelling. */
 export function isCapability(name: string): name is Capability {
-  return names().includes(name)
+  return names.includes(name)
 }
 
 /** All of them, by bit. */
 export function allCapabilities(): readonly Capability[] {
-  return names() as readonly Capability[]
+  return names as readonly Capability[]
 }
 
 /** The set of these capabilities; names may repeat. */
@@ -73,13 +73,8 @@ export function parseCapabilityMask(hex: string): CapabilityMask {
   return { low: Number.parseInt(hex.slice(-8), 16), high: Number.parseInt(`0${hex.slice(0, -8)}`, 16) }
 }
 
-let split: readonly string[] | undefined
-
-function names(): readonly string[] {
-  split ??= table.split(' ')
-  return split
-}
-
 // By bit.
 const table =
   'CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID CAP_SETPCAP CAP_LINUX_IMMUTABLE CAP_NET_BIND_SERVICE CAP_NET_BROADCAST CAP_NET_ADMIN CAP_NET_RAW CAP_IPC_LOCK CAP_IPC_OWNER CAP_SYS_MODULE CAP_SYS_RAWIO CAP_SYS_CHROOT CAP_SYS_PTRACE CAP_SYS_PACCT CAP_SYS_ADMIN CAP_SYS_BOOT CAP_SYS_NICE CAP_SYS_RESOURCE CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_MKNOD CAP_LEASE CAP_AUDIT_WRITE CAP_AUDIT_CONTROL CAP_SETFCAP CAP_MAC_OVERRIDE CAP_MAC_ADMIN CAP_SYSLOG CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_AUDIT_READ CAP_PERFMON CAP_BPF CAP_CHECKPOINT_RESTORE'
+
+const names: readonly string[] = table.split(' ')

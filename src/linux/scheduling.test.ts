@@ -9,6 +9,24 @@ test('a mask is as long as its highest bit needs, in words of 64 bits', () => {
   )
 })
 
+test('whole bytes of a mask are as right as its edges', () => {
+  for (const [first, last] of [
+    [0, 7],
+    [1, 6],
+    [3, 20],
+    [8, 15],
+    [8, 23],
+    [7, 8],
+    [5, 8191],
+    [0, 8191],
+  ] as const) {
+    const bits = [...bitMask([{ first, last }])].flatMap((byte) =>
+      Array.from({ length: 8 }, (_, bit) => (byte >> bit) & 1),
+    )
+    expect(bits).toEqual(bits.map((_, bit) => (bit >= first && bit <= last ? 1 : 0)))
+  }
+})
+
 test('the kernel is told one node more than the mask has, as it looks at one less', () => {
   const { args } = setMempolicy({ mode: 'MPOL_BIND', flags: ['MPOL_F_STATIC_NODES'], nodes: [{ first: 1, last: 1 }] })
   expect(args).toEqual([2 | (1 << 15), new Uint8Array([2, 0, 0, 0, 0, 0, 0, 0]), 65])

@@ -29,7 +29,7 @@ export function signalNumber(name: Signal): number {
 /** `SIGKILL` for 9, `SIGRTMIN+3` for 37; `signal 32` for a number without a name. */
 export function signalName(number: number): Signal | `signal ${number}` {
   if (number >= firstRealtime && number <= lastSignal) return realtimeName(number)
-  return (names()[number - 1] as Signal | undefined) ?? `signal ${number}`
+  return (names[number - 1] as Signal | undefined) ?? `signal ${number}`
 }
 
 // glibc and musl use 32 and 33 (and musl 34) inside; SIGRTMIN of both tools and systemd is 34.
@@ -55,7 +55,7 @@ function numberOf(name: string): number | undefined {
     case 'SIGPOLL':
       return 29
     default:
-      return name.startsWith('SIGRT') ? realtimeNumber(name) : positive(names().indexOf(name) + 1)
+      return name.startsWith('SIGRT') ? realtimeNumber(name) : positive(names.indexOf(name) + 1)
   }
 }
 
@@ -70,13 +70,8 @@ function positive(number: number): number | undefined {
   return number > 0 ? number : undefined
 }
 
-let split: readonly string[] | undefined
-
-function names(): readonly string[] {
-  split ??= table.split(' ')
-  return split
-}
-
 // By number from 1 on.
 const table =
   'SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM SIGTERM SIGSTKFLT SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO SIGPWR SIGSYS'
+
+const names: readonly string[] = table.split(' ')
