@@ -1,6 +1,8 @@
 /** The plan of a container as the library makes it, in Bun and Node: from the text of a configuration, by the same functions as coffer-runc. */
 
+import { encode } from '../src/executor/persistent-node.ts'
 import type { Report } from '../src/executor/report.ts'
+import { type Frame, framesOf } from '../src/executor/template.ts'
 import { SI_STATUS } from '../src/linux/process.ts'
 import { nodeFiles } from '../src/observe/files-node.ts'
 import { readHost, readIdentity } from '../src/observe/host.ts'
@@ -18,6 +20,8 @@ export interface Wish {
   readonly configText: string
   /** The run root. */
   readonly root: string
+  /** Of the container; now if not given. */
+  readonly created?: string
 }
 
 /** The facts of this machine, seen as root. */
@@ -28,12 +32,12 @@ export function seeHost(): Host {
 }
 
 /** Make, start, wait, remove. */
-export function planRun({ id, bundle, configText, root }: Wish, host: Host): Plan {
+export function planRun({ id, bundle, configText, root, created = new Date().toISOString() }: Wish, host: Host): Plan {
   const config = readConfig(configText)
   const { linux } = config
   const { layout, isRootless } = { layout: host.cgroup, isRootless: host.isRootless }
   const cgroup = planCgroup({ id, cgroupsPath: linux.cgroupsPath, resources: linux.resources, layout, isRootless })
-  const record = { version: 1, ociVersion: OCI_VERSION, id, bundle, rootfs: config.root.path, created: new Date() }
+  const record = { version: 1, ociVersion: OCI_VERSION, id, bundle, rootfs: config.root.path, created }
   return planContainer(
     {
       config,
@@ -55,6 +59,21 @@ export function planRun({ id, bundle, configText, root }: Wish, host: Host): Pla
     },
     host,
   )
+}
+
+/** Characters of Unicode's private use area, as in src/container/prepare.ts. */
+const BLANKS = ['\ue000', '\ue001']
+
+/** Frames of containers on one machine: each configuration is planned once, as its plan differs in the name and the time only. */
+export function frameMaker(host: Host): (wish: Wish) => Frame {
+  const known = new Map<string, ReturnType<typeof framesOf>>()
+  return ({ id, created = new Date().toISOString(), ...rest }) => {
+    const key = JSON.stringify(rest)
+    const plan = ([id = '', created = '']: readonly string[]): Plan => planRun({ ...rest, id, created }, host)
+    const frames = known.get(key) ?? framesOf({ blanks: BLANKS, plan }, { architecture: host.architecture, encode })
+    known.set(key, frames)
+    return frames([id, created])
+  }
 }
 
 /** Throws if the program did not end with status 0. */

@@ -5,7 +5,7 @@
  * Undo steps are left out, as a floor does not fail.
  */
 
-import { utf8Length } from '../src/linux/bytes.ts'
+import { sizeBytesOf, utf8Length } from '../src/linux/bytes.ts'
 import type { Argument, Buffer, Pointer, Slot, Struct, Text } from '../src/linux/call.ts'
 import { type Errno, errnoNumber } from '../src/linux/errno.ts'
 import { type Architecture, callNumber } from '../src/linux/numbers.ts'
@@ -189,7 +189,7 @@ function slotOf({ slots }: Program, { slot }: Slot): string {
 }
 
 function conditionOf(program: Program, check: Check): string {
-  if ('result' in check) return `r == ${check.result}`
+  if ('result' in check) return `r == ${sizeBytesOf(check.result)}`
   if ('resultAtLeast' in check) return `r >= ${check.resultAtLeast}`
   const at = `${bufferOf(program, check.in)} + ${check.offset}`
   if ('differs' in check) return `*(uint32_t *)(${at}) != ${check.differs >>> 0}u`

@@ -8,6 +8,8 @@ import type { WarmSettings, WarmTimes } from './warm.ts'
 
 const BLOCKS = 10
 const COUNT = 50
+const NOTE =
+  'For each warm container its configuration is read; one that is the same as before is not planned again, but filled in.'
 const GOAL = atLeast(2, 3)
 
 export const warmPart: Part = async (bench) => {
@@ -21,7 +23,7 @@ export const warmPart: Part = async (bench) => {
       rows.push(rowOf(label, await measure(bench, path, { atOnce, crun: crun.command })))
     }
   }
-  return { rows, notes: ['The plan of each warm container is made anew, from the file of its configuration on.'] }
+  return { rows, notes: [NOTE] }
 }
 
 async function measure(

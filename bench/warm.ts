@@ -8,8 +8,8 @@ import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Executor, openExecutor } from '../src/executor/persistent-node.ts'
-import type { Host } from '../src/plan/host.ts'
-import { checkEnd, planRun, seeHost } from './container-plan.ts'
+import type { Frame } from '../src/executor/template.ts'
+import { checkEnd, frameMaker, seeHost, type Wish } from './container-plan.ts'
 
 export interface WarmSettings {
   /** The path of the executor. */
@@ -34,12 +34,14 @@ export interface WarmTimes {
 
 async function measure(settings: WarmSettings): Promise<WarmTimes> {
   const executor = openExecutor(settings.executor)
-  const host = seeHost()
+  const frameFor = frameMaker(seeHost())
   const coffer: number[] = []
   const crun: number[] = []
   for (let block = 0; block < settings.blocks; block++) {
     const id = (name: string, index: number): string => `${settings.prefix}${name}-${settings.atOnce}-${block}-${index}`
-    coffer.push(await timeBlock(settings, (index) => runByPlan(settings, { executor, host, id: id('warm', index) })))
+    coffer.push(
+      await timeBlock(settings, (index) => runByPlan(settings, { executor, frameFor, id: id('warm', index) })),
+    )
     crun.push(await timeBlock(settings, (index) => runByCrun(settings, id('cold', index))))
   }
   await executor.close()
@@ -58,14 +60,14 @@ async function timeBlock({ count, atOnce }: WarmSettings, make: (index: number) 
 
 interface ByPlan {
   readonly executor: Executor
-  readonly host: Host
+  readonly frameFor: (wish: Wish) => Frame
   readonly id: string
 }
 
 /** From the configuration's file to the exit status, as a caller of the library would. */
-async function runByPlan({ bundle, root }: WarmSettings, { executor, host, id }: ByPlan): Promise<void> {
+async function runByPlan({ bundle, root }: WarmSettings, { executor, frameFor, id }: ByPlan): Promise<void> {
   const configText = readFileSync(join(bundle, 'config.json'), 'utf8')
-  checkEnd(await executor.run(planRun({ id, bundle, configText, root }, host)))
+  checkEnd(await executor.runFrame(frameFor({ id, bundle, configText, root })))
 }
 
 function runByCrun({ crun: [program = '', ...flags], bundle }: WarmSettings, id: string): Promise<void> {

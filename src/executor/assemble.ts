@@ -1,111 +1,68 @@
 /**
- * Plan → the bytes that native/executor.c runs. The layout is native/wire.h; this file and report.ts are its only other readers.
+ * Plan → the bytes that native/executor.c runs. The layout is native/wire.h; this file, frame.ts,
+ * template.ts and report.ts are its only other readers.
  *
  * Written for the embedded engine: numbers go straight into typed arrays, and all strings of a plan are encoded in one go.
  */
 
 import { bug } from '../base/errors.ts'
-import type { Argument, Buffer, Pointer, Slot, Struct, Text } from '../linux/call.ts'
+import { utf8Length } from '../linux/bytes.ts'
+import type { Argument, Buffer, Pointer, Size, Struct, Text } from '../linux/call.ts'
 import { errnoNumber } from '../linux/errno.ts'
 import { type Architecture, callNumber } from '../linux/numbers.ts'
 import type { Check, Keep, Plan, Step } from '../plan/plan.ts'
-import { Blob } from './blob.ts'
-import { flatten, type Placed } from './flatten.ts'
 import {
-  ARG_BLOB,
-  ARG_CONSTANT,
-  ARG_SLOT,
-  CALL_NOTHING,
-  DECIMAL_BYTES,
-  HEADER_BYTES,
-  MAGIC,
-  NONE,
-  OP,
-  PSEUDO,
-  STEP_WORDS,
-} from './wire.ts'
+  type Assembly,
+  addOp,
+  bufferAt,
+  newAssembly,
+  refuseUnset,
+  reserveSteps,
+  setSlot,
+  slotIndex,
+} from './assembly.ts'
+import { flatten, type Placed } from './flatten.ts'
+import { type LaidOut, layOut } from './frame.ts'
+import { ARG_BLOB, ARG_CONSTANT, ARG_SLOT, CALL_NOTHING, DECIMAL_BYTES, NONE, OP, PSEUDO, STEP_WORDS } from './wire.ts'
 
-export interface Assembled {
-  readonly frame: Uint8Array
+export interface Assembled extends LaidOut {
   /** By the index that reports use; undefined where the assembler put a jump. */
   readonly steps: readonly (Step | undefined)[]
   readonly slots: ReadonlyMap<string, number>
   readonly reads: readonly Buffer[]
-  /** For template.ts: where the frame depends on its texts. */
-  readonly texts: TextPlaces
-}
-
-/** All texts of a plan are the last part of its frame, each with a NUL behind it. Places count words of 32 bits from the start of the frame. */
-export interface TextPlaces {
-  readonly list: () => readonly string[]
-  /** Where the texts begin: in the frame, and in the blob. */
-  readonly at: number
-  readonly inBlob: number
-  /** Words that hold the offset of a text in the blob. */
-  readonly offsets: () => readonly number[]
-  /** Words that hold the length of a text, and that text. */
-  readonly sizes: () => readonly { readonly at: number; readonly text: string }[]
-  /** Texts whose length is part of the layout of the blob. */
-  readonly fixed: readonly string[]
 }
 
 export interface AssembleOptions {
   readonly architecture: Architecture
   readonly encode: (text: string) => Uint8Array
-  /** Answers with this in the report, so that concurrent plans can be told apart. */
-  readonly id?: number
-  /** Run in a process of its own, beside other plans of the same executor. */
-  readonly concurrent?: boolean
   /** Record result and time of each step. */
   readonly trace?: boolean
 }
 
-/** Everything that grows while a plan is assembled. */
-interface Assembly {
-  readonly architecture: Architecture
-  readonly blob: Blob
-  readonly slots: Map<string, number>
-  /** By the index of a slot: some step sets it. */
-  readonly isSet: boolean[]
-  readonly buffers: Map<string, number>
-  readonly steps: (Step | undefined)[]
-  words: Uint32Array
-  ops: Uint32Array
-  opCount: number
-  /** Places in `ops` and `words` that hold an offset into the text half of the blob. */
-  readonly opFixups: number[]
-  readonly wordFixups: number[]
-  /** Places in `words` that hold the length of a text. */
-  readonly sizes: { readonly at: number; readonly text: string }[]
-  /** Pieces of texts that are put together when the plan runs. */
-  readonly pieces: string[]
-}
-
 /** Throws `bug` for a call without a number and for a plan with more steps or slots than a frame can hold. */
 export function assemble(plan: Plan, options: AssembleOptions): Assembled {
-  const assembly: Assembly = {
-    architecture: options.architecture,
-    blob: new Blob(),
-    slots: new Map(),
-    isSet: [],
-    buffers: new Map(),
-    steps: [],
-    words: new Uint32Array(512 * STEP_WORDS),
-    ops: new Uint32Array(512 * 4),
-    opCount: 0,
-    opFixups: [],
-    wordFixups: [],
-    sizes: [],
-    pieces: [],
-  }
+  // Nearly all plans are all ASCII; the length of the encoded texts tells whether this one is.
+  const assembled = assembleWith((text) => text.length, plan, options) ?? assembleWith(utf8Length, plan, options)
+  if (assembled === undefined) throw bug('the texts of a plan were encoded to another length than was planned')
+  return assembled
+}
+
+function assembleWith(
+  textLength: (text: string) => number,
+  plan: Plan,
+  options: AssembleOptions,
+): Assembled | undefined {
+  const assembly = newAssembly(options.architecture, textLength)
   const mainCount = placeList(assembly, plan.steps)
   for (const wanted of plan.returns ?? []) slotIndex(assembly, wanted)
   refuseUnset(assembly)
   const reads = (plan.reads ?? []).map((read) => ({ at: bufferAt(assembly, read), read }))
   if (assembly.steps.length >= NONE || assembly.opCount >= NONE)
     throw bug(`a plan of ${assembly.steps.length} steps does not fit into a frame`)
+  const text = assembly.blob.encodedText(options.encode)
+  if (text === undefined) return undefined
   return {
-    ...layOut(assembly, { mainCount, reads, options }),
+    ...layOut(assembly, { mainCount, reads, text, trace: options.trace ?? false }),
     steps: assembly.steps,
     slots: assembly.slots,
     reads: plan.reads ?? [],
@@ -123,17 +80,6 @@ function placeList(assembly: Assembly, list: readonly Step[]): number {
     writeStep(assembly, first + index, one)
   })
   return placed.length
-}
-
-function reserveSteps(assembly: Assembly): void {
-  const needed = assembly.steps.length * STEP_WORDS
-  if (needed > assembly.words.length) assembly.words = grown(assembly.words, needed)
-}
-
-function grown(words: Uint32Array, needed: number): Uint32Array {
-  const larger = new Uint32Array(Math.max(needed, words.length * 2))
-  larger.set(words)
-  return larger
 }
 
 /** struct step of native/wire.h, as 22 words of 32 bits. */
@@ -176,9 +122,10 @@ function writeAfter(assembly: Assembly, step: Step, at: number): void {
 function writeErrnos(words: Uint32Array, { tolerate, retry }: Step, at: number): void {
   if (tolerate !== undefined) {
     if (tolerate.length > 4) throw bug(`a step tolerates ${tolerate.length} errnos, 4 fit`)
-    const [a = 0, b = 0, c = 0, d = 0] = tolerate.map(errnoNumber)
-    words[at + 7] = a | (b << 16)
-    words[at + 8] = c | (d << 16)
+    tolerate.forEach((errno, index) => {
+      const word = at + 7 + (index >> 1)
+      words[word] = (words[word] ?? 0) | (errnoNumber(errno) << (16 * (index & 1)))
+    })
   }
   if (retry !== undefined) {
     const [a = 0, b = 0] = retry.map(errnoNumber)
@@ -234,7 +181,7 @@ function writeReference(assembly: Assembly, argument: Exclude<Argument, number |
   }
   if (typeof argument !== 'string' && 'sizeOf' in argument) {
     assembly.words[word] = assembly.blob.textLength(argument.sizeOf)
-    assembly.sizes.push({ at: word, text: argument.sizeOf })
+    assembly.wordSizes.push({ at: word, text: argument.sizeOf })
     return ARG_CONSTANT
   }
   if (typeof argument === 'string') assembly.wordFixups.push(word)
@@ -292,17 +239,6 @@ function addAddress(assembly: Assembly, at: number, pointer: Pointer): void {
   addOp(assembly, OP.address, 0, at, target)
 }
 
-function addOp(assembly: Assembly, kind: number, slotOrErrno: number, at: number, a = 0, b = 0): void {
-  const word = assembly.opCount * 4
-  if (word + 4 > assembly.ops.length) assembly.ops = grown(assembly.ops, word + 4)
-  const { ops } = assembly
-  ops[word] = kind | (slotOrErrno << 16)
-  ops[word + 1] = at
-  ops[word + 2] = a
-  ops[word + 3] = b
-  assembly.opCount++
-}
-
 function writeKeep(assembly: Assembly, keep: Keep): void {
   const at = bufferAt(assembly, keep.in) + keep.offset
   addOp(assembly, OP.load[keep.sizeBytes], setSlot(assembly, keep.slot), at)
@@ -310,7 +246,7 @@ function writeKeep(assembly: Assembly, keep: Keep): void {
 
 function writeCheck(assembly: Assembly, check: Check): void {
   const errno = errnoNumber(check.errno)
-  if ('result' in check) addOp(assembly, OP.equals, errno, 0, check.result)
+  if ('result' in check) writeResultCheck(assembly, errno, check.result)
   else if ('resultAtLeast' in check) addOp(assembly, OP.atLeast, errno, 0, check.resultAtLeast)
   else {
     const at = bufferAt(assembly, check.in) + check.offset
@@ -319,73 +255,8 @@ function writeCheck(assembly: Assembly, check: Check): void {
   }
 }
 
-function slotIndex({ slots }: Assembly, { slot }: Slot): number {
-  const known = slots.get(slot)
-  if (known !== undefined) return known
-  slots.set(slot, slots.size)
-  return slots.size - 1
-}
-
-function setSlot(assembly: Assembly, slot: Slot): number {
-  const index = slotIndex(assembly, slot)
-  assembly.isSet[index] = true
-  return index
-}
-
-/** A slot that nothing sets is 0, which is a descriptor: standard input. */
-function refuseUnset({ slots, isSet }: Assembly): void {
-  for (const [name, index] of slots) if (isSet[index] !== true) throw bug(`no step of the plan sets ${name}`)
-}
-
-function bufferAt({ buffers, blob }: Assembly, { buffer, sizeBytes }: Buffer): number {
-  const known = buffers.get(buffer)
-  if (known !== undefined) return known
-  const at = blob.reserve(sizeBytes)
-  buffers.set(buffer, at)
-  return at
-}
-
-interface Rest {
-  readonly mainCount: number
-  readonly reads: readonly { readonly at: number; readonly read: Buffer }[]
-  readonly options: AssembleOptions
-}
-
-/** Header, steps, operations, reads, blob; struct plan of native/wire.h. */
-function layOut(assembly: Assembly, { mainCount, reads, options }: Rest): Pick<Assembled, 'frame' | 'texts'> {
-  const { words, ops, blob } = assembly
-  const textBase = blob.bytesLength
-  for (const at of assembly.wordFixups) words[at] = (words[at] ?? 0) + textBase
-  for (const at of assembly.opFixups) ops[at] = (ops[at] ?? 0) + textBase
-  const text = blob.encodedText(options.encode)
-  const stepBytes = assembly.steps.length * STEP_WORDS * 4
-  const opBytes = assembly.opCount * 16
-  const opsAt = HEADER_BYTES + stepBytes
-  const readsAt = opsAt + opBytes
-  const blobAt = readsAt + reads.length * 8
-  const frame = new Uint8Array(Math.ceil((blobAt + textBase + text.length) / 8) * 8)
-  const header = new Uint32Array(frame.buffer, 0, blobAt / 4)
-  const flags = (options.trace ? 1 : 0) | (options.concurrent ? 2 : 0)
-  header.set([MAGIC, frame.length, options.id ?? 0, flags, HEADER_BYTES, assembly.steps.length])
-  header.set([opsAt, assembly.opCount, readsAt, reads.length, blobAt], 6)
-  header.set([frame.length - blobAt, mainCount, assembly.slots.size], 11)
-  header.set(words.subarray(0, stepBytes / 4), HEADER_BYTES / 4)
-  header.set(ops.subarray(0, opBytes / 4), opsAt / 4)
-  reads.forEach(({ at, read }, index) => {
-    header.set([at, read.sizeBytes], readsAt / 4 + index * 2)
-  })
-  blob.copyBytes(frame, blobAt)
-  frame.set(text, blobAt + textBase)
-  const texts: TextPlaces = {
-    list: () => blob.texts(),
-    at: blobAt + textBase,
-    inBlob: textBase,
-    offsets: () => [
-      ...assembly.wordFixups.map((word) => HEADER_BYTES / 4 + word),
-      ...assembly.opFixups.map((word) => opsAt / 4 + word),
-    ],
-    sizes: () => assembly.sizes.map(({ at, text }) => ({ at: HEADER_BYTES / 4 + at, text })),
-    fixed: assembly.pieces,
-  }
-  return { frame, texts }
+function writeResultCheck(assembly: Assembly, errno: number, result: number | Size): void {
+  if (typeof result !== 'number') assembly.opSizes.push({ at: assembly.opCount * 4 + 2, text: result.sizeOf })
+  const wanted = typeof result === 'number' ? result : assembly.blob.textLength(result.sizeOf)
+  addOp(assembly, OP.equals, errno, 0, wanted)
 }

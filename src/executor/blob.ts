@@ -1,13 +1,18 @@
 /** The memory of a plan: constants, structures and buffers in one half, all texts in the other, so that they are encoded at once. */
 
 import { bug } from '../base/errors.ts'
-import { utf8Length } from '../linux/bytes.ts'
 
 export class Blob {
   #bytes = new Uint8Array(8192)
   #length = 0
   readonly #texts = new Map<string, number>()
   #textLength = 0
+  readonly textLength: (text: string) => number
+
+  /** `textLength` is the number of bytes of a text in UTF-8. */
+  constructor(textLength: (text: string) => number) {
+    this.textLength = textLength
+  }
 
   /** The size of the half without texts, a multiple of 8. */
   get bytesLength(): number {
@@ -36,16 +41,10 @@ export class Blob {
   addText(text: string): number {
     const known = this.#texts.get(text)
     if (known !== undefined) return known
-    // A NUL would end the string early in the kernel: what was checked would not be what is used.
-    if (text.includes('\0')) throw bug(`the plan holds the text ${JSON.stringify(text)}`)
     const at = this.#textLength
     this.#texts.set(text, at)
-    this.#textLength = at + utf8Length(text) + 1
+    this.#textLength = at + this.textLength(text) + 1
     return at
-  }
-
-  textLength(text: string): number {
-    return utf8Length(text)
   }
 
   /** All texts in their order. */
@@ -57,10 +56,14 @@ export class Blob {
     into.set(this.#bytes.subarray(0, this.#length), at)
   }
 
-  encodedText(encode: (text: string) => Uint8Array): Uint8Array {
-    const encoded = encode(`${this.texts().join('\0')}\0`)
-    if (this.#textLength > 0 && encoded.length !== this.#textLength)
-      throw bug('the texts of a plan were encoded to another length than was planned')
-    return encoded
+  /** Undefined if the length of some text was not what `textLength` said. */
+  encodedText(encode: (text: string) => Uint8Array): Uint8Array | undefined {
+    const texts = this.texts()
+    const joined = texts.join('\0')
+    // A NUL within would end a text early in the kernel: what was checked would not be what is used.
+    if (texts.length > 0 && joined.split('\0').length !== texts.length)
+      throw bug(`the plan holds the text ${JSON.stringify(texts.find((text) => text.includes('\0')))}`)
+    const encoded = encode(`${joined}\0`)
+    return this.#textLength > 0 && encoded.length !== this.#textLength ? undefined : encoded
   }
 }

@@ -15,18 +15,25 @@ import { utf8 } from '../linux/bytes.ts'
 import type { Architecture } from '../linux/numbers.ts'
 import { systemError } from '../linux/system-error.ts'
 import type { Plan } from '../plan/plan.ts'
-import { type Assembled, assemble } from './assemble.ts'
+import { assemble } from './assemble.ts'
 import { type Advise, errorOf, parseReport, REPORT_HEADER_BYTES, type Report, reportBytes } from './report.ts'
+import type { Frame } from './template.ts'
+import { FLAG_CONCURRENT, HEADER } from './wire.ts'
 
 export interface Executor extends AsyncDisposable {
   /** Runs a plan to its end, beside others. Rejects with the error of the first step that failed. */
   readonly run: (plan: Plan, options?: PlanOptions) => Promise<Report>
+  /** The same for a frame that is ready, such as one that was filled in. The frame is given away: its header gets the number of this run. */
+  readonly runFrame: (frame: Frame, options?: FrameOptions) => Promise<Report>
   /** Waits for the plans under way, then ends the process. No plan is taken any more. */
   readonly close: () => Promise<void>
 }
 
-export interface PlanOptions {
+export interface PlanOptions extends FrameOptions {
   readonly trace?: boolean
+}
+
+export interface FrameOptions {
   readonly advise?: Advise
   /** Called at each `report` step of the plan. */
   readonly onProgress?: (report: Report) => void
@@ -52,8 +59,8 @@ export function openExecutor(
 
 /** A plan that the executor has and has not answered. */
 interface Pending {
-  readonly assembled: Assembled
-  readonly options: PlanOptions
+  readonly frame: Frame
+  readonly options: FrameOptions
   readonly resolve: (report: Report) => void
   readonly reject: (error: OperationError) => void
 }
@@ -91,13 +98,19 @@ class PersistentExecutor implements Executor {
   }
 
   readonly run = async (plan: Plan, options: PlanOptions = {}): Promise<Report> => {
+    const assembled = assemble(plan, { architecture: this.#architecture, encode, trace: options.trace ?? false })
+    return this.runFrame({ ...assembled, steps: () => assembled.steps }, options)
+  }
+
+  readonly runFrame = async (frame: Frame, options: FrameOptions = {}): Promise<Report> => {
     if (this.#refusal !== undefined) throw this.#refusal
     const id = this.#nextId()
-    const architecture = this.#architecture
-    const assembled = assemble(plan, { architecture, encode, id, concurrent: true, trace: options.trace ?? false })
+    const header = new Uint32Array(frame.frame.buffer, frame.frame.byteOffset, HEADER.flags + 1)
+    header[HEADER.id] = id
+    header[HEADER.flags] = (header[HEADER.flags] ?? 0) | FLAG_CONCURRENT
     return new Promise((resolve, reject) => {
-      this.#pending.set(id, { assembled, options, resolve, reject })
-      this.#plans?.write(assembled.frame)
+      this.#pending.set(id, { frame, options, resolve, reject })
+      this.#plans?.write(frame.frame)
     })
   }
 
@@ -133,19 +146,19 @@ class PersistentExecutor implements Executor {
     this.#unread = rest
   }
 
-  #answer(frame: Uint8Array): void {
-    const id = new DataView(frame.buffer, frame.byteOffset).getUint32(4, true)
+  #answer(bytes: Uint8Array): void {
+    const id = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true)
     const pending = this.#pending.get(id)
     if (pending === undefined) return
-    const { assembled, options, resolve, reject } = pending
-    const report = parseReport(frame, assembled)
+    const { frame, options, resolve, reject } = pending
+    const report = parseReport(bytes, frame)
     if (report.kind === 'progress') {
       options.onProgress?.(report)
       return
     }
     this.#pending.delete(id)
     if (report.kind === 'done') resolve(report)
-    else reject(errorOf(report, assembled.steps, options.advise))
+    else reject(errorOf(report, frame.steps(), options.advise))
     if (this.#pending.size === 0) this.#whenIdle?.()
   }
 
@@ -172,8 +185,8 @@ function architectureOfProcess(): Architecture {
   }
 }
 
-/** Bytes that are no UTF-8 are lone surrogates in text, and few texts have one: linux/bytes.ts. */
-const encode = (text: string): Uint8Array => (/[\udc80-\udcff]/u.test(text) ? utf8(text) : Buffer.from(text))
+/** Text as the frames of this process have it. Bytes that are no UTF-8 are lone surrogates in text, and few texts have one: linux/bytes.ts. */
+export const encode = (text: string): Uint8Array => (/[\udc80-\udcff]/u.test(text) ? utf8(text) : Buffer.from(text))
 
 const cannotStart = (error: NodeJS.ErrnoException): OperationError =>
   systemError({

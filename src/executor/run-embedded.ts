@@ -3,12 +3,12 @@
 import { OperationError } from '../base/errors.ts'
 import type { Native } from '../base/native.ts'
 import type { Plan } from '../plan/plan.ts'
-import { type Assembled, assemble } from './assemble.ts'
+import { assemble } from './assemble.ts'
 import { architectureOf, failure } from './embedded-call.ts'
 import { close, memoryFile, pipe, read } from './embedded-files.ts'
 import { waitForPid } from './embedded-process.ts'
 import { type Advise, errorOf, parseReport, REPORT_HEADER_BYTES, type Report, reportBytes } from './report.ts'
-import type { Filled } from './template.ts'
+import type { Filled, Frame } from './template.ts'
 
 export interface RunOptions {
   /** What the executor, and so the container, gets as descriptors 0, 1 and 2. */
@@ -34,11 +34,6 @@ export function startPlan(native: Native, plan: Plan, options: RunOptions = {}):
     trace: options.trace ?? false,
   })
   return startFrame(native, { ...assembled, steps: () => assembled.steps }, options)
-}
-
-export interface Frame extends Filled {
-  /** The steps by the index that reports use; asked for only when one failed. */
-  readonly steps: () => Assembled['steps']
 }
 
 export function startFrame(native: Native, frame: Frame, options: RunOptions = {}): Running {

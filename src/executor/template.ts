@@ -7,7 +7,9 @@
 
 import { utf8Length } from '../linux/bytes.ts'
 import type { Buffer } from '../linux/call.ts'
-import type { Assembled } from './assemble.ts'
+import type { Plan } from '../plan/plan.ts'
+import { type Assembled, type AssembleOptions, assemble } from './assemble.ts'
+import { HEADER } from './wire.ts'
 
 export interface Template {
   /** Without the texts. */
@@ -30,9 +32,12 @@ export type Blanks = readonly (readonly [blank: string, value: string])[]
 /** What a filled-in frame needs for its report to be read. */
 export type Filled = Pick<Assembled, 'frame' | 'slots' | 'reads'>
 
+export interface Frame extends Filled {
+  /** The steps by the index that reports use; asked for only when one failed. */
+  readonly steps: () => Assembled['steps']
+}
+
 const NUL = '\0'
-const TOTAL_BYTES = 1
-const BLOB_BYTES = 11
 
 /** Undefined for a plan that a template cannot hold: with a blank in a text that the executor puts together, or long text in a structure. */
 export function makeTemplate(
@@ -66,6 +71,33 @@ export function makeTemplate(
   }
 }
 
+/** Plans that differ in a few words only. */
+export interface Pattern {
+  /** Characters that stand for the words; none of them may be in a plan for another reason. */
+  readonly blanks: readonly string[]
+  readonly plan: (words: readonly string[]) => Plan
+}
+
+/**
+ * Answers the frame for given words, in the order of the blanks. The plan is made once, with its blanks; again only for the words of an error,
+ * and each time if a template cannot hold it.
+ */
+export function framesOf({ blanks, plan }: Pattern, options: AssembleOptions): (words: readonly string[]) => Frame {
+  const template = makeTemplate(assemble(plan(blanks), options), blanks)
+  const stepsFor =
+    (words: readonly string[]): Frame['steps'] =>
+    () =>
+      assemble(plan(words), options).steps
+  return (words) => {
+    if (template === undefined) {
+      const assembled = assemble(plan(words), options)
+      return { ...assembled, steps: () => assembled.steps }
+    }
+    const values = blanks.map((blank, index) => [blank, words[index] ?? ''] as const)
+    return { ...fillIn(template, values, options.encode), steps: stepsFor(words) }
+  }
+}
+
 /** The frame for these values. */
 export function fillIn(template: Template, blanks: Blanks, encode: (text: string) => Uint8Array): Filled {
   let joined = template.texts
@@ -76,8 +108,8 @@ export function fillIn(template: Template, blanks: Blanks, encode: (text: string
   frame.set(template.head)
   frame.set(texts, template.head.length)
   const words = new Uint32Array(frame.buffer)
-  words[TOTAL_BYTES] = frame.length
-  words[BLOB_BYTES] = frame.length - (template.head.length - template.inBlob)
+  words[HEADER.totalBytes] = frame.length
+  words[HEADER.blobBytes] = frame.length - (template.head.length - template.inBlob)
   const { offsets, sizes, inBlob } = template
   for (let at = 0; at < offsets.length; at += 2) words[offsets[at] ?? 0] = inBlob + (starts[offsets[at + 1] ?? 0] ?? 0)
   for (let at = 0; at < sizes.length; at += 2) words[sizes[at] ?? 0] = lengths[sizes[at + 1] ?? 0] ?? 0

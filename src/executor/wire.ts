@@ -2,6 +2,12 @@
 
 export const MAGIC = 0x31464f43
 export const HEADER_BYTES = 56
+/** Words of the header that are set behind its making. */
+export const HEADER = { totalBytes: 1, id: 2, flags: 3, blobBytes: 11 } as const
+/** Result and time of each step are in the report. */
+export const FLAG_TRACE = 1
+/** Runs in a process of its own, beside other plans of the same executor. */
+export const FLAG_CONCURRENT = 2
 export const STEP_WORDS = 22
 export const NONE = 0xffff
 export const CALL_NOTHING = 0x10000

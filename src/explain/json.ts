@@ -17,6 +17,7 @@
  * | argv, envp                     | `{ "strings": [ … ] }`                                         |
  */
 
+import { sizeBytesOf } from '../linux/bytes.ts'
 import type { Argument } from '../linux/call.ts'
 import { argumentTexts, callText, type ShowOptions } from '../linux/signatures-show.ts'
 import { hex } from '../linux/signatures-values.ts'
@@ -126,6 +127,7 @@ function argumentJson(value: Argument): Json {
 }
 
 function checkJson(check: Check): Json {
+  if ('result' in check) return { ...check, result: sizeBytesOf(check.result) }
   if (!('in' in check)) return { ...check }
   return { ...check, in: argumentJson(check.in) }
 }

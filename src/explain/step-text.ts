@@ -1,5 +1,6 @@
 /** One step as one line: what it is assigned to, the call, and what its result may be. */
 
+import { sizeBytesOf } from '../linux/bytes.ts'
 import type { Buffer } from '../linux/call.ts'
 import { callText, type ShowOptions } from '../linux/signatures-show.ts'
 import type { Check, Step } from '../plan/plan.ts'
@@ -24,7 +25,7 @@ export function conditionText({ check, retry, tolerate, otherwise }: Step): stri
 }
 
 function checkText(check: Check): string {
-  if ('result' in check) return `== ${check.result}`
+  if ('result' in check) return `== ${sizeBytesOf(check.result)}`
   if ('resultAtLeast' in check) return `>= ${check.resultAtLeast}`
   const bytes = bytesText(check.in, check.offset, check.sizeBytes)
   if ('differs' in check) return `if ${bytes} != ${check.differs}`

@@ -1,6 +1,6 @@
 /** C structures as bytes. Both architectures of coffer are little-endian with natural alignment. */
 
-import type { Pointer, Slot, Struct, StructField } from './call.ts'
+import type { Pointer, Size, Slot, Struct, StructField } from './call.ts'
 
 /** Packs 64-bit words; a number must be an integer, negative ones go in two's complement. */
 export function packU64(words: readonly number[]): Uint8Array {
@@ -53,6 +53,9 @@ export function utf8(value: string): Uint8Array {
   }
   return Uint8Array.from(bytes)
 }
+
+/** A size as a number. */
+export const sizeBytesOf = (size: number | Size): number => (typeof size === 'number' ? size : utf8Length(size.sizeOf))
 
 const ASCII = /^[\0-\x7f]*$/
 

@@ -6,7 +6,7 @@
  * Nothing here throws: what the tables do not know is shown as a number.
  */
 
-import { utf8Length } from './bytes.ts'
+import { sizeBytesOf } from './bytes.ts'
 import type { Argument, Call, Pointer, Slot, Struct } from './call.ts'
 import type { Architecture } from './numbers.ts'
 import { type Field, type Parameter, type Structure, signatureOf, structureOf } from './signatures.ts'
@@ -144,7 +144,7 @@ function textOf(kind: string, value: Argument, options: ShowOptions): string {
   if (typeof value === 'number' || typeof value === 'bigint') return plainNumber(kind, value, options)
   if (isSlot(value)) return slotText(value, options)
   if (typeof value === 'object' && 'lengthOf' in value) return 'length'
-  if (typeof value === 'object' && 'sizeOf' in value) return plainNumber(kind, utf8Length(value.sizeOf), options)
+  if (typeof value === 'object' && 'sizeOf' in value) return plainNumber(kind, sizeBytesOf(value), options)
   return pointerText(kind, value, {
     isComplete: options.isComplete === true,
     slotText: (slot) => slotText(slot, options),

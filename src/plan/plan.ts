@@ -14,7 +14,7 @@
  * | `check`     | succeeds, but the check does not hold  | it counts as a failure with the errno of the check  |
  */
 
-import type { Buffer, Call, Slot } from '../linux/call.ts'
+import type { Buffer, Call, Size, Slot } from '../linux/call.ts'
 import type { Errno } from '../linux/errno.ts'
 
 /** A manual page `mount(2)`, a kernel document `kernel:…`, a specification `oci:…`, or a source file. */
@@ -55,7 +55,7 @@ export interface AwaitedProgram {
  * `resultAtLeast` compares the result as a signed number, `differs` holds if the integer is another one.
  */
 export type Check = { readonly errno: Errno } & (
-  | { readonly result: number }
+  | { readonly result: number | Size }
   | { readonly resultAtLeast: number }
   | {
       readonly in: Buffer

@@ -10,7 +10,6 @@
  * mkdir(2) of DIR/ID is the lock: of two creates of one name the second one gets EEXIST.
  */
 
-import { utf8Length } from '../linux/bytes.ts'
 import { buffer, type Slot, sizeOf, slot, text } from '../linux/call.ts'
 import {
   AT_FDCWD,
@@ -86,7 +85,7 @@ const writeState = (file: Slot, json: string, why: string): Step => ({
   call: write(file, json, sizeOf(json)),
   why,
   see: SEE,
-  check: { result: utf8Length(json), errno: 'ENOSPC' },
+  check: { result: sizeOf(json), errno: 'ENOSPC' },
 })
 
 const copyState = (file: Slot, source: number, why: string): readonly Step[] => [

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Executor, openExecutor } from '../../src/executor/persistent-node.ts'
+import { type Executor, encode, openExecutor } from '../../src/executor/persistent-node.ts'
+import { framesOf } from '../../src/executor/template.ts'
 import { buffer, slot } from '../../src/linux/call.ts'
 import {
   AT_FDCWD,
@@ -21,6 +22,7 @@ import { clone3 } from '../../src/linux/namespaces.ts'
 import { exitGroup, getpid, P_PIDFD, SI_STATUS, SIGINFO_BYTES, waitid } from '../../src/linux/process.ts'
 import type { Plan, Step } from '../../src/plan/plan.ts'
 
+const architecture = process.arch === 'arm64' ? 'aarch64' : 'x86_64'
 const root = join(import.meta.dir, '..', '..')
 const path = join(root, 'dist', 'coffer-executor')
 const directory = mkdtempSync(join(tmpdir(), 'coffer-persistent-'))
@@ -54,6 +56,15 @@ test('a plan answers with what it returns', async () => {
 test('each plan runs in a process of its own', async () => {
   const pids = await Promise.all([executor.run(askPid), executor.run(askPid)])
   expect(new Set(pids.map((report) => report.slot(PID))).size).toBe(2)
+})
+
+test('frames that were filled in run side by side, and an error has the words of its own', async () => {
+  const plan = ([name = '']: readonly string[]): Plan => planOf([step(mkdirat(AT_FDCWD, inside(name), 0o700))])
+  const frames = framesOf({ blanks: ['\ue000'], plan }, { architecture, encode })
+  await Promise.all(['one', 'two'].map((name) => executor.runFrame(frames([name]))))
+  expect(readdirSync(directory).sort()).toEqual(['one', 'two'])
+  await expect(executor.runFrame(frames(['two']))).rejects.toThrow(`mkdirat(${inside('two')}) = EEXIST`)
+  for (const name of ['one', 'two']) rmSync(inside(name), { recursive: true })
 })
 
 test('the shorter of two plans is answered first', async () => {
