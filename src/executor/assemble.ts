@@ -8,7 +8,7 @@
 import { bug } from '../base/errors.ts'
 import { utf8Length } from '../linux/bytes.ts'
 import type { Argument, Buffer, Pointer, Size, Struct, Text } from '../linux/call.ts'
-import { errnoNumber } from '../linux/errno.ts'
+import { type Errno, errnoNumber } from '../linux/errno.ts'
 import { type Architecture, callNumber } from '../linux/numbers.ts'
 import type { Check, Keep, Plan, Step } from '../plan/plan.ts'
 import {
@@ -76,9 +76,8 @@ function placeList(assembly: Assembly, list: readonly Step[]): number {
   const first = assembly.steps.length
   for (const { step } of placed) assembly.steps.push(step)
   reserveSteps(assembly)
-  placed.forEach((one, index) => {
-    writeStep(assembly, first + index, one)
-  })
+  let index = first
+  for (const one of placed) writeStep(assembly, index++, one)
   return placed.length
 }
 
@@ -98,9 +97,10 @@ function writeStep(assembly: Assembly, index: number, { step, skipOk, skipError 
   const kinds = writeArguments(assembly, step.call.args, at + 10)
   words[at + 1] = kinds | (into << 16)
   words[at + 3] = before | ((assembly.opCount - before) << 16)
-  writeAfter(assembly, step, at)
-  writeErrnos(words, step, at)
-  writeLists(assembly, step, at)
+  if (step.check !== undefined || step.keep !== undefined) writeAfter(assembly, step, at)
+  if (step.tolerate !== undefined || step.retry !== undefined) writeErrnos(words, step, at)
+  if (step.child !== undefined) writeList(assembly, step.child, at + 5)
+  if (step.undo !== undefined && step.undo.length > 0) writeList(assembly, step.undo, at + 6)
 }
 
 function numberOf(step: Step, architecture: Architecture): number {
@@ -111,7 +111,6 @@ function numberOf(step: Step, architecture: Architecture): number {
 }
 
 function writeAfter(assembly: Assembly, step: Step, at: number): void {
-  if (step.keep === undefined && step.check === undefined) return
   const after = assembly.opCount
   // Checked first: a step that failed its check has kept nothing.
   if (step.check !== undefined) writeCheck(assembly, step.check)
@@ -122,28 +121,19 @@ function writeAfter(assembly: Assembly, step: Step, at: number): void {
 function writeErrnos(words: Uint32Array, { tolerate, retry }: Step, at: number): void {
   if (tolerate !== undefined) {
     if (tolerate.length > 4) throw bug(`a step tolerates ${tolerate.length} errnos, 4 fit`)
-    tolerate.forEach((errno, index) => {
-      const word = at + 7 + (index >> 1)
-      words[word] = (words[word] ?? 0) | (errnoNumber(errno) << (16 * (index & 1)))
-    })
+    words[at + 7] = twoErrnos(tolerate[0], tolerate[1])
+    words[at + 8] = twoErrnos(tolerate[2], tolerate[3])
   }
-  if (retry !== undefined) {
-    const [a = 0, b = 0] = retry.map(errnoNumber)
-    words[at + 9] = a | (b << 16)
-  }
+  if (retry !== undefined) words[at + 9] = twoErrnos(retry[0], retry[1])
 }
 
-function writeLists(assembly: Assembly, step: Step, at: number): void {
-  if (step.child !== undefined) {
-    const first = assembly.steps.length
-    const count = placeList(assembly, step.child)
-    assembly.words[at + 5] = first | (count << 16)
-  }
-  if (step.undo !== undefined && step.undo.length > 0) {
-    const first = assembly.steps.length
-    const count = placeList(assembly, step.undo)
-    assembly.words[at + 6] = first | (count << 16)
-  }
+const twoErrnos = (first: Errno | undefined, second: Errno | undefined): number =>
+  (first === undefined ? 0 : errnoNumber(first)) | (second === undefined ? 0 : errnoNumber(second) << 16)
+
+function writeList(assembly: Assembly, list: readonly Step[], word: number): void {
+  const first = assembly.steps.length
+  const count = placeList(assembly, list)
+  assembly.words[word] = first | (count << 16)
 }
 
 function writeArguments(assembly: Assembly, args: readonly Argument[], at: number): number {
@@ -151,9 +141,9 @@ function writeArguments(assembly: Assembly, args: readonly Argument[], at: numbe
   for (let index = 0; index < args.length; index++) {
     const word = at + index * 2
     const argument = args[index]
-    if (typeof argument === 'number') {
-      if (argument !== 0) setNumber(assembly.words, word, argument)
-    } else if (typeof argument === 'bigint') {
+    if (argument === 0) continue
+    if (typeof argument === 'number') setNumber(assembly.words, word, argument)
+    else if (typeof argument === 'bigint') {
       assembly.words[word] = Number(BigInt.asUintN(32, argument))
       assembly.words[word + 1] = Number(BigInt.asUintN(32, argument >> 32n))
     } else if (argument !== undefined) {
