@@ -33,7 +33,7 @@ export const pidfdSendGroupSignal = (pidfd: Argument, signal: number): Call => (
 })
 const PIDFD_SIGNAL_PROCESS_GROUP = 4
 export const getpid = (): Call => ({ name: 'getpid', args: [] })
-export const setpgid = (pid: number, group: number): Call => ({ name: 'setpgid', args: [pid, group] })
+export const setpgid = (pid: number, group: number | Slot): Call => ({ name: 'setpgid', args: [pid, group] })
 export const setsid = (): Call => ({ name: 'setsid', args: [] })
 export const umask = (mask: number): Call => ({ name: 'umask', args: [mask] })
 export const exitGroup = (status: number): Call => ({ name: 'exit_group', args: [status] })

@@ -84,6 +84,14 @@ test('a hook that is too late is killed with its group, waited for, and fails wi
   expect(wait?.call.args[2]).toEqual(new Uint8Array(BigUint64Array.of(3n, 0n).buffer))
   expect(wait?.otherwise?.map(({ call }) => call.name)).toEqual(['pidfd_send_signal', 'pidfd_send_signal', 'waitid'])
   expect(wait?.otherwise?.at(-1)?.check).toMatchObject({ offset: 24, equals: 0, errno: 'ETIMEDOUT' })
+  // Before Linux 6.9.
+  expect(
+    calls(wait?.otherwise?.[0]?.otherwise ?? []),
+  ).toBe(`hook-killer-pidfd = clone3(pidfd=&hook-killer-pidfd, SIGCHLD)
+  child: setpgid(0, hook-pid) or EPERM or ESRCH or EACCES or ENOSYS
+    then: kill(0, SIGKILL)
+waitid(P_PIDFD, hook-killer-pidfd, &hook-killer-exit, WEXITED)
+close(hook-killer-pidfd)`)
 })
 
 /** All steps of the executor, branches included. */
@@ -92,7 +100,9 @@ const executed = (steps: readonly Step[]): readonly Step[] =>
 
 test('a failed hook fails the plan, but for poststop', () => {
   const waits = (kind: 'poststart' | 'poststop'): readonly Step[] =>
-    executed(planHooks(kind, [{ ...hook, timeout: 3 }], state)).filter(({ call }) => call.name === 'waitid')
+    executed(planHooks(kind, [{ ...hook, timeout: 3 }], state))
+      .filter(({ why }) => why.startsWith('have the'))
+      .filter(({ call }) => call.name === 'waitid')
   expect(waits('poststart').map(({ check }) => check?.errno)).toEqual(['ECANCELED', 'ETIMEDOUT'])
   expect(waits('poststop').map(({ check }) => check)).toEqual([undefined, undefined])
 })

@@ -5,7 +5,8 @@
  * send it SIGPIPE (SECURITY-CHECKS S252). Source: oci:runtime-spec/config.md#posix-platform-hooks
  */
 
-import { type Buffer, buffer, type Slot, slot, strings, type Text, text } from '../linux/call.ts'
+import { type Buffer, buffer, type Call, type Slot, slot, strings, type Text, text } from '../linux/call.ts'
+import { kill } from '../linux/cgroup.ts'
 import { chdir, close, closeRange, dup3, LAST_FD } from '../linux/files.ts'
 import { clone3 } from '../linux/namespaces.ts'
 import { ppollReadable } from '../linux/poll.ts'
@@ -134,9 +135,10 @@ function stepsOf({ kind, hook, index, state }: HookRequest) {
     },
     writeState: { call: { name: 'pwrite64', args: [STATE, json, { lengthOf: json }, 0] }, why, see: SEE },
     run: {
-      call: spawn(kind),
+      call: spawn(kind, PIDFD_BYTES),
       why: `run the ${kind} hook ${hook.path}`,
       see: ['clone(2)', ...SEE],
+      into: HOOK_PID,
       keep: [{ slot: PIDFD, in: PIDFD_BYTES, offset: 0, sizeBytes: 4 }],
       child: becomeHook({ kind, hook, index, state }),
     },
@@ -148,8 +150,8 @@ function stepsOf({ kind, hook, index, state }: HookRequest) {
 const MFD_CLOEXEC = 1
 
 /** The filter of the container is in force when startContainer hooks run, and the usual ones deny clone3. */
-const spawn = (kind: HookKind) =>
-  kind === 'startContainer' ? fork(PIDFD_BYTES) : clone3({ flags: 0, pidfd: PIDFD_BYTES })
+const spawn = (kind: HookKind, pidfd: Buffer): Call =>
+  kind === 'startContainer' ? fork(pidfd) : clone3({ flags: 0, pidfd })
 
 function becomeHook({ kind, hook, state }: HookRequest): readonly Step[] {
   const { path, args, env } = hook
@@ -198,8 +200,8 @@ function awaitHook({ kind, hook, index, state }: HookRequest): readonly Step[] {
           call: pidfdSendGroupSignal(PIDFD, KILL),
           why: `end ${name} and what it started`,
           see: ['pidfd_send_signal(2)'],
-          // Before Linux 6.9 there are no groups, and what the hook started has to notice itself.
           tolerate: ['ESRCH', 'EINVAL'],
+          otherwise: endGroup(kind, `end ${name} and what it started`),
         },
         { call: pidfdSendSignal(PIDFD, KILL), why: `end ${name}`, see: ['pidfd_send_signal(2)'], tolerate: ['ESRCH'] },
         { ...reap, why, ...succeeds('ETIMEDOUT') },
@@ -207,6 +209,37 @@ function awaitHook({ kind, hook, index, state }: HookRequest): readonly Step[] {
     },
   ]
 }
+
+/**
+ * The same before Linux 6.9, which cannot signal the group of a pidfd: a process joins the group, and kills it and so itself. The hook has not
+ * been waited for, so its pid is still its own. Where there is no such group, nobody is killed.
+ */
+function endGroup(kind: HookKind, why: string): readonly Step[] {
+  const see: readonly Ref[] = ['setpgid(2)', 'kill(2)']
+  return [
+    {
+      call: spawn(kind, KILLER_BYTES),
+      why,
+      see,
+      keep: [{ slot: KILLER, in: KILLER_BYTES, offset: 0, sizeBytes: 4 }],
+      child: [
+        {
+          call: setpgid(0, HOOK_PID),
+          why,
+          see,
+          tolerate: ['EPERM', 'ESRCH', 'EACCES', 'ENOSYS'],
+          then: [{ call: kill(0, KILL), why, see }],
+        },
+      ],
+    },
+    { call: waitid(P_PIDFD, KILLER, buffer('hook-killer-exit', SIGINFO_BYTES)), why, see: ['waitid(2)'] },
+    { call: close(KILLER), why, see: ['close(2)'] },
+  ]
+}
+
+const HOOK_PID = slot('hook-pid')
+const KILLER = slot('hook-killer-pidfd')
+const KILLER_BYTES = buffer('hook-killer-pidfd', 4)
 
 /** Source: oci:runtime-spec/runtime.md#state */
 function stateJson({ ociVersion, id, status, pid, bundle, annotations }: HookState): Text {
