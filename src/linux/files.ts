@@ -146,15 +146,16 @@ export const CGROUP2_SUPER_MAGIC = 0x63677270
 export const TMPFS_MAGIC = 0x01021994
 
 /**
- * Asks for the type, mode and device of a file.
+ * Asks for the type, mode, device or number of names of a file.
  *
- * struct statx, 256 bytes: stx_mode at 28 (2 bytes), stx_rdev_major at 128, stx_rdev_minor at 132 (4 bytes each). statx(2)
+ * struct statx, 256 bytes: stx_nlink at 16 (4 bytes), stx_mode at 28 (2 bytes), stx_rdev_major at 128, stx_rdev_minor at 132 (4 bytes each). statx(2)
  */
 export const statx = (dir: DirFd, path: Pointer, flags: number, mask: number, into: Buffer): Call => ({
   name: 'statx',
   args: [dir, path, flags, mask, into],
 })
 export const STATX_TYPE = 1
+export const STATX_NLINK = 4
 export const STATX_BASIC_STATS = 0x7ff
 
 export const fchdir = (fd: Slot): Call => ({ name: 'fchdir', args: [fd] })

@@ -4,6 +4,7 @@ import { OperationError } from '../base/errors.ts'
 import type { CgroupLayout, Hierarchy } from '../linux/cgroup.ts'
 import { parseResources } from '../oci/resources.ts'
 import { type CgroupPlan, type CgroupWish, planCgroup } from './cgroup.ts'
+import { isWhole, unlessDivided } from './cgroup-remove.ts'
 
 const mounted = (name: string, version: 1 | 2 = 1): Hierarchy => ({
   version,
@@ -80,6 +81,19 @@ test('each directory that was made is removed by undo and at the end, and one th
   expect(linesOf(remove).split('\n')[0]).toBe(
     'unlinkat("/sys/fs/cgroup/cpuset/a/b", AT_REMOVEDIR) again while EBUSY, or ENOENT',
   )
+})
+
+test('what ends with the removal of cgroups is done only if none of them has others in it', () => {
+  const { paths, remove } = plan(unified, ANY)
+  expect(linesOf(unlessDivided({ paths: { ...paths, memory: '/memory/web-1' } }, remove))).toBe(
+    `statx("/sys/fs/cgroup/coffer-web-1", STATX_NLINK, &cgroup-statx) if cgroup-statx[16:20] == 2 else ENOTEMPTY, or ENOTEMPTY or ENOENT
+ then:
+  statx("/memory/web-1", STATX_NLINK, &last-cgroup-statx) if last-cgroup-statx[16:20] == 2 else ENOTEMPTY, or ENOTEMPTY or ENOENT
+   then:
+    unlinkat("/sys/fs/cgroup/coffer-web-1", AT_REMOVEDIR) again while EBUSY, or ENOENT`,
+  )
+  const links = (count: number): Uint8Array => new Uint8Array(256).fill(count, 16, 17)
+  expect([0, 2, 3].map((count) => isWhole(links(count)))).toEqual([false, true, false])
 })
 
 test('a directory on the way to a cpuset keeps the settings that it has', () => {

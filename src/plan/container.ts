@@ -14,6 +14,7 @@
 import { type Buffer, buffer } from '../linux/call.ts'
 import { read } from '../linux/files.ts'
 import { P_PIDFD, waitid } from '../linux/process.ts'
+import { LAST_LOOK, unlessDivided } from './cgroup-remove.ts'
 import { planFirstProcess } from './first-process.ts'
 import { heardHooks, hookState } from './hook-state.ts'
 import { hookReads, planHookOutput, planHooks } from './hooks.ts'
@@ -144,13 +145,13 @@ const endsAsOne = ({ cgroup }: ContainerRequest, namespaces: NamespacePlan): boo
 
 function planRemoval(request: ContainerRequest, namespaces: NamespacePlan): EndingPlan {
   const { poststop } = request.config.hooks
+  const removal = [
+    ...request.cgroup.remove,
+    ...planForget(request.place),
+    ...planHooks('poststop', poststop, { ...hookState(request, 'poststop'), status: 'stopped', pid: 0 }),
+  ]
   return {
-    steps: [
-      ...(namespaces.isNew('pid') ? [] : request.cgroup.kill),
-      ...request.cgroup.remove,
-      ...planForget(request.place),
-      ...planHooks('poststop', poststop, { ...hookState(request, 'poststop'), status: 'stopped', pid: 0 }),
-    ],
-    reads: hookReads({ poststop }),
+    steps: [...(namespaces.isNew('pid') ? [] : request.cgroup.kill), ...unlessDivided(request.cgroup, removal)],
+    reads: [...hookReads({ poststop }), ...(Object.keys(request.cgroup.paths).length === 0 ? [] : [LAST_LOOK])],
   }
 }
