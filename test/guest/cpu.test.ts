@@ -1,6 +1,7 @@
 /** Limits of CPU time and tasks on cgroup v2, by their effect. kernel:admin-guide/cgroup-v2.rst "CPU", "Cpuset", "PID" */
 
 import { afterEach, expect, test } from 'bun:test'
+import { until } from '../kernel/leaks.ts'
 import { expectNothingLeft, makeSite, type Site } from '../kernel/site.ts'
 import { counter, limits, setting } from './guest.ts'
 
@@ -90,13 +91,37 @@ test('burst and quota change together, whichever is larger', () => {
   }
 })
 
-test('a container runs on the CPUs and nodes of its cpuset', () => {
-  using site = makeSite()
-  const script = 'grep -e Cpus_allowed_list -e Mems_allowed_list /proc/self/status'
-  expect(site.inside(script, limits({ cpu: { cpus: '1', mems: '0' } }))).toBe(
-    'Cpus_allowed_list:\t1\nMems_allowed_list:\t0\n',
-  )
+test('with a burst a container uses what it saved while it slept, and without one it is stopped', () => {
+  using saving = makeSite()
+  using usual = makeSite()
+  const work = 'while :; do sleep 0.3; i=0; while [ $i -lt 4000 ]; do i=$((i + 1)); done; done'
+  const cpu = { quota: 10_000, period: 100_000 }
+  saving.up({ 'process.args': ['sh', '-c', work], ...limits({ cpu: { ...cpu, burst: 10_000 } }) })
+  usual.up({ 'process.args': ['sh', '-c', work], ...limits({ cpu }) })
+  until('bursts', () => counter(saving, 'cpu.stat', 'nr_bursts') > 2)
+  expect(counter(saving, 'cpu.stat', 'burst_usec')).toBeGreaterThan(0)
+  until('a stop', () => counter(usual, 'cpu.stat', 'nr_throttled') > 2)
+  expect(counter(usual, 'cpu.stat', 'nr_bursts')).toBe(0)
 })
+
+for (const [node, other] of [
+  ['0', '1'],
+  ['1', '0'],
+] as const)
+  test(`a container runs on the CPUs and gets the memory of the nodes of its cpuset: ${node}`, () => {
+    using site = makeSite()
+    site.up({ ...BUSY, ...limits({ cpu: { cpus: node, mems: node } }) })
+    const script = 'grep -e Cpus_allowed_list -e Mems_allowed_list /proc/self/status; nproc'
+    expect(site.exec(script).stdout).toBe(`Cpus_allowed_list:\t${node}\nMems_allowed_list:\t${node}\n1\n`)
+    // The 39th field of /proc/PID/stat is the CPU that it ran on last. proc_pid_stat(5)
+    const last = (): string | undefined => site.exec('cut -d ")" -f 2 /proc/1/stat').stdout.trim().split(' ')[36]
+    expect([last(), last(), last()]).toEqual([node, node, node])
+    expect(site.exec('dd if=/dev/zero of=/dev/shm/file bs=1M count=8 2>/dev/null').exitCode).toBe(0)
+    expect(setting(site, 'memory.numa_stat')).toMatch(
+      node === '0' ? /^shmem N0=8388608 N1=0$/m : /^shmem N0=0 N1=8388608$/m,
+    )
+    expect(setting(site, 'memory.numa_stat')).toContain(`N${other}=0`)
+  })
 
 test('pids.max refuses a fork, and pids.events counts it', () => {
   using site = makeSite()

@@ -1,88 +1,15 @@
-/** Disks, device nodes and huge pages on cgroup v2. kernel:admin-guide/cgroup-v2.rst "IO", "Device controller", "HugeTLB" */
+/** Device nodes, and devices that other controllers count, on cgroup v2. kernel:admin-guide/cgroup-v2.rst "Device controller", "HugeTLB", "RDMA", "Misc" */
 
-import { afterEach, beforeAll, expect, test } from 'bun:test'
+import { afterEach, expect, test } from 'bun:test'
 import { mkdirSync, readFileSync } from 'node:fs'
 import type { Changes } from '../kernel/bundle.ts'
 import { bind } from '../kernel/bundle.ts'
 import { expectNothingLeft, makeSite } from '../kernel/site.ts'
-import { ALL_DEVICES, CGROUPS, counter, host, limits, MIB, makeDisk, NO_DEVICES, setting } from './guest.ts'
+import { ALL_DEVICES, counter, host, limits, MIB, NO_DEVICES, SPARE_DISK, setting } from './guest.ts'
 
 afterEach(expectNothingLeft)
 
-const DISK = 'slow'
-let major = 0
-let minor = 0
-beforeAll(() => {
-  const [first, second] = host(`stat -c '%Hr %Lr' ${makeDisk(DISK, { size: 64 })}`)
-    .split(' ')
-    .map(Number)
-  major = first ?? 0
-  minor = second ?? 0
-})
-
-/** A container that may use the disk, within these limits. */
-const withDisk = (blockIO: object): Changes => ({
-  'linux.devices': [{ path: '/dev/disk', type: 'b', major, minor, fileMode: 0o600 }],
-  ...limits({ devices: [...NO_DEVICES, { allow: true, type: 'b', major, minor, access: 'rw' }], blockIO }),
-})
-
-/** Seconds that the container's clock goes on while it moves 3 MiB to or from the disk. */
-const TIMED = 'now() { cut -d " " -f 1 /proc/uptime; }; begin=$(now); "$@" 2>/dev/null; echo "$(now) $begin"'
-const READ = 'dd if=/dev/disk of=/dev/null iflag=direct bs=64k count=48'
-const WRITE = 'dd if=/dev/zero of=/dev/disk oflag=direct bs=64k count=48'
-
-function secondsOf(stdout: string): number {
-  const [end = 0, begin = 0] = stdout.split(' ').map(Number)
-  return end - begin
-}
-
-for (const [field, command] of [
-  ['throttleReadBpsDevice', READ],
-  ['throttleWriteBpsDevice', WRITE],
-] as const)
-  test(`io.max slows the disk down: ${field}`, () => {
-    using site = makeSite()
-    const take = (rate: number): number =>
-      secondsOf(site.inside(`set -- ${command}; ${TIMED}`, withDisk({ [field]: [{ major, minor, rate }] })))
-    expect(take(0)).toBeLessThan(1)
-    expect(take(2 * MIB)).toBeWithin(1, 3)
-  })
-
-test('limits of operations are told to io.max beside those of bytes, and what was moved is in events', () => {
-  using site = makeSite()
-  const at = { major, minor }
-  site.up(
-    withDisk({
-      throttleReadBpsDevice: [{ ...at, rate: 8 * MIB }],
-      throttleWriteBpsDevice: [{ ...at, rate: 9 * MIB }],
-      throttleReadIOPSDevice: [{ ...at, rate: 500 }],
-      throttleWriteIOPSDevice: [{ ...at, rate: 600 }],
-    }),
-  )
-  expect(setting(site, 'io.max')).toBe(`${major}:${minor} rbps=${8 * MIB} wbps=${9 * MIB} riops=500 wiops=600`)
-  expect(site.exec(READ).exitCode).toBe(0)
-  const { data } = JSON.parse(site.call(['events', '--stats', site.id]).stdout)
-  // As in the output of runc, 0 is left out.
-  const told = minor === 0 ? { major } : at
-  expect(data.blkio.ioServiceBytesRecursive).toContainEqual({ ...told, op: 'Read', value: 3 * MIB })
-  expect(data.blkio.ioServicedRecursive).toContainEqual({ ...told, op: 'Read', value: 48 })
-})
-
-test('the weight of disk traffic is converted for io.weight, and is that of v1 for the scheduler bfq', () => {
-  using site = makeSite()
-  const weights = { weight: 500, weightDevice: [{ major, minor, weight: 10 }] }
-  expect(site.run(withDisk(weights)).stderr).toContain('queue/scheduler')
-  host(`echo '${major}:${minor} enable=1' >${CGROUPS}/io.cost.qos`)
-  site.up(withDisk(weights))
-  expect(setting(site, 'io.weight')).toBe(`default 4950\n${major}:${minor} 1`)
-  site.call(['delete', '--force', site.id])
-  host(`modprobe bfq && echo bfq >/sys/block/${DISK}/queue/scheduler`)
-  site.up(withDisk(weights))
-  expect(setting(site, 'io.bfq.weight')).toBe(`default 500\n${major}:${minor} 10`)
-  expect(site.call(['update', '--blkio-weight', '300', site.id]).exitCode).toBe(0)
-  expect(setting(site, 'io.bfq.weight')).toBe(`default 300\n${major}:${minor} 10`)
-  host(`echo none >/sys/block/${DISK}/queue/scheduler`)
-})
+const { major, minor } = SPARE_DISK
 
 /** A container that makes nodes: whether each of them can be made, read and written. */
 const PROBE = `
@@ -164,4 +91,18 @@ test('huge pages beyond the limit are refused, counted and told by events', () =
     expect(other.run(missing).stderr).toContain('this machine has no pages of that size')
   }
   host('umount /tmp/huge && echo 0 >/proc/sys/vm/nr_hugepages')
+})
+
+test('RDMA devices and other resources that the machine has not are refused by the kernel, by name', () => {
+  // The kernel of the guest has both controllers, and none of the devices that they count.
+  using site = makeSite()
+  for (const [resources, words] of [
+    [{ rdma: { mlx5_0: { hcaHandles: 3 } } }, 'rdma.max'],
+    [{ unified: { 'misc.max': 'sev 1' } }, 'misc.max'],
+  ] as const) {
+    const { exitCode, stderr } = site.run(limits(resources))
+    expect([exitCode, stderr]).toEqual([1, expect.stringContaining(words)])
+  }
+  site.up()
+  expect(['rdma.max', 'misc.max'].map((file) => setting(site, file))).toEqual(['', ''])
 })

@@ -25,6 +25,11 @@ export function counter(site: Pick<Site, 'cgroup'>, file: string, name: string):
   return Number(line.slice(name.length + 1))
 }
 
+/** Microseconds that some task of the container has waited for it: the total of its PSI file. kernel:accounting/psi.rst */
+export function pressure(site: Pick<Site, 'cgroup'>, resource: 'cpu' | 'io' | 'memory'): number {
+  return Number(/^some .*total=(\d+)$/m.exec(setting(site, `${resource}.pressure`))?.[1])
+}
+
 export const limits = (resources: object): Changes => ({ 'linux.resources': resources })
 
 export const ALL_DEVICES: readonly object[] = [{ allow: true, access: 'rwm' }]
@@ -47,6 +52,12 @@ export function host(script: string): string {
   if (exitCode !== 0) throw new Error(`${script}: ${stderr}`)
   return stdout.toString().trim()
 }
+
+/** The disk of scripts/guest that nobody uses. */
+export const SPARE_DISK: { readonly name: string; readonly major: number; readonly minor: number } = (() => {
+  const [major = 0, minor = 0] = readFileSync('/sys/block/vdb/dev', 'utf8').split(':').map(Number)
+  return { name: 'vdb', major, minor }
+})()
 
 /** A disk in memory, made with these attributes of null_blk; answers its node. kernel:block/null_blk.rst */
 export function makeDisk(name: string, attributes: Readonly<Record<string, number>>): string {

@@ -4,7 +4,7 @@ import { afterEach, expect, test } from 'bun:test'
 import { existsSync, readFileSync } from 'node:fs'
 import { until } from '../kernel/leaks.ts'
 import { expectNothingLeft, makeSite } from '../kernel/site.ts'
-import { CGROUPS, DIVIDES_ITS_CGROUP, host, limits, MIB, OWN_CGROUP_NAMESPACE, setting } from './guest.ts'
+import { CGROUPS, counter, DIVIDES_ITS_CGROUP, host, limits, MIB, OWN_CGROUP_NAMESPACE, setting } from './guest.ts'
 
 afterEach(expectNothingLeft)
 
@@ -109,8 +109,13 @@ test('pause freezes the cgroup, and what forks meanwhile is killed with it', () 
   expect(site.call(['pause', site.id]).exitCode).toBe(0)
   expect(setting(site, 'cgroup.events')).toBe('populated 1\nfrozen 1')
   expect(site.state().status).toBe('paused')
+  const used = (): number => counter(site, 'cpu.stat', 'usage_usec')
+  const before = used()
+  Bun.sleepSync(300)
+  expect(used()).toBe(before)
   expect(site.call(['resume', site.id]).exitCode).toBe(0)
   until('it to go on', () => setting(site, 'cgroup.events') === 'populated 1\nfrozen 0')
+  until('it to work', () => used() > before)
   expect(site.call(['pause', site.id]).exitCode).toBe(0)
   expect(site.call(['kill', '--all', site.id, 'KILL']).exitCode).toBe(0)
   until('all to end', () => setting(site, 'cgroup.events').startsWith('populated 0'))

@@ -3,8 +3,8 @@
 import { afterEach, beforeAll, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { until } from '../kernel/leaks.ts'
-import { expectNothingLeft, makeSite } from '../kernel/site.ts'
-import { counter, host, limits, MIB, makeDisk, setting } from './guest.ts'
+import { expectNothingLeft, makeSite, type Site } from '../kernel/site.ts'
+import { CGROUPS, counter, host, limits, MIB, makeDisk, pressure, setting } from './guest.ts'
 
 afterEach(expectNothingLeft)
 beforeAll(() => {
@@ -75,9 +75,31 @@ test('memory.high slows a process down where memory.max would kill it', () => {
   )
   expect([setting(site, 'memory.low'), setting(site, 'memory.high')]).toEqual([`${8 * MIB}`, `${16 * MIB}`])
   expect(counter(site, 'memory.events', 'high')).toBe(0)
+  const waited = pressure(site, 'memory')
   expect(site.exec(eat(18)).exitCode).toBe(0)
   expect(counter(site, 'memory.events', 'high')).toBeGreaterThan(0)
+  expect(pressure(site, 'memory') - waited).toBeGreaterThan(100_000)
   expect(counter(site, 'memory.events', 'oom_kill')).toBe(0)
+})
+
+test('where memory is short a container keeps what is reserved for it, and its neighbour is swapped out', () => {
+  using reserved = makeSite()
+  using usual = makeSite()
+  const parent = `/parent-${reserved.id}`
+  host(`cd ${CGROUPS} && echo +memory >cgroup.subtree_control && mkdir .${parent} && cd .${parent} &&
+    echo +memory >cgroup.subtree_control && echo ${56 * MIB} >memory.max && echo ${28 * MIB} >memory.low`)
+  const holds = (site: Site, memory: object): void => {
+    site.up({ 'linux.cgroupsPath': `${parent}/${site.id}`, ...limits({ memory }) })
+    expect(site.exec('dd if=/dev/zero of=/dev/shm/file bs=1M count=20 2>/dev/null').exitCode).toBe(0)
+  }
+  holds(reserved, { reservation: 24 * MIB })
+  holds(usual, {})
+  expect(usual.exec(eat(24)).exitCode).toBe(0)
+  const swapped = ({ id }: Site): number => Number(setting({ cgroup: `${parent}/${id}` }, 'memory.swap.current'))
+  expect(swapped(usual)).toBeGreaterThan(4 * MIB)
+  expect(swapped(reserved)).toBeLessThan(MIB)
+  for (const site of [reserved, usual]) site.call(['delete', '--force', site.id])
+  host(`rmdir ${CGROUPS}${parent}`)
 })
 
 test('update changes memory and swap of a container that runs, and refuses a limit below its use if asked to', () => {

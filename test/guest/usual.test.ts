@@ -69,6 +69,18 @@ test('memory beyond the limit kills, and events tell of limits and use', () => {
   expect(data.cpu.usage.total).toBeGreaterThan(0)
 })
 
+test('with CAP_SYS_RESOURCE a container gets limits above those of the caller, and an oom_score_adj below its own', () => {
+  using site = makeSite()
+  const changes = {
+    'process.rlimits': [{ type: 'RLIMIT_NOFILE', hard: 4096, soft: 300 }],
+    'process.oomScoreAdj': -500,
+  }
+  const seen = site.inside('ulimit -Hn; cat /proc/self/oom_score_adj', changes, {
+    through: ['prlimit', '--nofile=256'],
+  })
+  expect(seen).toBe('4096\n-500\n')
+})
+
 test('it is created, started, paused, resumed, killed and deleted', () => {
   using site = makeSite()
   site.configure()

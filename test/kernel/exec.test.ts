@@ -157,7 +157,8 @@ test('exec --cgroup puts the process into a cgroup below that of the container, 
     mkdirSync(join(path, 'below'))
     // A new cpuset of v1 has no processor, and takes no process.
     for (const name of ['cpuset.cpus', 'cpuset.mems'])
-      if (existsSync(join(path, name))) writeFileSync(join(path, 'below', name), readFileSync(join(path, name)))
+      if (existsSync(join(path, 'below', name)))
+        writeFileSync(join(path, 'below', name), readFileSync(join(path, name)))
   }
   const lines = (...cgroups: readonly string[]): readonly string[] => {
     const { stdout, stderr } = site.exec('cat /proc/self/cgroup', ...cgroups.flatMap((word) => ['--cgroup', word]))

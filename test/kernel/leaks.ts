@@ -82,7 +82,7 @@ const KEPT = '.plans'
 export const stateIn = (root: string): readonly string[] =>
   existsSync(root) ? readdirSync(root).filter((name) => name !== KEPT) : []
 
-const DEADLINE_MS = 10_000
+const DEADLINE_MS = 30_000
 const SETTLING_MS = 2000
 
 /** Whether it becomes true in a while; the kernel ends processes a moment after it is told to. */

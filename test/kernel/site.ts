@@ -144,7 +144,7 @@ class Place implements Site {
       stderr: err.fd,
       env,
       cwd,
-      timeout: 20_000,
+      timeout: 60_000,
       killSignal: 'SIGKILL',
     })
     closeSync(out.fd)
