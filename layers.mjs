@@ -9,7 +9,7 @@ export const layers = {
   explain: ['base', 'linux', 'oci', 'seccomp', 'plan'],
   executor: ['base', 'linux', 'plan'],
   observe: ['base', 'linux', 'oci'],
-  image: ['base', 'linux', 'oci'],
+  image: ['base', 'linux', 'oci', 'plan', 'executor', 'observe'],
   network: ['base', 'linux', 'plan', 'executor', 'observe'],
   container: ['base', 'linux', 'oci', 'plan', 'executor', 'observe'],
   engine: ['base', 'linux', 'oci', 'seccomp', 'plan', 'observe', 'image', 'network', 'container'],

@@ -114,6 +114,11 @@ export const symlinkat = (target: Pointer, dir: DirFd, path: Pointer): Call => (
   name: 'symlinkat',
   args: [target, dir, path],
 })
+/** Without flags a symbolic link gets the second name itself. */
+export const linkat = (fromDir: DirFd, from: Pointer, toDir: DirFd, to: Pointer): Call => ({
+  name: 'linkat',
+  args: [fromDir, from, toDir, to, 0],
+})
 export const unlinkat = (dir: DirFd, path: Pointer, flags = 0): Call => ({
   name: 'unlinkat',
   args: [dir, path, flags],
@@ -154,10 +159,28 @@ export const statx = (dir: DirFd, path: Pointer, flags: number, mask: number, in
   name: 'statx',
   args: [dir, path, flags, mask, into],
 })
+/** Of struct statx: the low half of the inode's number, and the nanoseconds of the last change of the inode. */
+export const STATX_INODE = 32
+export const STATX_CHANGED_NANOS = 104
 export const STATX_TYPE = 1
 export const STATX_NLINK = 4
 export const STATX_BASIC_STATS = 0x7ff
 
+/** `times` is two of struct timespec, of the last access and of the last change. Without a path the file of `dir` itself. utimensat(2) */
+export const utimensat = (dir: DirFd, path: Pointer | 0, times: Uint8Array, flags = 0): Call => ({
+  name: 'utimensat',
+  args: [dir, path, times, flags],
+})
+export const fchown = (fd: Slot, uid: number, gid: number): Call => ({ name: 'fchown', args: [fd, uid, gid] })
+export const pwrite64 = (fd: Slot, bytes: Uint8Array, offset: number): Call => ({
+  name: 'pwrite64',
+  args: [fd, bytes, bytes.length, offset],
+})
+/** Of the path itself, if that is a symbolic link. lsetxattr(2) */
+export const lsetxattr = (path: Pointer, name: string, value: Uint8Array): Call => ({
+  name: 'lsetxattr',
+  args: [path, name, value, value.length, 0],
+})
 export const fchdir = (fd: Slot): Call => ({ name: 'fchdir', args: [fd] })
 export const chdir = (path: Pointer): Call => ({ name: 'chdir', args: [path] })
 export const chroot = (path: Pointer): Call => ({ name: 'chroot', args: [path] })
@@ -169,6 +192,8 @@ export const ioctl = (fd: Slot | number, request: number, argument: Argument): C
 export const pipe2 = (into: Buffer, flags: number = O_CLOEXEC): Call => ({ name: 'pipe2', args: [into, flags] })
 export const flock = (fd: Slot, operation: number): Call => ({ name: 'flock', args: [fd, operation] })
 export const LOCK_EX = 2
+/** Waits until the disk has it. fsync(2) */
+export const fsync = (fd: Slot): Call => ({ name: 'fsync', args: [fd] })
 
 /** A device number as mknod(2) takes it: include/linux/kdev_t.h, new_encode_dev. */
 export const deviceNumber = (major: number, minor: number): number =>

@@ -152,6 +152,7 @@ fcntl.F_SETFD fd:fd command:fcntl flags:fd_flags
 fcntl.F_SETFL fd:fd command:fcntl flags:status
 fcntl.F_ADD_SEALS fd:fd command:fcntl seals:seals
 flock fd:fd operation:lock
+fsync fd:fd
 ftruncate fd:fd size
 getcwd path:out size:size
 chdir path:path

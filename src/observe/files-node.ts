@@ -95,7 +95,7 @@ const isSystemError = (error: unknown): error is { readonly code: string; readon
 
 const hasEscape = /[\udc80-\udcff]/u
 
-function bytesOf(path: string): Buffer {
+export function bytesOf(path: string): Buffer {
   if (!hasEscape.test(path)) return Buffer.from(path)
   return Buffer.concat(
     Array.from(path, (character) => {
@@ -107,7 +107,8 @@ function bytesOf(path: string): Buffer {
   )
 }
 
-function textOf(bytes: Uint8Array): string {
+/** Bytes that are no UTF-8 become lone surrogates, which bytesOf turns back: base/native.ts. */
+export function textOf(bytes: Uint8Array): string {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
   return text.includes('\ufffd') ? escapedTextOf(bytes) : text
 }

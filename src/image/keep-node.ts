@@ -1,0 +1,90 @@
+/** An image whose blobs are in the store becomes one that has a name and can be run: chosen, checked, unpacked, named. */
+
+import { OperationError } from '../base/errors.ts'
+import {
+  type Descriptor,
+  type ImageManifest,
+  MEDIA_TYPES,
+  type Platform,
+  readImageConfig,
+  readIndex,
+  readManifest,
+} from '../oci/image.ts'
+import { addName } from './names.ts'
+import { familiarName, parseReference } from './reference.ts'
+import { addBlob, changeEntries, printDescriptor, readDocument, type Store, unpackLayer } from './store-node.ts'
+
+export type Kept = { readonly names: readonly string[] } & (
+  | { readonly manifest: ImageManifest }
+  | { readonly descriptor: Descriptor }
+)
+
+/** Answers the names as a person writes them, or the id if there is none. Layers are unpacked side by side. */
+export async function keepManifest(store: Store, kept: Kept): Promise<readonly string[]> {
+  const descriptor = 'descriptor' in kept ? kept.descriptor : await writeManifest(store, kept.manifest)
+  const manifest =
+    'manifest' in kept ? kept.manifest : readManifest(await readDocument(store, descriptor), descriptor.digest)
+  const config = readImageConfig(await readDocument(store, manifest.config), manifest.config.digest)
+  const { diffIds } = config
+  if (diffIds.length !== manifest.layers.length)
+    throw new OperationError({
+      kind: 'invalid',
+      operation: 'keep the image',
+      reason: `its manifest has ${manifest.layers.length} layers, and its configuration ${diffIds.length}`,
+      see: ['oci:image-spec/config.md#properties'],
+    })
+  await Promise.all(manifest.layers.map((layer, at) => unpackLayer(store, layer, diffIds[at] ?? '')))
+  const entry = { ...descriptor, platform: config.platform }
+  await changeEntries(store, (entries) =>
+    kept.names.length === 0
+      ? addName(entries, entry, undefined)
+      : kept.names.reduce((changed, name) => addName(changed, entry, name), entries),
+  )
+  return kept.names.length === 0
+    ? [manifest.config.digest]
+    : kept.names.map((name) => familiarName(parseReference(name)))
+}
+
+/** The bytes are the same for the same image, so that its digest is. */
+async function writeManifest(store: Store, { mediaType, config, layers }: ImageManifest): Promise<Descriptor> {
+  const text = JSON.stringify({
+    schemaVersion: 2,
+    mediaType,
+    config: printDescriptor(config),
+    layers: layers.map(printDescriptor),
+  })
+  return { mediaType, ...(await addBlob(store, chunkOf(text))), annotations: {} }
+}
+
+export async function* chunkOf(text: string): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(text)
+}
+
+export const OCI_ARCHITECTURES: Readonly<Record<Store['architecture'], string>> = { x86_64: 'amd64', aarch64: 'arm64' }
+
+/** The manifest for this machine, where `entry` is an index of several; its blobs are in the store. */
+export async function imageOfManifest(store: Store, entry: Descriptor): Promise<Descriptor> {
+  if (entry.mediaType !== MEDIA_TYPES.index && entry.mediaType !== MEDIA_TYPES.dockerIndex) return entry
+  const { manifests } = readIndex(await readDocument(store, entry), entry.digest)
+  return chooseManifest(store, manifests)
+}
+
+/** Throws `unsupported`, with what there is. */
+export function chooseManifest(
+  { architecture }: Pick<Store, 'architecture'>,
+  manifests: readonly Descriptor[],
+): Descriptor {
+  const wanted = OCI_ARCHITECTURES[architecture]
+  const found = manifests.find(({ platform }) => platform?.os === 'linux' && platform.architecture === wanted)
+  if (found !== undefined) return found
+  const platforms = manifests.flatMap(({ platform }) => (platform === undefined ? [] : [platformText(platform)]))
+  throw new OperationError({
+    kind: 'unsupported',
+    operation: 'choose the image for this machine',
+    reason: `there is none for linux/${wanted}`,
+    hint: `there is: ${platforms.join(', ') || 'nothing'}`,
+  })
+}
+
+export const platformText = ({ os, architecture, variant }: Platform): string =>
+  [os, architecture, ...(variant === undefined ? [] : [variant])].join('/')

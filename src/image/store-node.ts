@@ -1,0 +1,209 @@
+/**
+ * Writes to the store of images, from Node and Bun. Reading is layout.ts, in any engine.
+ *
+ * Everything appears at once, by rename(2): a blob when its digest was found right, a layer when it is complete, a name when all that it
+ * leads to is there. What a killed command leaves is in `incoming`, and is removed with images that nobody names.
+ */
+
+import { createHash, type Hash, randomBytes } from 'node:crypto'
+import { createReadStream, createWriteStream, statSync } from 'node:fs'
+import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { pipeline as pipe } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { OperationError } from '../base/errors.ts'
+import type { Files } from '../base/files.ts'
+import type { Executor } from '../executor/persistent-node.ts'
+import type { Architecture } from '../linux/numbers.ts'
+import { bytesOf, textOf } from '../observe/files-node.ts'
+import { type Compression, type Descriptor, MAX_DOCUMENT_BYTES, MEDIA_TYPES } from '../oci/image.ts'
+import { compressionOf, decompressor } from './compression-node.ts'
+import { planLayer } from './layer.ts'
+import { blobPath, imagesDirectory, indexPath, layerDirectory, readEntries } from './layout.ts'
+import { planReplace } from './replace.ts'
+import { readTar } from './tar-read.ts'
+
+export interface Store {
+  /** Absolute: where images and layers are. */
+  readonly root: string
+  readonly files: Files
+  readonly executor: Executor
+  readonly architecture: Architecture
+  /** Without privilege over the machine. */
+  readonly isRootless: boolean
+}
+
+/** Makes the directories and the empty layout, where they are not there yet. */
+export async function prepareStore({ root }: Pick<Store, 'root'>): Promise<void> {
+  const images = imagesDirectory(root)
+  for (const directory of [`${images}/blobs/sha256`, `${root}/layers`, incoming(root)])
+    await mkdir(bytesOf(directory), { recursive: true, mode: 0o700 })
+  await writeOnce(`${images}/oci-layout`, '{"imageLayoutVersion":"1.0.0"}')
+  await writeOnce(indexPath(root), '{"schemaVersion":2,"manifests":[]}')
+}
+
+const incoming = (root: string): string => `${root}/incoming`
+
+async function writeOnce(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(bytesOf(path), text, { flag: 'wx' })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+}
+
+/** What is known of a blob before it is read: all of it, or nothing. */
+export type Expected = Pick<Descriptor, 'digest' | 'sizeBytes'> | undefined
+
+/** Keeps a blob under its digest. Throws `invalid` if it is not the one that was expected: nothing is kept then. */
+export async function addBlob(
+  store: Store,
+  chunks: AsyncIterable<Uint8Array>,
+  expected?: Expected,
+): Promise<{ readonly digest: string; readonly sizeBytes: number }> {
+  const path = temporary(store)
+  const hash = createHash('sha256')
+  const count = { bytes: 0 }
+  try {
+    await pipeline(measured(chunks, hash, count, expected), createWriteStream(path, { flags: 'wx', mode: 0o600 }))
+    const digest = `sha256:${hash.digest('hex')}`
+    if (expected !== undefined && digest !== expected.digest) throw wrongDigest(expected.digest, digest)
+    await rename(path, bytesOf(blobPath(store.root, digest)))
+    return { digest, sizeBytes: count.bytes }
+  } catch (error) {
+    await rm(path, { force: true })
+    throw error
+  }
+}
+
+export const hasBlob = ({ files, root }: Store, { digest, sizeBytes }: Descriptor): boolean =>
+  files.status(blobPath(root, digest))?.sizeBytes === sizeBytes
+
+const temporary = ({ root }: Store): string => `${incoming(root)}/${randomBytes(12).toString('hex')}`
+
+async function* measured(
+  chunks: AsyncIterable<Uint8Array>,
+  hash: Hash,
+  count: { bytes: number },
+  expected: Expected,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    count.bytes += chunk.length
+    // Whoever sends more than was agreed on is not read to the end.
+    if (expected !== undefined && count.bytes > expected.sizeBytes) throw wrongDigest(expected.digest, 'a longer one')
+    hash.update(chunk)
+    yield chunk
+  }
+}
+
+const wrongDigest = (wanted: string, got: string): OperationError =>
+  new OperationError({
+    kind: 'invalid',
+    operation: `keep ${wanted}`,
+    reason: `what came is not it: ${got}`,
+    hint: 'it was damaged on the way, or changed; try again, and do not use what came',
+    see: ['oci:image-spec/descriptor.md#verification'],
+  })
+
+/** A blob that is a document, such as a manifest. */
+export async function readDocument(
+  { root }: Store,
+  { digest, sizeBytes }: Pick<Descriptor, 'digest' | 'sizeBytes'>,
+): Promise<string> {
+  if (sizeBytes > MAX_DOCUMENT_BYTES) throw wrongDigest(digest, `a document of ${sizeBytes} bytes`)
+  return readFile(bytesOf(blobPath(root, digest)), 'utf8')
+}
+
+/** Makes the directory of a layer from its blob, unless it is there. Throws `invalid` if the archive is not the one that `diffId` names. */
+export async function unpackLayer(store: Store, { digest }: Descriptor, diffId: string): Promise<void> {
+  const final = layerDirectory(store.root, diffId)
+  if (store.files.status(final) !== undefined) return
+  const directory = temporary(store)
+  await mkdir(directory, { mode: 0o755 })
+  try {
+    const got = await unpack(store, blobPath(store.root, digest), directory)
+    if (got !== diffId) throw wrongDigest(diffId, got)
+    await settle(directory, final)
+  } catch (error) {
+    await rm(directory, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** Somebody else may have made the same layer meanwhile. */
+async function settle(directory: string, final: string): Promise<void> {
+  try {
+    await rename(directory, bytesOf(final))
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+/** Answers the digest of the archive without its compression. While a plan runs the next one is made. */
+async function unpack(store: Store, blob: string, directory: string): Promise<string> {
+  const { executor, architecture, isRootless } = store
+  const hash = createHash('sha256')
+  // What fails in one of the streams is thrown by the last one, which is read.
+  const plain = pipe(createReadStream(bytesOf(blob)), decompressor(await compressionIn(blob)), () => undefined)
+  const archive = hashed(plain, hash)
+  const opaqueAttribute = isRootless ? 'user.overlay.opaque' : 'trusted.overlay.opaque'
+  const entries = readTar(archive, textOf)
+  let running: Promise<unknown> = Promise.resolve()
+  for await (const plan of planLayer(entries, { directory, name: blob, architecture, opaqueAttribute })) {
+    await running
+    running = executor.run(plan)
+    // It is looked at in the next turn; until then it must not count as an error that nobody handles.
+    running.catch(() => undefined)
+  }
+  await running
+  for await (const _ of archive);
+  return `sha256:${hash.digest('hex')}`
+}
+
+async function* hashed(chunks: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    hash.update(chunk)
+    yield chunk
+  }
+}
+
+async function compressionIn(path: string): Promise<Compression> {
+  const file = await open(bytesOf(path))
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0)
+    return compressionOf(buffer.subarray(0, bytesRead))
+  } finally {
+    await file.close()
+  }
+}
+
+/** Changes the entries of index.json; `change` is called again with newer ones if somebody else was faster. */
+export async function changeEntries(
+  { root, files, executor }: Store,
+  change: (entries: readonly Descriptor[]) => readonly Descriptor[],
+): Promise<void> {
+  const path = indexPath(root)
+  for (;;) {
+    const { ino, ctimeNs } = statSync(bytesOf(path), { bigint: true })
+    const text = printIndex(change(readEntries(files, root)))
+    const read = { inode: Number(ino & 0xffff_ffffn), changedNanos: Number(ctimeNs % 1_000_000_000n) }
+    try {
+      await executor.run(planReplace({ path, read, text }))
+      return
+    } catch (error) {
+      if (!(error instanceof OperationError && error.code === 'ESTALE')) throw error
+    }
+  }
+}
+
+const printIndex = (entries: readonly Descriptor[]): string =>
+  JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPES.index, manifests: entries.map(printDescriptor) })
+
+export const printDescriptor = ({ mediaType, digest, sizeBytes, platform, annotations }: Descriptor): object => ({
+  mediaType,
+  digest,
+  size: sizeBytes,
+  platform,
+  annotations: Object.keys(annotations).length === 0 ? undefined : annotations,
+})

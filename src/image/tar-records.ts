@@ -1,0 +1,76 @@
+/**
+ * What stands in headers of their own before that of an entry: pax records, for this entry or for all that follow, and GNU's long names.
+ *
+ * Source: POSIX.1-2017 pax, "pax Extended Header"
+ */
+
+import { ascii, broken, type Decode, readDecimal, untilNul } from './tar-header.ts'
+
+/** Records for all entries that follow. */
+export type Global = Map<string, Uint8Array>
+
+/** GNU's headers for what is too long say the same as these records. */
+const LONG: Readonly<Record<string, string>> = { L: 'path', K: 'linkpath' }
+
+/** Whether a header of this type only says something of the next one. */
+export const isExtension = (type: string): boolean => type === 'x' || type === 'g' || LONG[type] !== undefined
+
+const XATTR = 'SCHILY.xattr.'
+
+export class Records {
+  /** Numbers of the oldest form of sparse files, which repeats its keys. */
+  readonly pairs: number[] = []
+  readonly #own = new Map<string, Uint8Array>()
+  readonly #global: Global
+  readonly #decode: Decode
+
+  constructor(global: Global, decode: Decode) {
+    this.#global = global
+    this.#decode = decode
+  }
+
+  /** Takes in the body of a header of one of these types. Throws `invalid`. */
+  add(type: string, body: Uint8Array): void {
+    const long = LONG[type]
+    if (long !== undefined) {
+      this.#own.set(long, untilNul(body))
+      return
+    }
+    for (const [key, value] of readRecords(body)) {
+      if (key === 'GNU.sparse.offset' || key === 'GNU.sparse.numbytes') this.pairs.push(readDecimal(ascii(value)))
+      else (type === 'g' ? this.#global : this.#own).set(key, value)
+    }
+  }
+
+  text(key: string): string | undefined {
+    const value = this.#own.get(key) ?? this.#global.get(key)
+    return value === undefined ? undefined : this.#decode(value)
+  }
+
+  number(key: string): number | undefined {
+    const text = this.text(key)
+    return text === undefined ? undefined : readDecimal(text)
+  }
+
+  xattrs(): ReadonlyMap<string, Uint8Array> {
+    const found = [...this.#own].filter(([key]) => key.startsWith(XATTR))
+    return new Map(found.map(([key, value]) => [key.slice(XATTR.length), value]))
+  }
+}
+
+/** The records of a pax header, `LENGTH KEY=VALUE\n` each; values are bytes. Throws `invalid`. */
+function readRecords(bytes: Uint8Array): readonly (readonly [key: string, value: Uint8Array])[] {
+  const records: [string, Uint8Array][] = []
+  for (let at = 0; at < bytes.length; ) {
+    const blank = bytes.indexOf(0x20, at)
+    const length = Number(ascii(bytes.subarray(at, Math.max(blank, at))))
+    const end = at + length
+    if (blank < 0 || !Number.isInteger(length) || end > bytes.length || bytes[end - 1] !== 0x0a)
+      throw broken('a pax record has a wrong length')
+    const equals = bytes.indexOf(0x3d, blank)
+    if (equals < 0 || equals >= end) throw broken('a pax record has no "="')
+    records.push([ascii(bytes.subarray(blank + 1, equals)), bytes.subarray(equals + 1, end - 1)])
+    at = end
+  }
+  return records
+}
