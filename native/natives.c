@@ -194,6 +194,12 @@ static JSValue native_executor_image(JSContext *context, JSValueConst this, int 
     return JS_NewArrayBuffer(context, (uint8_t *)executor_start, (size_t)(executor_end - executor_start), NULL, NULL, 0);
 }
 
+static JSValue native_monitor_image(JSContext *context, JSValueConst this, int argc, JSValueConst *argv)
+{
+    (void)this, (void)argc, (void)argv;
+    return JS_NewArrayBuffer(context, (uint8_t *)monitor_start, (size_t)(monitor_end - monitor_start), NULL, NULL, 0);
+}
+
 #if defined(__x86_64__)
 #define ARCHITECTURE "x86_64"
 #elif defined(__aarch64__)
@@ -210,6 +216,7 @@ static const JSCFunctionListEntry properties[] = {
     JS_CFUNC_DEF("decode", 1, native_decode),
     JS_CFUNC_DEF("spawnExecutor", 1, native_spawn_executor),
     JS_CFUNC_DEF("executorImage", 0, native_executor_image),
+    JS_CFUNC_DEF("monitorImage", 0, native_monitor_image),
 };
 
 int natives_define(JSContext *context)

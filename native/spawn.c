@@ -1,4 +1,4 @@
-// Starts the executor, whose ELF file is part of this program.
+// Starts the executor. Its ELF file and that of the monitor are part of this program.
 
 #define _GNU_SOURCE
 #include "spawn.h"
@@ -28,6 +28,9 @@ __asm__(".pushsection .rodata.executor, \"a\"\n"
         ".globl executor_start, executor_end\n"
         "executor_start: .incbin \"" EXECUTOR "\"\n"
         "executor_end:\n"
+        ".globl monitor_start, monitor_end\n"
+        "monitor_start: .incbin \"" MONITOR "\"\n"
+        "monitor_end:\n"
         ".popsection");
 
 // An anonymous file with the executor's bytes that nobody can change; -errno if there is none. A container that finds

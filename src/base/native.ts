@@ -54,6 +54,9 @@ export interface Native {
 
   /** The executor's ELF file, for a copy elsewhere. Not to be written to. */
   readonly executorImage: () => ArrayBuffer
+
+  /** The ELF file of native/monitor.c. Not to be written to. */
+  readonly monitorImage: () => ArrayBuffer
 }
 
 /** The embedded engine's front; throws `unsupported` in any other engine. */

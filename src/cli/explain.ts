@@ -4,7 +4,9 @@ import { OperationError } from '../base/errors.ts'
 import { type Flag, type Parsed, parseFlags, usage } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
 import { explainContainer, runExplained } from '../container/explain.ts'
-import type { Opened } from '../container/open.ts'
+import { makeContainer } from '../engine/make.ts'
+import { removeFiles } from '../engine/remove.ts'
+import { requestOf } from '../engine/start.ts'
 import { architectureOf } from '../executor/embedded-call.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { explainDiff } from '../explain/diff.ts'
@@ -14,7 +16,8 @@ import { callerOf, parseTool } from '../tools/run.ts'
 import type { Tool } from '../tools/tool.ts'
 import { findTool } from '../tools/tools.ts'
 import { traceTool } from '../tools/traced.ts'
-import { runRequest } from './run.ts'
+import type { Session } from './open.ts'
+import { wantedContainer } from './run.ts'
 
 const TOOL = 'coffer explain'
 const STDOUT = 1
@@ -40,16 +43,17 @@ ${columns(FLAGS.map(({ name, value, help }) => [`--${name}${value === undefined 
 `
 
 /** Answers the exit status: with --run that of the command. */
-export function explainCommand(native: Native, open: () => Opened, words: readonly string[]): number {
+export function explainCommand(session: Session, words: readonly string[]): number {
+  const { native } = session
   const given = parseFlags(words, FLAGS, TOOL)
   const print = (text: string): void => writeText(native, STDOUT, text)
   if (given.bool('help') || given.rest.length === 0) {
     print(HELP)
     return given.bool('help') ? 0 : 1
   }
-  if (given.bool('diff')) return diffCommands(native, open, given)
+  if (given.bool('diff')) return diffCommands(session, given)
   formatOf(given, TOOL)
-  const command = commandOf(native, open, given.rest)
+  const command = commandOf(session, given.rest)
   if (!given.bool('run')) {
     print(formatted(given, command.explain(), TOOL))
     return 0
@@ -64,20 +68,28 @@ interface Command {
   readonly run: () => Explained & { readonly status: number }
 }
 
-function commandOf(native: Native, open: () => Opened, words: readonly string[]): Command {
+function commandOf(session: Session, words: readonly string[]): Command {
   const [first = '', ...rest] = words
   if (first === 'run') {
-    const opened = open()
-    const request = runRequest(native, opened, rest)
+    const { engine } = session
+    const wanted = wantedContainer(session, rest)
+    const warn = (text: string): void => writeText(session.native, 2, `warning: ${text}\n`)
     return {
-      explain: () => explainContainer(opened.machine, request, 'wait'),
-      run: () => runExplained(opened.machine, request),
+      explain: () => explainContainer(engine.machine, requestOf(engine, wanted, warn), 'wait'),
+      run: () => {
+        const record = makeContainer(engine, wanted.container, wanted.id)
+        try {
+          return runExplained(engine.machine, requestOf(engine, wanted, warn))
+        } finally {
+          removeFiles(engine, record)
+        }
+      },
     }
   }
   const found = findTool(words)
   if (found === undefined || !('tool' in found))
     throw usage(TOOL, `"${words.join(' ')}" is no command that it knows`, 'coffer --help lists the commands')
-  return toolCommand(native, found.tool, found.rest)
+  return toolCommand(session.native, found.tool, found.rest)
 }
 
 function toolCommand(native: Native, tool: Tool, words: readonly string[]): Command {
@@ -98,7 +110,7 @@ function toolCommand(native: Native, tool: Tool, words: readonly string[]): Comm
 }
 
 /** As diff(1): 0 for commands that do the same, 1 for those that do not. */
-function diffCommands(native: Native, open: () => Opened, given: Parsed): number {
+function diffCommands(session: Session, given: Parsed): number {
   const [before, after, ...more] = given.rest
   if (before === undefined || after === undefined || more.length > 0)
     throw usage(
@@ -106,10 +118,10 @@ function diffCommands(native: Native, open: () => Opened, given: Parsed): number
       `--diff takes two commands, and was given ${given.rest.length} words`,
       `${TOOL} --diff 'unshare -m true' 'unshare -n true'`,
     )
-  const [one, other] = [before, after].map((text) => commandOf(native, open, wordsIn(text)).explain())
+  const [one, other] = [before, after].map((text) => commandOf(session, wordsIn(text)).explain())
   if (one === undefined || other === undefined) return 0
   const text = explainDiff(one.plan, other.plan, { architecture: one.architecture })
-  writeText(native, STDOUT, text)
+  writeText(session.native, STDOUT, text)
   return text === '' ? 0 : 1
 }
 

@@ -5,12 +5,15 @@ import { usage } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
 import { nearest } from '../base/nearest.ts'
 import { VERSION } from '../base/version.ts'
-import { type Opened, openMachine } from '../container/open.ts'
+import { openMachine } from '../container/open.ts'
+import { afterEnd } from '../engine/ended.ts'
+import { ENDED_COMMAND } from '../engine/start.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { toolsDoor } from '../tools/door.ts'
 import { GROUPS, TOOLS } from '../tools/tools.ts'
-import { environment } from './environment.ts'
+import { attachTo, type Command, exec, kill, logs, ps, rm, start, stop, wait } from './containers.ts'
 import { explainCommand } from './explain.ts'
+import { openSession } from './open.ts'
 import { runCommand } from './run.ts'
 
 const STDOUT = 1
@@ -33,8 +36,29 @@ ${[...TOOLS, ...GROUPS].map(({ name, summary }) => `  ${name.padEnd(10)} ${summa
 The OCI runtime is the same program under the name coffer-runc.
 `
 
-const opened = (native: Native): Opened =>
-  openMachine(native, { runtimeDirectory: environment(native).get('XDG_RUNTIME_DIR') })
+const COMMANDS: ReadonlyMap<string, Command> = new Map(
+  Object.entries({
+    run: runCommand,
+    explain: explainCommand,
+    ps,
+    logs,
+    wait,
+    stop,
+    kill,
+    start,
+    rm,
+    attach: attachTo,
+    exec,
+  }),
+)
+
+/** What the monitor becomes behind a container: nobody hears what it says. */
+function endedCommand(native: Native, [dataRoot = '', root = '', id = '']: readonly string[]): number {
+  const { machine } = openMachine(native, { root })
+  const program = machine.files.readLink('/proc/self/exe') ?? ''
+  afterEnd({ machine, dataRoot, program }, id, () => undefined)
+  return 0
+}
 
 /** Answers the exit status. */
 export function cliDoor(native: Native): number {
@@ -52,16 +76,15 @@ export function cliDoor(native: Native): number {
       case '-v':
         writeText(native, STDOUT, `coffer version ${VERSION}\n`)
         return 0
-      case 'run':
-        return runCommand(native, opened(native), rest)
-      case 'explain':
-        return explainCommand(native, () => opened(native), rest)
+      case ENDED_COMMAND:
+        return endedCommand(native, rest)
       default: {
+        const run = COMMANDS.get(command)
+        if (run !== undefined) return run(openSession(native), rest)
         const status = toolsDoor(native, native.args.slice(1))
         if (status !== undefined) return status
         const near = nearest(command, [
-          'run',
-          'explain',
+          ...COMMANDS.keys(),
           'version',
           'help',
           ...[...TOOLS, ...GROUPS].map(({ name }) => name),

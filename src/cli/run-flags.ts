@@ -5,7 +5,9 @@ import type { Flag } from '../base/flags.ts'
 export const RUN_FLAGS: readonly Flag[] = [
   { name: 'interactive', short: 'i', type: 'bool', help: 'keep standard input open' },
   { name: 'tty', short: 't', type: 'bool', help: 'give it a terminal' },
-  { name: 'rm', type: 'bool', help: 'remove it when it has ended; always so in the foreground' },
+  { name: 'detach', short: 'd', type: 'bool', help: 'run it in the background, and print its id' },
+  { name: 'rm', type: 'bool', help: 'remove it when it has ended' },
+  { name: 'entrypoint', type: 'string', value: 'PROGRAM', help: "instead of the image's" },
   { name: 'rootfs', type: 'string', value: 'DIR', help: 'use this directory as its root, instead of an image' },
   { name: 'name', type: 'string', value: 'NAME', help: 'its name; made up if not given' },
   { name: 'hostname', short: 'h', type: 'string', value: 'NAME', help: 'its host name; its name if not given' },
@@ -34,11 +36,11 @@ export const RUN_FLAGS: readonly Flag[] = [
   { name: 'cpuset-cpus', type: 'string', value: 'LIST', help: 'CPUs to use, e.g. 0-3,7' },
   { name: 'cpuset-mems', type: 'string', value: 'LIST', help: 'memory nodes to use' },
   { name: 'pids-limit', type: 'int', value: 'N', help: 'processes and threads' },
-  ...(['pid', 'network', 'ipc', 'uts', 'cgroupns', 'time'] as const).map(
+  ...(['pid', 'network', 'ipc', 'uts', 'cgroupns', 'time', 'mount-ns'] as const).map(
     (name): Flag => ({
       name,
       type: 'string',
-      value: 'private|host|ns:PATH',
+      value: 'private|host|container:NAME|ns:PATH',
       help: `its ${name === 'cgroupns' ? 'cgroup' : name} namespace`,
     }),
   ),

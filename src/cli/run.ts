@@ -1,104 +1,166 @@
-/** `coffer run`: flags become an intent, and the intent a container in the foreground. */
+/** `coffer run`: flags become an intent, and the intent a container, in the foreground or not. */
 
 import { OperationError } from '../base/errors.ts'
 import { type Parsed, parseFlags, usage } from '../base/flags.ts'
-import type { Native } from '../base/native.ts'
-import { type CreateRequest, once } from '../container/create.ts'
 import { hostOf } from '../container/host.ts'
-import type { Opened } from '../container/open.ts'
 import { ownIds } from '../container/own-ids.ts'
-import { runContainer } from '../container/run.ts'
-import { containerDirectory } from '../container/store.ts'
-import { configOf, type Intent, type IntentNamespace, type NamespaceChoice } from '../engine/intent.ts'
-import { attempt } from '../executor/embedded-call.ts'
+import { attach, connect } from '../engine/attach.ts'
+import { findContainer, UNSEEN_STATUS } from '../engine/containers.ts'
+import { argsOf, userIn } from '../engine/image-process.ts'
+import type { Intent, IntentNamespace, IntentRoot, NamespaceChoice } from '../engine/intent.ts'
+import { makeContainer, type NewContainer, newId } from '../engine/make.ts'
+import { containerPath, type Engine } from '../engine/place.ts'
+import { removeFiles } from '../engine/remove.ts'
+import { startContainer } from '../engine/start.ts'
 import { writeText } from '../executor/embedded-files.ts'
-import { effectiveCapabilities } from '../executor/embedded-process.ts'
-import { capabilitiesIn } from '../linux/capabilities.ts'
-import { readConfig } from '../oci/config.ts'
-import { environment } from './environment.ts'
+import { findImage, layerDirectory, type StoredImage } from '../image/layout.ts'
+import type { ResolvedUser } from '../observe/users.ts'
+import type { Session } from './open.ts'
 import { RUN_FLAGS } from './run-flags.ts'
 
 const COMMAND = 'coffer run'
 
-/** Answers the exit status of the program. */
-export const runCommand = (native: Native, opened: Opened, words: readonly string[]): number =>
-  runContainer(opened.machine, runRequest(native, opened, words), { detach: false, keep: false })
+/** Answers the exit status of the program, or 0 for one in the background, whose id is printed. */
+export function runCommand({ native, engine, cwd, env }: Session, words: readonly string[]): number {
+  const wanted = wantedContainer({ native, engine, cwd, env }, words)
+  const record = makeContainer(engine, wanted.container, wanted.id)
+  const warn = (text: string): void => writeText(native, 2, `warning: ${text}\n`)
+  let socket: number | undefined
+  try {
+    startContainer(engine, record, {
+      warn,
+      before: () => {
+        if (!wanted.isDetached) socket = connect(engine, record.id)
+      },
+    })
+  } catch (error) {
+    removeFiles(engine, record)
+    throw error
+  }
+  if (socket === undefined) {
+    writeText(native, 1, `${record.id}\n`)
+    return 0
+  }
+  const end = attach(engine, record, socket, {
+    hasInput: record.hasInput,
+    detachKeys: DETACH_KEYS,
+    proxiesSignals: !record.intent.terminal,
+  })
+  return end.kind === 'exited' ? end.status : end.kind === 'detached' ? 0 : UNSEEN_STATUS
+}
 
-/** For explain as well. */
-export function runRequest(native: Native, { machine, cwd }: Opened, words: readonly string[]): CreateRequest {
+/** docker's: Ctrl-P, Ctrl-Q. */
+const DETACH_KEYS = [16, 17]
+
+export interface Wanted {
+  readonly id: string
+  readonly isDetached: boolean
+  readonly container: NewContainer
+}
+
+/** What the words of a command line ask for; nothing is made yet. */
+export function wantedContainer({ native, engine, cwd, env }: Session, words: readonly string[]): Wanted {
   const given = parseFlags(words, RUN_FLAGS, COMMAND)
-  const host = hostOf(machine)
-  const id = given.string('name') ?? randomId(native)
-  const { root, args } = rootAndArgs(given, containerDirectory(machine, id), cwd)
+  const id = newId(native)
+  const directory = containerPath(engine, id)
+  const source = sourceOf(engine, given, directory, cwd)
+  const { image } = source
+  const user = source.user(given.string('user') ?? image?.config.process.user ?? '')
+  const host = hostOf(engine.machine)
   const intent: Intent = {
-    root,
-    args,
-    env: environmentOf(given, environment(native)),
-    cwd: given.string('workdir') ?? '/',
-    user: userOf(given.string('user')),
+    root: source.root,
+    args: source.args,
+    env: environmentOf(given, env, image?.config.process.env ?? [], user.home),
+    cwd: given.string('workdir') ?? image?.config.process.workingDir ?? '/',
+    user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
     terminal: given.bool('tty'),
-    hostname: given.string('hostname') ?? id,
+    hostname: given.string('hostname') ?? id.slice(0, 12),
     readonlyRoot: given.bool('read-only'),
     privileged: given.bool('privileged'),
     noNewPrivileges: false,
     capabilitiesAdded: given.list('cap-add'),
     capabilitiesDropped: given.list('cap-drop'),
-    namespaces: namespacesOf(given),
+    namespaces: namespacesOf(engine, given),
     binds: given.list('volume').map((word) => volumeOf(word, cwd)),
     tmpfs: given.list('tmpfs').map(tmpfsOf),
     resources: resourcesOf(given),
-    rootless: host.isRootless ? ownIds(machine, host) : undefined,
+    rootless: host.isRootless ? ownIds(engine.machine, host) : undefined,
   }
-  const capabilities = capabilitiesIn(effectiveCapabilities(native))
-  const facts = {
-    architecture: host.architecture,
-    kernel: host.kernel,
-    hasCgroupV2Only: host.cgroup.mode === 'v2',
-    capabilities,
-  }
-  const configText = JSON.stringify(configOf(intent, facts))
   return {
     id,
-    bundle: '/',
-    configText,
-    config: once(() => readConfig(configText, 'the configuration that coffer made of the flags')),
-    noPivot: false,
-    noNewKeyring: false,
-    preserveFds: 0,
-    listenFds: 0,
-    warn: (text: string) => writeText(native, 2, `warning: ${text}\n`),
+    isDetached: given.bool('detach'),
+    container: {
+      name: given.string('name'),
+      image: { name: source.name, id: image?.id, layers: source.root.kind === 'layers' ? source.root.layers : [] },
+      intent,
+      labels: image?.config.process.labels ?? {},
+      hasInput: given.bool('interactive'),
+      removesItself: given.bool('rm'),
+      restart: { when: 'no', maxRetries: 0 },
+      stopSignal: image?.config.process.stopSignal ?? 'SIGTERM',
+      stopSeconds: 10,
+      log: { driver: 'local', limitBytes: 0, files: 1 },
+    },
   }
 }
 
-/** docker's short ids are twelve hexadecimal digits. */
-function randomId(native: Native): string {
-  const bytes = new Uint8Array(6)
-  attempt(native, 'getrandom', bytes, bytes.length, 0)
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+interface Source {
+  readonly name: string
+  readonly root: IntentRoot
+  readonly args: readonly string[]
+  readonly image?: StoredImage | undefined
+  readonly user: (request: string) => ResolvedUser
 }
 
-function rootAndArgs(given: Parsed, at: string, cwd: string): Pick<Intent, 'root' | 'args'> {
+function sourceOf({ dataRoot, machine: { files } }: Engine, given: Parsed, directory: string, cwd: string): Source {
+  const at = `${directory}/rootfs`
   const rootfs = given.string('rootfs')
+  const entrypoint = given.string('entrypoint')
+  const plain = (command: readonly string[]): readonly string[] =>
+    argsOf({ entrypoint: [], cmd: ['sh'] }, { entrypoint, command })
   if (rootfs !== undefined) {
-    const args = given.rest.length === 0 ? ['sh'] : given.rest
-    return { root: { kind: 'directory', path: rootfs.startsWith('/') ? rootfs : `${cwd}/${rootfs}` }, args }
+    const path = rootfs.startsWith('/') ? rootfs : `${cwd}/${rootfs}`
+    return {
+      name: path,
+      root: { kind: 'directory', path },
+      args: plain(given.rest),
+      user: (text) => userIn(files, [path], text),
+    }
   }
-  const [image, ...args] = given.rest
-  if (image === undefined) throw usage(COMMAND, 'it takes an image and a command', 'coffer run --rm -it host bash')
-  if (image !== 'host')
+  const [name, ...command] = given.rest
+  if (name === undefined) throw usage(COMMAND, 'it takes an image and a command', 'coffer run --rm -it host bash')
+  if (name === 'host')
+    return { name, root: { kind: 'host', at }, args: plain(command), user: (text) => userIn(files, [''], text) }
+  const image = findImage(files, dataRoot, name)
+  if (image === undefined)
     throw new OperationError({
-      kind: 'unsupported',
-      operation: `run the image ${image}`,
-      reason: 'coffer has no image store yet',
-      hint: 'use host, a copy-on-write view of this machine, or --rootfs DIR',
+      kind: 'missing',
+      operation: `run the image ${name}`,
+      reason: `Unable to find image '${name}' locally`,
+      hint: 'coffer pull, load or import it; or use host, a copy-on-write view of this machine, or --rootfs DIR',
     })
-  return { root: { kind: 'host', at }, args: args.length === 0 ? ['sh'] : args }
+  const layers = image.config.diffIds.map((diffId) => layerDirectory(dataRoot, diffId)).reverse()
+  return {
+    name,
+    image,
+    root: { kind: 'layers', at, layers, upper: `${directory}/upper`, work: `${directory}/work` },
+    args: argsOf(image.config.process, { entrypoint, command }),
+    user: (text) => userIn(files, layers, text),
+  }
 }
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-function environmentOf(given: Parsed, own: ReadonlyMap<string, string>): readonly string[] {
+/** Of the image, then what every container has, then what was asked for; the last word counts. */
+function environmentOf(
+  given: Parsed,
+  own: ReadonlyMap<string, string>,
+  image: readonly string[],
+  home: string,
+): readonly string[] {
   const env = new Map([['PATH', DEFAULT_PATH]])
+  for (const word of image) env.set(word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1))
+  env.set('HOME', env.get('HOME') ?? home)
   if (given.bool('tty')) env.set('TERM', own.get('TERM') ?? 'xterm')
   for (const word of given.list('env')) {
     const equals = word.indexOf('=')
@@ -108,19 +170,14 @@ function environmentOf(given: Parsed, own: ReadonlyMap<string, string>): readonl
   return [...env].map(([name, value]) => `${name}=${value}`)
 }
 
-function userOf(word = '0'): Intent['user'] {
-  const [, uid, gid = '0'] = /^(\d+)(?::(\d+))?$/.exec(word) ?? []
-  if (uid === undefined) throw usage(COMMAND, `--user is "${word}"`, 'give numbers: --user 1000:1000')
-  return { uid: Number(uid), gid: Number(gid), additionalGids: [] }
-}
-
-function namespacesOf(given: Parsed): Intent['namespaces'] {
+function namespacesOf(engine: Engine, given: Parsed): Intent['namespaces'] {
   const choice = (flag: string, type: string): NamespaceChoice => {
     const word = given.string(flag) ?? 'private'
     if (word === 'private' || (word === 'none' && type === 'network')) return { kind: 'private' }
     if (word === 'host') return { kind: 'host' }
     if (word.startsWith('ns:/')) return { kind: 'path', path: word.slice(3) }
-    throw usage(COMMAND, `--${flag} is "${word}"`, 'use private, host or ns:PATH')
+    if (word.startsWith('container:')) return { kind: 'path', path: namespaceOf(engine, word.slice(10), type) }
+    throw usage(COMMAND, `--${flag} is "${word}"`, 'use private, host, container:NAME or ns:PATH')
   }
   const namespaces: Record<IntentNamespace, NamespaceChoice> = {
     pid: choice('pid', 'pid'),
@@ -133,6 +190,21 @@ function namespacesOf(given: Parsed): Intent['namespaces'] {
   }
   return namespaces
 }
+
+/** Of a container that runs. Throws `conflict` for one that does not. */
+function namespaceOf(engine: Engine, text: string, type: string): string {
+  const container = findContainer(engine, text)
+  if (container.status === 'running' || container.status === 'paused')
+    return `/proc/${container.pid}/ns/${NAMESPACE_FILES[type] ?? type}`
+  throw new OperationError({
+    kind: 'conflict',
+    operation: `join the ${type} namespace of ${text}`,
+    reason: `container ${text} is ${container.status}`,
+    hint: `coffer start ${text}`,
+  })
+}
+
+const NAMESPACE_FILES: Readonly<Record<string, string>> = { network: 'net', mount: 'mnt' }
 
 function volumeOf(word: string, cwd: string): Intent['binds'][number] {
   const [source = '', destination = '', mode = 'rw', ...rest] = word.split(':')

@@ -9,6 +9,7 @@ import { capabilityWarnings } from '../plan/capabilities.ts'
 import { planCgroup } from '../plan/cgroup.ts'
 import { planContainer } from '../plan/container.ts'
 import type { Host } from '../plan/host.ts'
+import type { Watch } from '../plan/monitor.ts'
 import type { Plan } from '../plan/plan.ts'
 import type { ContainerRequest, Ending } from '../plan/request.ts'
 import { homeOf } from './home.ts'
@@ -75,6 +76,43 @@ export interface Manner {
   readonly keep: boolean
   /** The descriptor to send the terminal's master to, where no socket was named. */
   readonly console?: number | undefined
+  /** What the container gets as descriptors 0, 1 and 2, if not those of the caller. */
+  readonly stdio?: readonly [number, number, number] | undefined
+  /** With the ending `watch`; descriptors are those of the caller. */
+  readonly watch?: Watch | undefined
+}
+
+/** Descriptors of the caller that the monitor gets, in the order in which the executor does. */
+export function watchedDescriptors({
+  image,
+  directory,
+  attach,
+  log,
+  stdin,
+  stdout,
+  stderr,
+  console,
+}: Watch): readonly number[] {
+  const given = [image, directory, attach, log, stdin, stdout, stderr, console]
+  return given.filter((fd): fd is number => fd !== undefined)
+}
+
+/** The same with the numbers that they have in the executor. */
+function inExecutor(watch: Watch, first: number): Watch {
+  const given = watchedDescriptors(watch)
+  const numberOf = (fd: number): number => first + given.indexOf(fd)
+  const optional = (fd: number | undefined): number | undefined => (fd === undefined ? undefined : numberOf(fd))
+  return {
+    ...watch,
+    image: numberOf(watch.image),
+    directory: numberOf(watch.directory),
+    attach: numberOf(watch.attach),
+    log: optional(watch.log),
+    stdin: optional(watch.stdin),
+    stdout: optional(watch.stdout),
+    stderr: optional(watch.stderr),
+    console: optional(watch.console),
+  }
 }
 
 export interface PlannedContainer {
@@ -87,7 +125,8 @@ export interface PlannedContainer {
 }
 
 /** Reads the machine, changes nothing. */
-export function planFor(machine: Machine, request: CreateRequest, { ending, keep, console }: Manner): PlannedContainer {
+export function planFor(machine: Machine, request: CreateRequest, manner: Manner): PlannedContainer {
+  const { ending, keep, console, watch } = manner
   const { id, bundle } = request
   const config = withNotifySocket(machine.files, request.config(), request.notifySocket)
   const { linux, process } = config
@@ -101,6 +140,7 @@ export function planFor(machine: Machine, request: CreateRequest, { ending, keep
   })
   const rootfs = config.root.path.startsWith('/') ? config.root.path : `${bundle}/${config.root.path}`
   const passed = request.listenFds + request.preserveFds
+  const firstWatched = FIRST_EXTRA + passed + (console === undefined ? 1 : 2)
   const plain: ContainerRequest = {
     config,
     place: { root: machine.root, id },
@@ -109,6 +149,7 @@ export function planFor(machine: Machine, request: CreateRequest, { ending, keep
     stateSource: FIRST_EXTRA + passed,
     cgroup,
     ending,
+    ...(watch === undefined ? {} : { watch: inExecutor(watch, firstWatched) }),
     pidFile: request.pidFile,
     pidfdSocket: request.pidfdSocket,
     noPivot: request.noPivot,

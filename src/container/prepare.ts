@@ -8,8 +8,16 @@ import type { RunOptions } from '../executor/run-embedded.ts'
 import { type Blanks, type Frame, fillIn, makeTemplate } from '../executor/template.ts'
 import { AT_FDCWD } from '../linux/files.ts'
 import { readConfig } from '../oci/config.ts'
+import type { Watch } from '../plan/monitor.ts'
 import { advise } from './advise.ts'
-import { type CreateRequest, type Manner, type PlannedContainer, planFor, refuseTaken } from './create.ts'
+import {
+  type CreateRequest,
+  type Manner,
+  type PlannedContainer,
+  planFor,
+  refuseTaken,
+  watchedDescriptors,
+} from './create.ts'
 import { callerOf } from './host.ts'
 import type { Machine } from './machine.ts'
 import { findPlan, keepPlan, type NewPlan } from './plan-cache.ts'
@@ -81,7 +89,13 @@ function complete(machine: Machine, request: CreateRequest, manner: Manner, { fr
     frame,
     facts,
     options: {
-      extraFds: [...passed, state, ...(manner.console === undefined ? [] : [manner.console])],
+      ...(manner.stdio === undefined ? {} : { stdio: manner.stdio }),
+      extraFds: [
+        ...passed,
+        state,
+        ...(manner.console === undefined ? [] : [manner.console]),
+        ...(manner.watch === undefined ? [] : watchedDescriptors(manner.watch)),
+      ],
       advise: advise(machine, () => ({ namespaces: request.config().linux.namespaces, root: facts.rootfs })),
     },
   }
@@ -133,9 +147,10 @@ function askedFor(machine: Machine, request: CreateRequest, manner: Manner): Ask
   const text = inText.reduce((rest, [blank, value]) => rest.split(value).join(blank), configText)
   const { noPivot, noNewKeyring, listenFds, preserveFds } = request
   const manners = [manner.ending, manner.keep, noPivot, noNewKeyring, listenFds, preserveFds, pidFile !== undefined]
+  const watched = manner.watch === undefined ? [] : watchedShape(manner.watch)
   const rootfs = inText.filter(([blank]) => blank === ROOTFS)
   return {
-    key: `${JSON.stringify([BUILD, ...manners, callerOf(machine)])}\n${text}`,
+    key: `${JSON.stringify([BUILD, ...manners, ...watched, callerOf(machine)])}\n${text}`,
     blanks: [
       ...rootfs,
       [BUNDLE, bundle.slice(1)],
@@ -146,6 +161,14 @@ function askedFor(machine: Machine, request: CreateRequest, manner: Manner): Ask
     configText: text,
   }
 }
+
+/** Which descriptors the monitor gets, and what else it is told. */
+const watchedShape = ({ stdin, stdout, stderr, log, logLimitBytes, logFiles, cleaner }: Watch): readonly unknown[] => [
+  [stdin, stdout, stderr, log].map((fd) => fd !== undefined),
+  logLimitBytes,
+  logFiles,
+  cleaner(ID),
+]
 
 /** An absolute root.path without its first slash, without parsing all of the document; engines choose a new one for each container. */
 function rootPathIn(configText: string): string | undefined {

@@ -35,8 +35,12 @@ interface Known {
 
 export type LiveContainer = Extract<Container, { readonly init: ProcessIdentity }>
 
+/** Names below the run root that are no containers: kept plans, and the sockets of monitors. */
+export const ATTACH_DIRECTORY = '.attach'
+const RESERVED = [PLANS_DIRECTORY, ATTACH_DIRECTORY]
+
 const isId = (id: string): boolean =>
-  /^[\w+.-]+$/.test(id) && id !== '.' && id !== '..' && id !== PLANS_DIRECTORY && id.length <= 255
+  /^[\w+.-]+$/.test(id) && id !== '.' && id !== '..' && !RESERVED.includes(id) && id.length <= 255
 
 /** Throws `invalid` for what cannot be a name, as it becomes a directory and a cgroup. */
 export function checkId(id: string): void {

@@ -14,9 +14,22 @@ export type NamespaceChoice =
   | { readonly kind: 'host' }
   | { readonly kind: 'path'; readonly path: string }
 
+/** All paths are absolute. `at` is an empty directory, at which the root is mounted in the container's own mount namespace. */
+export type IntentRoot =
+  | { readonly kind: 'directory'; readonly path: string }
+  /** That of this machine, copy-on-write. */
+  | { readonly kind: 'host'; readonly at: string }
+  /** The uppermost of the layers comes first; what the container writes is in `upper`. */
+  | {
+      readonly kind: 'layers'
+      readonly at: string
+      readonly layers: readonly string[]
+      readonly upper: string
+      readonly work: string
+    }
+
 export interface Intent {
-  /** Absolute: the directory of the root file system, or where that of this machine is shown copy-on-write. */
-  readonly root: { readonly kind: 'directory'; readonly path: string } | { readonly kind: 'host'; readonly at: string }
+  readonly root: IntentRoot
   readonly args: readonly string[]
   readonly env: readonly string[]
   readonly cwd: string
@@ -149,7 +162,7 @@ function mountsOf(intent: Intent): readonly object[] {
   // Who owns the network namespace may mount a new sysfs.
   const canMountSysfs = rootless === undefined || namespaces.network.kind === 'private'
   return [
-    ...(root.kind === 'host' ? [HOST_COPY] : []),
+    ...rootMounts(root),
     mount('/proc', 'proc', 'proc', 'nosuid noexec nodev'),
     mount('/dev', 'tmpfs', 'tmpfs', 'nosuid strictatime mode=755 size=65536k'),
     mount(
@@ -180,8 +193,23 @@ function mountsOf(intent: Intent): readonly object[] {
   ]
 }
 
-/** The root of this machine below a layer that is gone with the container. */
-const HOST_COPY = { destination: '/', type: 'overlay', source: 'overlay', options: ['lowerdir=/'] }
+function rootMounts(root: IntentRoot): readonly object[] {
+  const overlay = (...options: readonly string[]): object => ({
+    destination: '/',
+    type: 'overlay',
+    source: 'overlay',
+    options,
+  })
+  switch (root.kind) {
+    case 'directory':
+      return []
+    case 'host':
+      // Below a layer that is gone with the container.
+      return [overlay('lowerdir=/')]
+    case 'layers':
+      return [overlay(`lowerdir=${root.layers.join(':')}`, `upperdir=${root.upper}`, `workdir=${root.work}`)]
+  }
+}
 
 const DEFAULT_PERIOD_MICROS = 100_000
 

@@ -5,6 +5,7 @@ import type { Native } from '../base/native.ts'
 import type { Plan } from '../plan/plan.ts'
 import { assemble } from './assemble.ts'
 import { architectureOf, failure } from './embedded-call.ts'
+import { POLLIN, poll } from './embedded-events.ts'
 import { close, memoryFile, pipe, read } from './embedded-files.ts'
 import { waitForPid } from './embedded-process.ts'
 import { type Advise, errorOf, parseReport, REPORT_HEADER_BYTES, type Report, reportBytes } from './report.ts'
@@ -25,6 +26,8 @@ export interface Running {
   readonly reportFd: number
   /** Waits for the next report: those of `report` steps, then the last one. Throws the error of a failed plan. */
   readonly next: () => Report
+  /** Waits until the executor has become another program. Throws the error of a plan that failed before. */
+  readonly becomes: () => void
 }
 
 export function startPlan(native: Native, plan: Plan, options: RunOptions = {}): Running {
@@ -55,6 +58,13 @@ export function startFrame(native: Native, frame: Frame, options: RunOptions = {
       if (report.kind === 'done') return report
       throw errorOf(report, frame.steps(), options.advise)
     },
+    becomes: () => {
+      const report = readReportOrEnd(native, reportFd, frame)
+      close(native, reportFd)
+      if (report === undefined) return
+      waitForPid(native, pid)
+      throw errorOf(report, frame.steps(), options.advise)
+    },
   }
 }
 
@@ -69,6 +79,12 @@ export function finish({ next }: Running): Report {
 /** Runs a plan to its end; throws the error of its first failed step. */
 export const runPlan = (native: Native, plan: Plan, options: RunOptions = {}): Report =>
   finish(startPlan(native, plan, options))
+
+/** Undefined if nothing comes any more. */
+function readReportOrEnd(native: Native, fd: number, filled: Filled): Report | undefined {
+  const hasReport = ((poll(native, [{ fd, events: POLLIN }])?.[0] ?? 0) & POLLIN) !== 0
+  return hasReport ? readReport(native, fd, filled) : undefined
+}
 
 function readReport(native: Native, fd: number, filled: Filled): Report {
   const head = readExactly(native, fd, REPORT_HEADER_BYTES)

@@ -98,7 +98,7 @@ export const execve = (path: Pointer, args: Strings, env: Strings | Slot): Call 
   name: 'execve',
   args: [path, args, env],
 })
-export const execveat = (dir: Slot, path: Pointer, args: Strings, env: Strings, flags: number): Call => ({
+export const execveat = (dir: Slot | number, path: Pointer, args: Strings, env: Strings, flags: number): Call => ({
   name: 'execveat',
   args: [dir, path, args, env, flags],
 })

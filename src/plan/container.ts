@@ -13,7 +13,7 @@
 
 import { type Buffer, buffer } from '../linux/call.ts'
 import { read } from '../linux/files.ts'
-import { P_PIDFD, waitid } from '../linux/process.ts'
+import { P_PIDFD, setsid, waitid } from '../linux/process.ts'
 import { LAST_LOOK, unlessDivided } from './cgroup-remove.ts'
 import { planFirstProcess } from './first-process.ts'
 import { heardHooks, hookState } from './hook-state.ts'
@@ -21,6 +21,7 @@ import { hookReads, planHookOutput, planHooks } from './hooks.ts'
 import type { Host } from './host.ts'
 import { openHostProc } from './host-proc.ts'
 import { planInit } from './init.ts'
+import { planMonitor } from './monitor.ts'
 import { type NamespacePlan, planNamespaces } from './namespaces.ts'
 import { planNetDevices } from './net-devices.ts'
 import { planPidfdSocket } from './pidfd-socket.ts'
@@ -47,6 +48,7 @@ export function planContainer(request: ContainerRequest, host: Host): Plan {
   return {
     operation: `make container ${id}`,
     steps: [
+      ...(request.watch === undefined ? [] : [leaveSession]),
       ...planState(request.place, request.stateSource),
       ...openHostProc,
       ...(Object.keys(hooks).length === 0 ? [] : [planHookOutput]),
@@ -99,6 +101,9 @@ function planAgent(request: ContainerRequest, host: Host): readonly Step[] {
   return planSeccompListener({ listenerPath, listenerMetadata, state, status: 'creating' }, host)
 }
 
+/** Whoever hangs up the terminal of the caller does not end what runs in the background. */
+const leaveSession: Step = { call: setsid(), why: 'leave the session of the caller', see: ['setsid(2)'] }
+
 interface EndingPlan {
   readonly steps: readonly Step[]
   readonly reads: readonly Buffer[]
@@ -120,11 +125,13 @@ function planEnding(request: ContainerRequest, namespaces: NamespacePlan): Endin
     ...planHooks('poststart', poststart, { ...hookState(request, 'poststart'), status: 'running', pid: INIT_PID }),
   ]
   if (request.ending === 'detach') return { steps: started, reads: [] }
+  const running: Step = { call: { name: 'report', args: [] }, why: 'tell that it runs', see: [] }
+  if (request.watch !== undefined) return { steps: [...started, running, ...planMonitor(id, request.watch)], reads: [] }
   const removal = request.keep || !endsAsOne(request, namespaces) ? undefined : planRemoval(request, namespaces)
   return {
     steps: [
       ...started,
-      { call: { name: 'report', args: [] }, why: 'tell that it runs', see: [] },
+      running,
       {
         call: waitid(P_PIDFD, INIT_PIDFD, INIT_EXIT),
         why: `wait until ${id} ends`,

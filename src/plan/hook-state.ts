@@ -10,6 +10,7 @@ const HEARD: Readonly<Record<Ending, readonly HookKind[]>> = {
   create: ['prestart', 'createRuntime', 'createContainer'],
   detach: ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart'],
   wait: ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart'],
+  watch: ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart'],
 }
 
 /** Those of them that the configuration has. */

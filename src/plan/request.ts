@@ -3,6 +3,7 @@
 import type { Config } from '../oci/config.ts'
 import type { NamespaceType } from '../oci/namespaces.ts'
 import type { CgroupPlan } from './cgroup.ts'
+import type { Watch } from './monitor.ts'
 import type { MountsRequest } from './mounts.ts'
 import type { MovedDevice } from './net-devices.ts'
 import type { StatePlace } from './state.ts'
@@ -13,8 +14,9 @@ import type { StatePlace } from './state.ts'
  * | `create` | with init waiting for `start`                                                  |
  * | `detach` | once the program runs                                                          |
  * | `wait`   | once the program has ended and all that was made is removed; INIT_EXIT is read |
+ * | `watch`  | never: once the program runs, the executor becomes its monitor                 |
  */
-export type Ending = 'create' | 'detach' | 'wait'
+export type Ending = 'create' | 'detach' | 'wait' | 'watch'
 
 export interface ContainerRequest {
   readonly config: Config
@@ -27,6 +29,8 @@ export interface ContainerRequest {
   readonly stateSource: string | number
   readonly cgroup: CgroupPlan
   readonly ending: Ending
+  /** With the ending `watch`. */
+  readonly watch?: Watch | undefined
   readonly pidFile?: string | undefined
   readonly pidfdSocket?: string | undefined
   readonly noPivot: boolean

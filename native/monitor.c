@@ -1,0 +1,375 @@
+/* The monitor: what stays beside a container in the background. It is the parent of the container's first process, and owns the other ends
+ * of its standard descriptors: it keeps what the container prints, serves who attaches, and writes down how the container ended. Then it
+ * becomes the program that cleans up, with the descriptors of who is still attached, so that these see the end when all is done.
+ *
+ * Arguments: id, descriptors INIT STDIN STDOUT STDERR CONSOLE LOG ATTACH DIRECTORY (a dash for none), the greatest size of the log and how
+ * many files of it are kept (0: no limit, one), then the program that cleans up, with its arguments.
+ *
+ *   STDIN STDOUT STDERR   the container's pipes, or
+ *   CONSOLE               a socket over which the master of its terminal comes
+ *   LOG                   open for appending; records of struct record
+ *   ATTACH                a listening unix socket; src/container/attach-protocol.ts
+ *   DIRECTORY             of the container; `exit` is written there */
+#include <linux/fcntl.h>
+#include <linux/signal.h>
+#include <linux/socket.h>
+#include <linux/time.h>
+#include <linux/uio.h>
+#include <linux/wait.h>
+#include <asm/ioctls.h>
+#include <asm/poll.h>
+#include <asm/termios.h>
+#include <asm/unistd.h>
+#include "sys.h"
+
+enum { EINTR_ = 4, EAGAIN_ = 11 };
+enum { MAX_CLIENTS = 32, OUTPUT_BYTES = 65536, INPUT_BYTES = 16384, LAST_WORDS_MS = 10000 };
+enum { FROM_STDOUT = 1, FROM_STDERR = 2, EXITED = 3 };            /* to clients */
+enum { INPUT = 0, SIZE = 1, END_OF_INPUT = 2, NO_OUTPUT = 3 };    /* from clients */
+enum { MSG_NOSIGNAL_ = 0x4000, MSG_DONTWAIT_ = 0x40, SCM_RIGHTS_ = 1, SOL_SOCKET_ = 1 };
+enum { POLLIN_ = 1, POLLOUT_ = 4, POLLERR_ = 8, POLLHUP_ = 16 };
+
+/* In the log before each piece. Native byte order: the log stays on the machine. */
+struct record {
+    uint32_t bytes;
+    uint8_t stream, unused[3];
+    uint64_t nanos;
+};
+
+/* On the attach socket before each piece, both ways; the size is big-endian, as docker has it. */
+struct head {
+    uint8_t kind, unused[3], bytes[4];
+};
+
+struct client {
+    int fd;
+    uint32_t sent;              /* of the piece that is on its way */
+    int wants_output;
+    uint8_t head[sizeof(struct head)];
+    uint32_t head_bytes, left;  /* of the piece that comes in */
+    uint8_t size[4];
+    uint32_t size_bytes;
+};
+
+struct iovec_ { const void *base; size_t bytes; };
+struct pollfd_ { int fd; short events, revents; };
+
+static int init, input, outputs[2], console, log_fd, attach, directory;
+static uint64_t log_limit, log_bytes;
+static uint32_t log_files;
+static int is_terminal;
+
+static struct { struct record record; struct head head; char bytes[OUTPUT_BYTES]; } out;
+static uint32_t out_bytes;      /* of head and bytes; 0 while nothing is on its way */
+static char in[INPUT_BYTES];
+static uint32_t in_from, in_to;
+static struct client clients[MAX_CLIENTS];
+static int client_count;
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0) SYS1(__NR_close, *fd);
+    *fd = -1;
+}
+
+static uint64_t now(void)
+{
+    struct __kernel_timespec t;
+    SYS2(__NR_clock_gettime, CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t number(const char *text)
+{
+    uint64_t value = 0;
+    while (*text >= '0' && *text <= '9') value = value * 10 + (uint64_t)(*text++ - '0');
+    return value;
+}
+
+static int descriptor(const char *text) { return *text == '-' ? -1 : (int)number(text); }
+
+static char *put_number(char *at, uint64_t value)
+{
+    char digits[20];
+    int n = 0;
+    do digits[n++] = (char)('0' + value % 10); while (value /= 10);
+    while (n) *at++ = digits[--n];
+    return at;
+}
+
+static void set_nonblocking(int fd)
+{
+    if (fd >= 0) SYS3(__NR_fcntl, fd, 4, SYS3(__NR_fcntl, fd, 3, 0) | O_NONBLOCK);
+}
+
+static void set_head(struct head *head, int kind, uint32_t bytes)
+{
+    *head = (struct head){ (uint8_t)kind, { 0 }, { (uint8_t)(bytes >> 24), (uint8_t)(bytes >> 16), (uint8_t)(bytes >> 8), (uint8_t)bytes } };
+}
+
+/* log, log.1, log.2, …: the oldest is gone. */
+static void rotate(void)
+{
+    char from[16] = "log", to[16] = "log.";
+    for (uint32_t i = log_files - 1; i > 0; i--) {
+        *put_number(to + 4, i) = 0;
+        if (i > 1) { memcpy(from, "log.", 4); *put_number(from + 4, i - 1) = 0; }
+        else memcpy(from, "log", 4);
+        SYS5(__NR_renameat2, directory, from, directory, to, 0);
+    }
+    long fresh = SYS4(__NR_openat, directory, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (log_files < 2 ? O_TRUNC : 0), 0600);
+    if (fresh < 0) return;
+    close_fd(&log_fd);
+    log_fd = (int)fresh;
+    log_bytes = 0;
+}
+
+/* A log that cannot be written, as the disk is full, must not stop the container. */
+static void keep(uint32_t bytes)
+{
+    if (log_fd < 0) return;
+    if (log_limit && log_bytes + bytes > log_limit && log_bytes) rotate();
+    struct iovec_ parts[2] = { { &out.record, sizeof out.record }, { out.bytes, bytes } };
+    long wrote = SYS3(__NR_writev, log_fd, parts, 2);
+    if (wrote > 0) log_bytes += (uint64_t)wrote;
+}
+
+/* Takes in what the container printed; answers 0 once nobody can print any more. */
+static int take_output(int *fd, int stream)
+{
+    long got = SYS3(__NR_read, *fd, out.bytes, OUTPUT_BYTES);
+    if (got == -EAGAIN_ || got == -EINTR_) return 1;
+    if (got <= 0) { /* a terminal that nobody has open answers EIO */
+        close_fd(fd);
+        return 0;
+    }
+    out.record = (struct record){ (uint32_t)got, (uint8_t)stream, { 0 }, now() };
+    set_head(&out.head, stream, (uint32_t)got);
+    keep((uint32_t)got);
+    out_bytes = (uint32_t)(sizeof out.head + (size_t)got);
+    for (int i = 0; i < client_count; i++) clients[i].sent = clients[i].wants_output ? 0 : out_bytes;
+    return 1;
+}
+
+static void drop(int index)
+{
+    close_fd(&clients[index].fd);
+    clients[index] = clients[--client_count];
+}
+
+/* The next piece is read when all have this one, so that the slowest sets the pace and nothing piles up here. */
+static void send_output(void)
+{
+    int waiting = 0;
+    for (int i = 0; i < client_count; i++) {
+        struct client *c = &clients[i];
+        while (c->sent < out_bytes) {
+            long n = SYS6(__NR_sendto, c->fd, (char *)&out.head + c->sent, out_bytes - c->sent, MSG_NOSIGNAL_ | MSG_DONTWAIT_, 0, 0);
+            if (n == -EINTR_) continue;
+            if (n == -EAGAIN_) { waiting = 1; break; }
+            if (n <= 0) { drop(i--); break; }
+            c->sent += (uint32_t)n;
+        }
+    }
+    if (!waiting) out_bytes = 0;
+}
+
+static void give_input(void)
+{
+    while (input >= 0 && in_from < in_to) {
+        long n = SYS3(__NR_write, input, in + in_from, in_to - in_from);
+        if (n == -EINTR_) continue;
+        if (n == -EAGAIN_) return;
+        if (n <= 0) { /* the container reads no more */
+            if (!is_terminal) close_fd(&input);
+            break;
+        }
+        in_from += (uint32_t)n;
+    }
+    in_from = in_to = 0;
+}
+
+static void resize(const uint8_t *size)
+{
+    struct winsize w = { (unsigned short)(size[0] | size[1] << 8), (unsigned short)(size[2] | size[3] << 8), 0, 0 };
+    if (console >= 0) SYS3(__NR_ioctl, console, TIOCSWINSZ, &w);
+}
+
+/* Answers 0 if the client is gone. At most one piece of input waits for the container. */
+static int hear(struct client *c)
+{
+    if (c->head_bytes < sizeof c->head) {
+        long n = SYS3(__NR_read, c->fd, c->head + c->head_bytes, sizeof c->head - c->head_bytes);
+        if (n == -EAGAIN_ || n == -EINTR_) return 1;
+        if (n <= 0) return 0;
+        c->head_bytes += (uint32_t)n;
+        if (c->head_bytes < sizeof c->head) return 1;
+        c->left = (uint32_t)c->head[4] << 24 | (uint32_t)c->head[5] << 16 | (uint32_t)c->head[6] << 8 | c->head[7];
+        c->size_bytes = 0;
+        if (c->head[0] == END_OF_INPUT && !is_terminal) close_fd(&input);
+        if (c->head[0] == NO_OUTPUT) { c->wants_output = 0; c->sent = out_bytes; }
+        if (c->head[0] > NO_OUTPUT || (c->head[0] == SIZE && c->left != sizeof c->size)) return 0;
+    } else {
+        int is_size = c->head[0] == SIZE;
+        uint32_t room = is_size ? sizeof c->size - c->size_bytes : INPUT_BYTES - in_to;
+        long n = SYS3(__NR_read, c->fd, is_size ? (char *)c->size + c->size_bytes : in + in_to, c->left < room ? c->left : room);
+        if (n == -EAGAIN_ || n == -EINTR_) return 1;
+        if (n <= 0) return 0;
+        c->left -= (uint32_t)n;
+        if (is_size && (c->size_bytes += (uint32_t)n) == sizeof c->size) resize(c->size);
+        if (!is_size) { in_to += (uint32_t)n; give_input(); }
+    }
+    if (c->left == 0) c->head_bytes = 0;
+    return 1;
+}
+
+static void welcome(void)
+{
+    for (;;) {
+        long fd = SYS4(__NR_accept4, attach, 0, 0, O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0) return;
+        if (client_count == MAX_CLIENTS) { SYS1(__NR_close, fd); continue; }
+        clients[client_count++] = (struct client){ .fd = (int)fd, .sent = out_bytes, .wants_output = 1 };
+    }
+}
+
+static void receive_console(void)
+{
+    char byte[64];
+    struct { uint64_t length; int level, type, fd, unused; } control;
+    struct iovec_ part = { byte, sizeof byte };
+    struct { void *name; uint64_t name_bytes; struct iovec_ *parts; uint64_t count; void *control; uint64_t control_bytes; int64_t flags; }
+        message = { 0, 0, &part, 1, &control, sizeof control, 0 };
+    long n = SYS3(__NR_recvmsg, console, &message, 0x40000000 /* MSG_CMSG_CLOEXEC */);
+    close_fd(&console);
+    if (n < 0 || message.control_bytes < 20 || control.level != SOL_SOCKET_ || control.type != SCM_RIGHTS_) return;
+    console = input = outputs[0] = control.fd;
+}
+
+/* One turn: answers 1 once init has ended. `wait` is in milliseconds, or below 0 for ever. */
+static int turn(int wait)
+{
+    enum { INIT, LISTEN, OUT0, OUT1, STDIN, FIRST_CLIENT };
+    struct pollfd_ fds[FIRST_CLIENT + MAX_CLIENTS];
+    int may_read = out_bytes == 0, may_take = in_to == in_from, count = client_count;
+    fds[INIT] = (struct pollfd_){ init, POLLIN_, 0 };
+    fds[LISTEN] = (struct pollfd_){ attach, POLLIN_, 0 };
+    for (int i = 0; i < 2; i++) fds[OUT0 + i] = (struct pollfd_){ may_read ? outputs[i] : -1, POLLIN_, 0 };
+    fds[STDIN] = (struct pollfd_){ may_take ? -1 : input, POLLOUT_, 0 };
+    for (int i = 0; i < count; i++) {
+        short events = (short)((may_take ? POLLIN_ : 0) | (clients[i].sent < out_bytes ? POLLOUT_ : 0));
+        fds[FIRST_CLIENT + i] = (struct pollfd_){ clients[i].fd, events, 0 };
+    }
+    struct __kernel_timespec time = { wait / 1000, (wait % 1000) * 1000000L };
+    long ready = SYS5(__NR_ppoll, fds, FIRST_CLIENT + count, wait < 0 ? 0 : &time, 0, 8);
+    if (ready <= 0) return 0;
+    /* From the last on, as one that is dropped gets its place from the end. */
+    for (int i = count - 1; i >= 0; i--) {
+        short happened = fds[FIRST_CLIENT + i].revents;
+        if (happened & (POLLHUP_ | POLLERR_) && !(happened & POLLIN_)) drop(i);
+        else if (happened & POLLIN_ && in_to == in_from && !hear(&clients[i])) drop(i);
+    }
+    if (fds[LISTEN].revents) welcome();
+    if (fds[STDIN].revents) give_input();
+    for (int i = 0; i < 2 && out_bytes == 0; i++)
+        if (fds[OUT0 + i].revents) take_output(&outputs[i], FROM_STDOUT + i);
+    if (out_bytes) send_output();
+    return fds[INIT].revents != 0;
+}
+
+/* What the container had printed when it ended. Others may hold its pipes open, so an empty one is the end. */
+static void drain(void)
+{
+    uint64_t begin = now();
+    for (int i = 0; i < 2; i++)
+        while (outputs[i] >= 0) {
+            while (out_bytes && now() - begin < LAST_WORDS_MS * 1000000ull) turn(100);
+            out_bytes = 0;
+            if (!take_output(&outputs[i], FROM_STDOUT + i) || !out_bytes) break;
+            send_output();
+        }
+    while (out_bytes && now() - begin < LAST_WORDS_MS * 1000000ull) turn(100);
+    out_bytes = 0;
+}
+
+/* `STATUS SIGNAL NANOS`: one of the first two is 0. */
+static void write_exit(uint32_t status, uint32_t signal)
+{
+    char text[64], *at = text;
+    at = put_number(at, status);
+    *at++ = ' ';
+    at = put_number(at, signal);
+    *at++ = ' ';
+    at = put_number(at, now());
+    *at++ = '\n';
+    int fd = (int)SYS4(__NR_openat, directory, "exit.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) return;
+    long wrote = SYS3(__NR_write, fd, text, at - text);
+    SYS1(__NR_close, fd);
+    if (wrote == at - text) SYS5(__NR_renameat2, directory, "exit.new", directory, "exit", 0);
+}
+
+/* Who is attached learns how it ended, and sees the end of the stream when the program that cleans up is done. */
+static void tell_exit(uint32_t status)
+{
+    struct { struct head head; uint8_t status; } last;
+    set_head(&last.head, EXITED, 1);
+    last.status = (uint8_t)status;
+    for (int i = 0; i < client_count; i++) {
+        SYS6(__NR_sendto, clients[i].fd, &last, sizeof(struct head) + 1, MSG_NOSIGNAL_ | MSG_DONTWAIT_, 0, 0);
+        SYS3(__NR_fcntl, clients[i].fd, 2, 0);
+    }
+}
+
+static void watch(void)
+{
+    int info[32] = { 0 };
+    while (!turn(-1)) {}
+    SYS5(__NR_waitid, P_PIDFD, init, info, WEXITED, 0);
+    uint32_t is_signal = info[2] != 1, value = (uint32_t)info[6];
+    welcome();
+    drain();
+    write_exit(is_signal ? 0 : value, is_signal ? value : 0);
+    tell_exit(is_signal ? 128 + value : value);
+}
+
+__attribute__((used)) void entry(long *stack)
+{
+    char **argv = (char **)(stack + 1);
+    enum { ID = 1, INIT, STDIN, STDOUT, STDERR, CONSOLE, LOG, ATTACH, DIRECTORY, LOG_LIMIT, LOG_FILES, CLEANER };
+    if (stack[0] <= CLEANER) SYS1(__NR_exit_group, 64);
+    /* The container's own ends of its pipes: as long as they are open here, no end comes. */
+    for (int fd = 0; fd < 3; fd++) {
+        SYS1(__NR_close, fd);
+        SYS4(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
+    }
+    SYS1(__NR_chdir, "/");
+    init = descriptor(argv[INIT]);
+    input = descriptor(argv[STDIN]);
+    outputs[0] = descriptor(argv[STDOUT]);
+    outputs[1] = descriptor(argv[STDERR]);
+    console = descriptor(argv[CONSOLE]);
+    log_fd = descriptor(argv[LOG]);
+    attach = descriptor(argv[ATTACH]);
+    directory = descriptor(argv[DIRECTORY]);
+    log_limit = number(argv[LOG_LIMIT]);
+    log_files = (uint32_t)number(argv[LOG_FILES]);
+    int all[] = { init, input, outputs[0], outputs[1], console, log_fd, attach, directory };
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i] >= 0) SYS3(__NR_fcntl, all[i], 2, 1);
+    if (console >= 0) {
+        is_terminal = 1;
+        receive_console();
+    }
+    set_nonblocking(input);
+    set_nonblocking(outputs[0]);
+    set_nonblocking(outputs[1]);
+    set_nonblocking(attach);
+    welcome();
+    watch();
+    uint64_t none = 0;
+    const char *environment[] = { 0 };
+    SYS4(__NR_rt_sigprocmask, 2, &none, 0, 8);
+    SYS3(__NR_execve, argv[CLEANER], argv + CLEANER, environment);
+    SYS1(__NR_exit_group, 127);
+}

@@ -1,0 +1,210 @@
+/**
+ * The client of a monitor: what the container prints comes in, what the caller types goes out, until the container has ended.
+ *
+ * Both ways each piece has a head of 8 bytes: its kind, three of nothing, and how many bytes follow, big-endian, as docker has it.
+ *
+ * | kind | from the monitor            | from a client                                        |
+ * |------|-----------------------------|------------------------------------------------------|
+ * | 0    |                             | input                                                |
+ * | 1    | standard output             | rows and columns of the terminal, 2 bytes each, little-endian |
+ * | 2    | standard error              | the end of input                                     |
+ * | 3    | the exit status, one byte   | no output is wanted                                  |
+ *
+ * The stream ends when what had to be cleaned up behind the container is gone.
+ */
+
+import type { Native } from '../base/native.ts'
+import { attempt } from '../executor/embedded-call.ts'
+import { POLLIN, poll, readSignal } from '../executor/embedded-events.ts'
+import { writeAll } from '../executor/embedded-files.ts'
+import { rawSettings, setTerminal, terminalSettings, terminalSize } from '../executor/embedded-terminal.ts'
+
+const STDIN = 0
+const STDOUT = 1
+const STDERR = 2
+const SIGWINCH = 28
+const HEAD_BYTES = 8
+const CHUNK_BYTES = 65536
+
+const FROM = { stdout: 1, stderr: 2, exited: 3 } as const
+const TO = { input: 0, size: 1, endOfInput: 2, noOutput: 3 } as const
+
+export interface Attachment {
+  /** A connection to the monitor. */
+  readonly socket: number
+  /** From holdSignals. */
+  readonly signals: number
+  readonly terminal: boolean
+  /** Pass on what the caller types. */
+  readonly hasInput: boolean
+  /** Bytes that the caller types to go away and let the container run on; none if empty. */
+  readonly detachKeys: readonly number[]
+  /** What to do with a signal that the caller gets. */
+  readonly onSignal: (signal: number) => void
+}
+
+export type AttachEnd =
+  | { readonly kind: 'exited'; readonly status: number }
+  | { readonly kind: 'detached' }
+  /** The monitor is gone without a word: it was killed. */
+  | { readonly kind: 'lost' }
+
+/** Stays until the container has ended and is cleaned up, or the caller detaches. The caller's terminal is as before in all cases. */
+export function attend(native: Native, attachment: Attachment): AttachEnd {
+  const session = new Session(native, attachment)
+  const before = attachment.terminal && attachment.hasInput ? terminalSettings(native, STDIN) : undefined
+  if (before !== undefined) setTerminal(native, STDIN, rawSettings(before))
+  if (attachment.terminal) session.sendSize()
+  try {
+    for (;;) {
+      const end = session.turn()
+      if (end !== undefined) return end
+    }
+  } finally {
+    if (before !== undefined) setTerminal(native, STDIN, before)
+  }
+}
+
+class Session {
+  readonly #native: Native
+  readonly #attachment: Attachment
+  readonly #chunk = new Uint8Array(CHUNK_BYTES)
+  readonly #head = new Uint8Array(HEAD_BYTES)
+  #headBytes = 0
+  #left = 0
+  #status: number | undefined
+  #readsInput: boolean
+  /** How many of the detach keys were typed. */
+  #keys = 0
+
+  constructor(native: Native, attachment: Attachment) {
+    this.#native = native
+    this.#attachment = attachment
+    this.#readsInput = attachment.hasInput
+  }
+
+  turn(): AttachEnd | undefined {
+    const { socket, signals } = this.#attachment
+    const fds = [socket, signals, ...(this.#readsInput ? [STDIN] : [])]
+    const events = poll(
+      this.#native,
+      fds.map((fd) => ({ fd, events: POLLIN })),
+    )
+    const happened = (at: number): boolean => (events?.[at] ?? 0) !== 0
+    if (happened(1)) this.#passSignals()
+    if (happened(2) && this.#takeInput()) return { kind: 'detached' }
+    if (!happened(0) || this.#takeOutput()) return undefined
+    return this.#status === undefined ? { kind: 'lost' } : { kind: 'exited', status: this.#status }
+  }
+
+  sendSize(): void {
+    const size = terminalSize(this.#native, STDIN)
+    if (size === undefined) return
+    const bytes = new Uint8Array(4)
+    const view = new DataView(bytes.buffer)
+    view.setUint16(0, size.rows, true)
+    view.setUint16(2, size.columns, true)
+    this.#send(TO.size, bytes)
+  }
+
+  /** Answers false at the end of the stream. */
+  #takeOutput(): boolean {
+    const { socket } = this.#attachment
+    if (this.#headBytes < HEAD_BYTES) {
+      const rest = this.#head.subarray(this.#headBytes)
+      const got = attempt(this.#native, 'read', socket, rest, rest.length)
+      if (got <= 0) return false
+      this.#headBytes += got
+      if (this.#headBytes < HEAD_BYTES) return true
+      this.#left = new DataView(this.#head.buffer).getUint32(4)
+    }
+    const wanted = Math.min(this.#left, CHUNK_BYTES)
+    const got = wanted === 0 ? 0 : attempt(this.#native, 'read', socket, this.#chunk, wanted)
+    if (wanted > 0 && got <= 0) return false
+    this.#left -= got
+    this.#deliver(this.#chunk.subarray(0, got))
+    if (this.#left === 0) this.#headBytes = 0
+    return true
+  }
+
+  #deliver(bytes: Uint8Array): void {
+    const [kind] = this.#head
+    if (kind === FROM.exited) this.#status = bytes[0] ?? 0
+    else writeAll(this.#native, kind === FROM.stderr ? STDERR : STDOUT, bytes)
+  }
+
+  /** Answers true if the caller wants to go away. */
+  #takeInput(): boolean {
+    const got = attempt(this.#native, 'read', STDIN, this.#chunk, CHUNK_BYTES)
+    if (got <= 0) {
+      this.#readsInput = false
+      this.#send(TO.endOfInput, new Uint8Array(0))
+      return false
+    }
+    const typed = this.#chunk.subarray(0, got)
+    const { detachKeys, terminal } = this.#attachment
+    if (!terminal || detachKeys.length === 0) {
+      this.#send(TO.input, typed)
+      return false
+    }
+    return this.#passTyped(typed, detachKeys)
+  }
+
+  /** Keys that might be the beginning of the detach keys wait until it is clear. */
+  #passTyped(typed: Uint8Array, keys: readonly number[]): boolean {
+    const passed: number[] = []
+    for (const byte of typed) {
+      if (byte === keys[this.#keys]) {
+        this.#keys++
+        if (this.#keys === keys.length) return true
+        continue
+      }
+      passed.push(...keys.slice(0, this.#keys))
+      this.#keys = byte === keys[0] ? 1 : 0
+      if (this.#keys === 0) passed.push(byte)
+    }
+    if (passed.length > 0) this.#send(TO.input, Uint8Array.from(passed))
+    return false
+  }
+
+  #passSignals(): void {
+    const { signals, terminal, onSignal } = this.#attachment
+    for (
+      let signal = readSignal(this.#native, signals);
+      signal !== undefined;
+      signal = readSignal(this.#native, signals)
+    ) {
+      if (signal === SIGWINCH && terminal) this.sendSize()
+      else if (signal !== SIGWINCH) onSignal(signal)
+    }
+  }
+
+  /** A monitor that has gone says so by the end of the stream. */
+  #send(kind: number, bytes: Uint8Array): void {
+    const piece = new Uint8Array(HEAD_BYTES + bytes.length)
+    piece[0] = kind
+    new DataView(piece.buffer).setUint32(4, bytes.length)
+    piece.set(bytes, HEAD_BYTES)
+    for (let at = 0; at < piece.length; ) {
+      const sent = attempt(
+        this.#native,
+        'sendto',
+        this.#attachment.socket,
+        piece.subarray(at),
+        piece.length - at,
+        0x4000,
+        0,
+        0,
+      )
+      if (sent <= 0) return
+      at += sent
+    }
+  }
+}
+
+/** Tells the monitor that only the end is of interest. */
+export function wantNoOutput(native: Native, socket: number): void {
+  const head = new Uint8Array(HEAD_BYTES)
+  head[0] = TO.noOutput
+  attempt(native, 'sendto', socket, head, head.length, 0x4000, 0, 0)
+}

@@ -1,0 +1,64 @@
+/** A caller beside a container: sees what it prints, types into it, and learns how it ended. */
+
+import { type AttachEnd, attend, wantNoOutput } from '../container/attach.ts'
+import { holdSignals } from '../container/foreground.ts'
+import { attempt } from '../executor/embedded-call.ts'
+import { close } from '../executor/embedded-files.ts'
+import { connectUnix } from '../executor/embedded-sockets.ts'
+import { EXIT_FILE, parseExit, readEngineContainer, UNSEEN_STATUS } from './containers.ts'
+import { attachPath, containerPath, type Engine } from './place.ts'
+import type { ContainerRecord } from './record.ts'
+
+export interface AttachOptions {
+  readonly hasInput: boolean
+  readonly detachKeys: readonly number[]
+  /** Pass signals on to the container. */
+  readonly proxiesSignals: boolean
+}
+
+/** A connection to the monitor that listens, or will once it runs. */
+export const connect = (engine: Engine, id: string): number =>
+  connectUnix(engine.machine.native, attachPath(engine, id))
+
+/** Stays until the container has ended, or the caller goes away. */
+export function attach(
+  engine: Engine,
+  { id, intent }: ContainerRecord,
+  socket: number,
+  options: AttachOptions,
+): AttachEnd {
+  const { native } = engine.machine
+  return attend(native, {
+    socket,
+    signals: holdSignals(native),
+    terminal: intent.terminal,
+    hasInput: options.hasInput,
+    detachKeys: options.detachKeys,
+    onSignal: (signal) => {
+      const now = options.proxiesSignals ? readEngineContainer(engine, id) : undefined
+      if (now?.status === 'running') attempt(native, 'kill', now.pid, signal)
+    },
+  })
+}
+
+/** How a container ended; waits until it has. */
+export function waitForEnd(engine: Engine, record: ContainerRecord): number {
+  const { machine } = engine
+  const { native } = machine
+  let socket: number
+  try {
+    socket = connect(engine, record.id)
+  } catch {
+    // Nobody listens: it has ended, or its monitor has.
+    return (
+      parseExit(machine.files.readText(`${containerPath(engine, record.id)}/${EXIT_FILE}`))?.status ?? UNSEEN_STATUS
+    )
+  }
+  wantNoOutput(native, socket)
+  try {
+    const end = attach(engine, record, socket, { hasInput: false, detachKeys: [], proxiesSignals: false })
+    return end.kind === 'exited' ? end.status : UNSEEN_STATUS
+  } finally {
+    close(native, socket)
+  }
+}

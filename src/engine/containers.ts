@@ -1,0 +1,99 @@
+/** The containers of the engine, as their files and the kernel show them now. */
+
+import { OperationError } from '../base/errors.ts'
+import { readContainer } from '../container/store.ts'
+import { containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
+import { type ContainerRecord, parseRecord, RECORD_FILE } from './record.ts'
+
+/**
+ * | status    | means                                                            |
+ * |-----------|------------------------------------------------------------------|
+ * | `created` | it was never started                                             |
+ * | `running` | its first process lives                                          |
+ * | `paused`  | so it does, and is frozen                                        |
+ * | `exited`  | it has ended; `exit` is undefined if nobody was there to see it  |
+ */
+export type EngineContainer = { readonly record: ContainerRecord } & (
+  | { readonly status: 'created' }
+  | { readonly status: 'running' | 'paused'; readonly pid: number; readonly started: string }
+  | { readonly status: 'exited'; readonly started: string; readonly exit: Exit | undefined }
+)
+
+export interface Exit {
+  /** 128 and the signal for one that a signal ended. */
+  readonly status: number
+  readonly signal: number
+  /** RFC 3339, UTC. */
+  readonly at: string
+}
+
+export const STARTED_FILE = 'started'
+export const EXIT_FILE = 'exit'
+/** What docker says of a container whose end nobody saw. */
+export const UNSEEN_STATUS = 255
+
+/** By id, the beginning of one, or name. Throws `missing`, with docker's words. */
+export function findContainer(engine: Engine, text: string): EngineContainer {
+  const { files } = engine.machine
+  const id = idOf(engine, text)
+  const found = id === undefined ? undefined : readEngineContainer(engine, id)
+  if (found !== undefined) return found
+  throw new OperationError({
+    kind: 'missing',
+    operation: `find container ${text}`,
+    reason: `No such container: ${text}`,
+    hint: files.list(containersDirectory(engine))?.length ? 'coffer ps --all lists them' : 'there are none',
+  })
+}
+
+function idOf(engine: Engine, text: string): string | undefined {
+  const { files } = engine.machine
+  if (!/^[\w.-]+$/.test(text) || text === '.' || text === '..') return undefined
+  const named = files.readLink(`${namesDirectory(engine)}/${text}`)
+  if (named !== undefined) return named
+  if (!/^[0-9a-f]{1,64}$/.test(text)) return undefined
+  const ids = (files.list(containersDirectory(engine)) ?? []).filter((id) => id.startsWith(text))
+  if (ids.length < 2) return ids[0]
+  throw new OperationError({
+    kind: 'invalid',
+    operation: `find container ${text}`,
+    reason: `${ids.length} containers have an id that begins so`,
+    hint: 'write more of it',
+  })
+}
+
+/** The newest first. */
+export function listEngineContainers(engine: Engine): readonly EngineContainer[] {
+  const ids = engine.machine.files.list(containersDirectory(engine)) ?? []
+  const found = ids
+    .map((id) => readEngineContainer(engine, id))
+    .filter((one): one is EngineContainer => one !== undefined)
+  return found.sort((a, b) => (a.record.created < b.record.created ? 1 : -1))
+}
+
+/** Undefined for a directory that is being made, or removed. */
+export function readEngineContainer(engine: Engine, id: string): EngineContainer | undefined {
+  const { machine } = engine
+  const directory = containerPath(engine, id)
+  const path = `${directory}/${RECORD_FILE}`
+  const text = machine.files.readText(path)
+  if (text === undefined) return undefined
+  const record = parseRecord(text, path)
+  const started = machine.files.readText(`${directory}/${STARTED_FILE}`)?.trim()
+  const exit = parseExit(machine.files.readText(`${directory}/${EXIT_FILE}`))
+  if (started === undefined) return { record, status: 'created' }
+  // A container that has ended and is being cleaned up has its exit already.
+  const inner = exit === undefined ? readContainer(machine.files, machine.root, id) : undefined
+  if (inner?.status === 'running' || inner?.status === 'paused')
+    return { record, status: inner.status, pid: inner.init.pid, started }
+  return { record, status: 'exited', started, exit }
+}
+
+/** `STATUS SIGNAL NANOS` of native/monitor.c. */
+export function parseExit(text: string | undefined): Exit | undefined {
+  const match = /^(\d+) (\d+) (\d+)\n$/.exec(text ?? '')
+  if (match === null) return undefined
+  const [, status, signal, nanos] = match.map(Number)
+  if (status === undefined || signal === undefined || nanos === undefined) return undefined
+  return { status: signal === 0 ? status : 128 + signal, signal, at: new Date(nanos / 1_000_000).toISOString() }
+}

@@ -1,0 +1,14 @@
+/** What happens behind a container that has ended: the monitor becomes this program, with the clients still attached. */
+
+import { removeContainer as removeInner } from '../container/remove.ts'
+import { remove } from '../executor/embedded-files.ts'
+import { readEngineContainer } from './containers.ts'
+import { attachPath, type Engine } from './place.ts'
+import { removeFiles } from './remove.ts'
+
+export function afterEnd(engine: Engine, id: string, warn: (text: string) => void): void {
+  removeInner(engine.machine, id, { force: true, warn })
+  remove(engine.machine.native, attachPath(engine, id))
+  const container = readEngineContainer(engine, id)
+  if (container?.record.removesItself === true) removeFiles(engine, container.record)
+}

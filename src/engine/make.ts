@@ -1,0 +1,97 @@
+/** A container comes into being, without being started: its name, its directories, and the record of what was asked for. */
+
+import { OperationError } from '../base/errors.ts'
+import type { Native } from '../base/native.ts'
+import { attempt, must } from '../executor/embedded-call.ts'
+import { close, lock, makeDirectories, makeDirectory, open, remove, replaceFile } from '../executor/embedded-files.ts'
+import { AT_FDCWD, O_DIRECTORY, O_RDONLY } from '../linux/files.ts'
+import { makeName } from './names.ts'
+import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
+import { type ContainerRecord, RECORD_FILE } from './record.ts'
+
+export type NewContainer = Omit<ContainerRecord, 'version' | 'id' | 'name' | 'created'> & {
+  readonly name: string | undefined
+}
+
+/** Throws `conflict` if the name is taken, `invalid` if it cannot be one. */
+export function makeContainer(engine: Engine, wanted: NewContainer, id: string): ContainerRecord {
+  const { native, now } = engine.machine
+  if (wanted.name !== undefined && !NAME.test(wanted.name)) throw wrongName(wanted.name)
+  prepareEngine(engine)
+  return withNamesLock(engine, () => {
+    const name = takeName(engine, id, wanted.name)
+    const record: ContainerRecord = { ...wanted, version: 1, id, name, created: now().toISOString() }
+    const directory = containerPath(engine, id)
+    makeDirectory(native, directory, 0o700)
+    for (const inside of ['upper', 'work', 'rootfs']) makeDirectory(native, `${directory}/${inside}`, 0o755)
+    writeRecord(engine, record)
+    return record
+  })
+}
+
+/** While it is held nobody else is between name and record. */
+export function withNamesLock<Result>(engine: Engine, body: () => Result): Result {
+  const { native } = engine.machine
+  const fd = open(native, namesDirectory(engine), O_RDONLY | O_DIRECTORY[native.architecture])
+  try {
+    lock(native, fd)
+    return body()
+  } finally {
+    close(native, fd)
+  }
+}
+
+export function writeRecord(engine: Engine, record: ContainerRecord): void {
+  const path = `${containerPath(engine, record.id)}/${RECORD_FILE}`
+  replaceFile(engine.machine.native, { path, temporary: `${path}.new`, text: JSON.stringify(record), mode: 0o600 })
+}
+
+function prepareEngine(engine: Engine): void {
+  const { native, files, root } = engine.machine
+  const directories = [containersDirectory(engine), namesDirectory(engine), root, attachPath(engine, '').slice(0, -1)]
+  for (const path of directories) if (files.status(path) === undefined) makeDirectories(native, path, 0o711)
+}
+
+/** docker's ids are 64 hexadecimal digits. */
+export function newId(native: Native): string {
+  const bytes = randomBytes(native, 32)
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+function randomBytes(native: Native, count: number): Uint8Array {
+  const bytes = new Uint8Array(count)
+  must(native, 'get random bytes', 'getrandom', bytes, count, 0)
+  return bytes
+}
+
+const NAME = /^[a-zA-Z0-9][\w.-]*$/
+
+/** A name that leads nowhere is what a killed command left. */
+function takeName(engine: Engine, id: string, wanted: string | undefined): string {
+  const { native, files } = engine.machine
+  for (let round = 0; ; round++) {
+    const name = wanted ?? makeName(randomBytes(native, 4))
+    const path = `${namesDirectory(engine)}/${name}`
+    const holder = files.readLink(path)
+    if (holder !== undefined && files.status(`${containerPath(engine, holder)}/${RECORD_FILE}`) === undefined)
+      remove(native, path)
+    if (attempt(native, 'symlinkat', id, AT_FDCWD, path) >= 0) return name
+    if (wanted !== undefined || round > 100) throw takenName(name, holder ?? '')
+  }
+}
+
+const wrongName = (name: string): OperationError =>
+  new OperationError({
+    kind: 'invalid',
+    operation: `name a container ${JSON.stringify(name)}`,
+    reason: 'Invalid container name',
+    hint: 'begin with a letter or digit, and use letters, digits, "_", "." and "-"',
+  })
+
+const takenName = (name: string, holder: string): OperationError =>
+  new OperationError({
+    kind: 'conflict',
+    operation: `name a container ${name}`,
+    reason: `Conflict. The container name "/${name}" is already in use by container "${holder}"`,
+    hint: `choose another name, or: coffer rm ${name}`,
+  })

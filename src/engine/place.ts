@@ -1,0 +1,32 @@
+/**
+ * Where the engine keeps what outlives a command: files, each of which appears and changes at once, by rename(2), symlink(2) or mkdir(2).
+ *
+ *     images/ layers/            the store of images: image/layout.ts
+ *     names/NAME                 a symbolic link whose text is the id of the container with that name; making it is what takes the name
+ *     containers/ID/container.json   what was asked for; the container exists from the moment this file does
+ *     containers/ID/started      when it was started last
+ *     containers/ID/exit         how it ended last: native/monitor.c
+ *     containers/ID/log          what it printed: container/log.ts
+ *     containers/ID/upper work   what it has written
+ *     containers/ID/rootfs       an empty directory, at which its root is mounted in its own mount namespace
+ *     containers/ID/hosts hostname resolv.conf   mounted over those of the image
+ */
+
+import type { Machine } from '../container/machine.ts'
+import { ATTACH_DIRECTORY } from '../container/store.ts'
+
+export interface Engine {
+  readonly machine: Machine
+  /** Absolute. */
+  readonly dataRoot: string
+  /** This program, which the monitor runs to clean up. */
+  readonly program: string
+}
+
+export const containersDirectory = ({ dataRoot }: Pick<Engine, 'dataRoot'>): string => `${dataRoot}/containers`
+export const containerPath = (engine: Pick<Engine, 'dataRoot'>, id: string): string =>
+  `${containersDirectory(engine)}/${id}`
+export const namesDirectory = ({ dataRoot }: Pick<Engine, 'dataRoot'>): string => `${dataRoot}/names`
+/** Where the monitor listens; below the run root, as the path of a socket has room for 107 bytes. */
+export const attachPath = ({ machine }: Pick<Engine, 'machine'>, id: string): string =>
+  `${machine.root}/${ATTACH_DIRECTORY}/${id.slice(0, 32)}`

@@ -1,0 +1,63 @@
+/** container.json: what was asked for. It is written once, and again only by `rename` and `update`; how the container fares is seen elsewhere. */
+
+import { OperationError } from '../base/errors.ts'
+import type { Intent } from './intent.ts'
+
+export interface ContainerRecord {
+  readonly version: 1
+  readonly id: string
+  readonly name: string
+  /** RFC 3339, UTC. */
+  readonly created: string
+  readonly image: {
+    /** As it was asked for. */
+    readonly name: string
+    /** The digest of its configuration; absent for `host` and a directory. */
+    readonly id?: string | undefined
+    /** Directories, the uppermost first. */
+    readonly layers: readonly string[]
+  }
+  readonly intent: Intent
+  readonly labels: Readonly<Record<string, string>>
+  /** Keep standard input open. */
+  readonly hasInput: boolean
+  readonly removesItself: boolean
+  readonly restart: RestartPolicy
+  /** The signal of `stop`, and how many seconds it waits before it kills. */
+  readonly stopSignal: string
+  readonly stopSeconds: number
+  readonly log: LogPolicy
+}
+
+export interface RestartPolicy {
+  readonly when: 'no' | 'always' | 'on-failure' | 'unless-stopped'
+  /** 0 is no limit. */
+  readonly maxRetries: number
+}
+
+export interface LogPolicy {
+  readonly driver: 'local' | 'none'
+  /** 0 is no limit. */
+  readonly limitBytes: number
+  readonly files: number
+}
+
+export const RECORD_FILE = 'container.json'
+
+/** Throws `conflict` for a file that coffer did not write whole. */
+export function parseRecord(text: string, path: string): ContainerRecord {
+  try {
+    const value = JSON.parse(text) as Partial<ContainerRecord>
+    if (value.version === 1 && typeof value.id === 'string' && typeof value.name === 'string')
+      return value as ContainerRecord
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause
+  }
+  throw new OperationError({
+    kind: 'conflict',
+    operation: 'read the container',
+    reason: `${path} is not what coffer wrote`,
+    path,
+    hint: 'coffer rm --force with its id removes it',
+  })
+}

@@ -1,0 +1,82 @@
+/** A container that was made is started: its record becomes a configuration, and that a container with a monitor. */
+
+import { type CreateRequest, once } from '../container/create.ts'
+import { hostOf } from '../container/host.ts'
+import { LOG_FILE, runWatched } from '../container/watched.ts'
+import { remove, replaceFile } from '../executor/embedded-files.ts'
+import { effectiveCapabilities } from '../executor/embedded-process.ts'
+import { capabilitiesIn } from '../linux/capabilities.ts'
+import { readConfig } from '../oci/config.ts'
+import { EXIT_FILE, STARTED_FILE } from './containers.ts'
+import { configOf, type IntentFacts } from './intent.ts'
+import { attachPath, containerPath, type Engine } from './place.ts'
+import type { ContainerRecord } from './record.ts'
+
+/** The word behind which this program finds the id of a container that has ended: ended.ts. */
+export const ENDED_COMMAND = '--ended'
+
+export interface StartOptions {
+  readonly warn: (text: string) => void
+  /** Called when all is ready and nothing runs yet. */
+  readonly before: () => void
+}
+
+/** Answers once the program runs. What a start that fails has made is taken back, but for the record. */
+export function startContainer(engine: Engine, record: ContainerRecord, { warn, before }: StartOptions): void {
+  const { machine, dataRoot, program } = engine
+  const { native } = machine
+  const { id, intent, log } = record
+  const directory = containerPath(engine, id)
+  const attach = attachPath(engine, id)
+  remove(native, attach)
+  remove(native, `${directory}/${EXIT_FILE}`)
+  const started = `${directory}/${STARTED_FILE}`
+  replaceFile(native, { path: started, temporary: `${started}.new`, text: machine.now().toISOString(), mode: 0o600 })
+  const request = requestOf(engine, { id, container: record }, warn)
+  const watched = {
+    directory,
+    attachPath: attach,
+    terminal: intent.terminal,
+    hasInput: record.hasInput,
+    log: log.driver === 'none' ? undefined : { limitBytes: log.limitBytes, files: log.files },
+    cleaner: (name: string) => [program, ENDED_COMMAND, dataRoot, machine.root, name],
+  }
+  try {
+    runWatched(machine, request, watched, before)
+  } catch (error) {
+    remove(native, started)
+    remove(native, attach)
+    remove(native, `${directory}/${LOG_FILE}`)
+    throw error
+  }
+}
+
+/** The configuration of a container, as a bundle would have it. */
+export function requestOf(
+  engine: Engine,
+  { id, container }: { readonly id: string; readonly container: Pick<ContainerRecord, 'intent'> },
+  warn: StartOptions['warn'],
+): CreateRequest {
+  const configText = JSON.stringify(configOf(container.intent, factsOf(engine)))
+  return {
+    id,
+    bundle: containerPath(engine, id),
+    configText,
+    config: once(() => readConfig(configText, 'the configuration that coffer made of the flags')),
+    noPivot: false,
+    noNewKeyring: false,
+    preserveFds: 0,
+    listenFds: 0,
+    warn,
+  }
+}
+
+function factsOf({ machine }: Engine): IntentFacts {
+  const host = hostOf(machine)
+  return {
+    architecture: host.architecture,
+    kernel: host.kernel,
+    hasCgroupV2Only: host.cgroup.mode === 'v2',
+    capabilities: capabilitiesIn(effectiveCapabilities(machine.native)),
+  }
+}
