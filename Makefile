@@ -41,7 +41,7 @@ format: $(PACKAGES) ## let biome rewrite what it can
 ## The program. See native/front.c for how the engine's heap becomes part of it.
 
 .PHONY: build build-executor build-strict
-build: dist/coffer dist/coffer-runc dist/coffer-executor ## dist/coffer, dist/coffer-runc, dist/coffer-executor
+build: dist/coffer dist/coffer-runc dist/coffer-executor dist/transfer.js ## all of dist/
 
 ifeq ($(ARCH),$(shell uname -m))
   CC := gcc
@@ -116,6 +116,11 @@ dist/coffer: $(OUT)/front $(OUT)/coffer.js
 dist/coffer-runc: dist/coffer
 	@ln -f $< $@
 	@$@ --version >/dev/null
+
+# Commands that move images run on Node: src/cli/transfer.ts
+dist/transfer.js: $(OUT)/coffer.js
+	@mkdir -p $(@D)
+	node_modules/@esbuild/linux-*/bin/esbuild src/transfer/main.ts --bundle --format=esm --platform=node --target=node22 --log-level=warning --outfile=$@
 
 dist/coffer-executor: $(OUT)/executor
 	@mkdir -p $(@D)

@@ -16,6 +16,7 @@ export const layers = {
   tools: ['base', 'linux', 'oci', 'plan', 'explain', 'executor', 'observe', 'container'],
   runtime: ['base', 'linux', 'oci', 'explain', 'executor', 'observe', 'container'],
   cli: ['base', 'linux', 'oci', 'explain', 'executor', 'observe', 'image', 'container', 'engine', 'tools'],
+  transfer: ['base', 'oci', 'executor', 'observe', 'image'],
   api: ['base', 'oci', 'explain', 'engine'],
   cri: ['base', 'oci', 'engine'],
   web: ['base', 'linux', 'oci', 'seccomp', 'plan', 'explain'],

@@ -15,6 +15,7 @@ import { attachTo, type Command, exec, kill, logs, ps, rm, start, stop, wait } f
 import { explainCommand } from './explain.ts'
 import { openSession } from './open.ts'
 import { runCommand } from './run.ts'
+import { TRANSFER_COMMANDS, transfer } from './transfer.ts'
 
 const STDOUT = 1
 const STDERR = 2
@@ -79,12 +80,14 @@ export function cliDoor(native: Native): number {
       case ENDED_COMMAND:
         return endedCommand(native, rest)
       default: {
+        if (TRANSFER_COMMANDS.includes(command)) return transfer(openSession(native), command, rest)
         const run = COMMANDS.get(command)
         if (run !== undefined) return run(openSession(native), rest)
         const status = toolsDoor(native, native.args.slice(1))
         if (status !== undefined) return status
         const near = nearest(command, [
           ...COMMANDS.keys(),
+          ...TRANSFER_COMMANDS,
           'version',
           'help',
           ...[...TOOLS, ...GROUPS].map(({ name }) => name),

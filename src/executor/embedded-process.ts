@@ -1,6 +1,7 @@
 /** Processes as the front program sees and ends them, and what it knows of itself. */
 
 import type { Native } from '../base/native.ts'
+import { packU64 } from '../linux/bytes.ts'
 import type { CapabilityMask } from '../linux/capabilities.ts'
 import { P_PID, P_PIDFD, PR_SET_CHILD_SUBREAPER, SIGINFO_BYTES, WEXITED } from '../linux/process.ts'
 import { attempt, must, mustUnless } from './embedded-call.ts'
@@ -146,4 +147,19 @@ function clockTime(native: Native, clock: number): readonly [number, number] {
 /** Makes this process the one that the orphans among its descendants become children of. PR_SET_CHILD_SUBREAPER(2const) */
 export function becomeSubreaper(native: Native): void {
   must(native, 'adopt orphans', 'prctl', PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+}
+
+/** This process becomes another program, with its descriptors but for those with close-on-exec. Returns only if it cannot. execve(2) */
+export function become(native: Native, path: string, args: readonly string[], env: readonly string[]): void {
+  const [argv, envp] = [pointersTo(native, args), pointersTo(native, env)]
+  attempt(native, 'execve', path, argv.list, envp.list)
+}
+
+/** The texts have to stay reachable as long as the list is in use. */
+function pointersTo(
+  native: Native,
+  texts: readonly string[],
+): { readonly list: Uint8Array; readonly texts: readonly Uint8Array[] } {
+  const bytes = texts.map((text) => Uint8Array.of(...native.encode(text), 0))
+  return { list: packU64([...bytes.map((one) => native.address(one)), 0]), texts: bytes }
 }

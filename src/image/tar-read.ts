@@ -7,7 +7,7 @@
 import { ByteSource } from './byte-source.ts'
 import { BLOCK, padded, type TarEntry, type TarKind } from './tar.ts'
 import { broken, cutOff, type Decode, type Header, readHeader, readTime } from './tar-header.ts'
-import { type Global, isExtension, Records } from './tar-records.ts'
+import { type Found, type Global, isExtension, Records } from './tar-records.ts'
 import { sparseOf } from './tar-sparse.ts'
 
 export interface ReadEntry extends TarEntry {
@@ -36,13 +36,6 @@ async function* chunksOf(source: ByteSource, content: { left: number }): AsyncGe
     content.left -= piece.length
     yield piece
   }
-}
-
-/** The header of an entry, and what stood in the headers before it. */
-export interface Found {
-  readonly block: Uint8Array
-  readonly header: Header
-  readonly records: Records
 }
 
 async function nextHeader(source: ByteSource, global: Global, decode: Decode): Promise<Found | undefined> {

@@ -4,7 +4,7 @@
  * Source: POSIX.1-2017 pax, "pax Extended Header"
  */
 
-import { ascii, broken, type Decode, readDecimal, untilNul } from './tar-header.ts'
+import { ascii, broken, type Decode, type Header, readDecimal, untilNul } from './tar-header.ts'
 
 /** Records for all entries that follow. */
 export type Global = Map<string, Uint8Array>
@@ -14,6 +14,13 @@ const LONG: Readonly<Record<string, string>> = { L: 'path', K: 'linkpath' }
 
 /** Whether a header of this type only says something of the next one. */
 export const isExtension = (type: string): boolean => type === 'x' || type === 'g' || LONG[type] !== undefined
+
+/** The header of an entry, and what stood in the headers before it. */
+export interface Found {
+  readonly block: Uint8Array
+  readonly header: Header
+  readonly records: Records
+}
 
 const XATTR = 'SCHILY.xattr.'
 

@@ -7,7 +7,7 @@
 import type { ByteSource } from './byte-source.ts'
 import { BLOCK, type Extent } from './tar.ts'
 import { ascii, broken, cutOff, numberOf, readDecimal } from './tar-header.ts'
-import type { Found } from './tar-read.ts'
+import type { Found } from './tar-records.ts'
 
 export interface Sparse {
   readonly extents: readonly Extent[]

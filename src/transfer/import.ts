@@ -1,0 +1,25 @@
+/** import: an image of one layer, from the archive of a root file system. */
+
+import { createReadStream } from 'node:fs'
+import { type Flag, parseFlags, usage } from '../base/flags.ts'
+import { importArchive } from '../image/import-node.ts'
+import { findImage } from '../image/layout.ts'
+import { canonicalName, parseReference } from '../image/reference.ts'
+import type { Store } from '../image/store-node.ts'
+
+const COMMAND = 'coffer import'
+const FLAGS: readonly Flag[] = [
+  { name: 'message', short: 'm', type: 'string', value: 'TEXT', help: 'what the history says of it' },
+]
+
+export async function importCommand(store: Store, words: readonly string[]): Promise<void> {
+  const given = parseFlags(words, FLAGS, COMMAND)
+  const [file, text, ...others] = given.rest
+  if (file === undefined || others.length > 0)
+    throw usage(COMMAND, 'it takes a file or -, and a name', 'coffer import root.tar name:tag')
+  const name = text === undefined ? undefined : canonicalName(parseReference(text))
+  const comment = given.string('message') ?? `Imported from ${file}`
+  const source = file === '-' ? process.stdin : createReadStream(file)
+  const [made = ''] = await importArchive(store, source, { name, comment, process: {} })
+  process.stdout.write(`${findImage(store.files, store.root, made)?.id ?? made}\n`)
+}

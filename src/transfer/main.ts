@@ -1,0 +1,42 @@
+/** The door of commands that move images, on Node or Bun: src/cli/transfer.ts calls it. */
+
+import { dirname, join } from 'node:path'
+import { describeError } from '../base/errors.ts'
+import { openExecutor } from '../executor/persistent-node.ts'
+import { prepareStore, type Store } from '../image/store-node.ts'
+import { nodeFiles } from '../observe/files-node.ts'
+import { importCommand } from './import.ts'
+import { loadCommand } from './load.ts'
+
+/** docker's status for a failure of its own. */
+const FAILURE = 1
+
+export type TransferCommand = (store: Store, words: readonly string[]) => Promise<void>
+
+const COMMANDS: ReadonlyMap<string, TransferCommand> = new Map([
+  ['import', importCommand],
+  ['load', loadCommand],
+])
+
+async function main(dataRoot: string, [command = '', ...words]: readonly string[]): Promise<number> {
+  const run = COMMANDS.get(command)
+  if (run === undefined) throw new Error(`there is no command ${command}`)
+  await using executor = openExecutor(join(dirname(process.argv[1] ?? ''), 'coffer-executor'))
+  const store: Store = {
+    root: dataRoot,
+    files: nodeFiles(),
+    executor,
+    architecture: process.arch === 'arm64' ? 'aarch64' : 'x86_64',
+    isRootless: process.geteuid?.() !== 0,
+  }
+  await prepareStore(store)
+  await run(store, words)
+  return 0
+}
+
+try {
+  process.exitCode = await main(process.env.COFFER_DATA_ROOT ?? '/var/lib/coffer', process.argv.slice(2))
+} catch (error) {
+  process.stderr.write(`error: ${describeError(error)}\n`)
+  process.exitCode = FAILURE
+}
