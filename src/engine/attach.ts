@@ -1,5 +1,6 @@
 /** A caller beside a container: sees what it prints, types into it, and learns how it ended. */
 
+import { OperationError } from '../base/errors.ts'
 import { type AttachEnd, attend, wantNoOutput } from '../container/attach.ts'
 import { holdSignals } from '../container/foreground.ts'
 import { attempt } from '../executor/embedded-call.ts'
@@ -41,24 +42,29 @@ export function attach(
   })
 }
 
-/** How a container ended; waits until it has. */
+/** How a container ended; waits until it has, and is cleaned up. */
 export function waitForEnd(engine: Engine, record: ContainerRecord): number {
   const { machine } = engine
   const { native } = machine
-  let socket: number
+  const socket = connectIfListening(engine, record.id)
   try {
-    socket = connect(engine, record.id)
-  } catch {
-    // Nobody listens: it has ended, or its monitor has.
-    return (
-      parseExit(machine.files.readText(`${containerPath(engine, record.id)}/${EXIT_FILE}`))?.status ?? UNSEEN_STATUS
-    )
-  }
-  wantNoOutput(native, socket)
-  try {
-    const end = attach(engine, record, socket, { hasInput: false, detachKeys: [], proxiesSignals: false })
-    return end.kind === 'exited' ? end.status : UNSEEN_STATUS
+    if (socket !== undefined) {
+      wantNoOutput(native, socket)
+      const end = attach(engine, record, socket, { hasInput: false, detachKeys: [], proxiesSignals: false })
+      if (end.kind === 'exited') return end.status
+    }
   } finally {
-    close(native, socket)
+    if (socket !== undefined) close(native, socket)
+  }
+  // Nobody listens, or nobody did any more when we came: it had ended by then.
+  return parseExit(machine.files.readText(`${containerPath(engine, record.id)}/${EXIT_FILE}`))?.status ?? UNSEEN_STATUS
+}
+
+function connectIfListening(engine: Engine, id: string): number | undefined {
+  try {
+    return connect(engine, id)
+  } catch (error) {
+    if (error instanceof OperationError && (error.code === 'ENOENT' || error.code === 'ECONNREFUSED')) return undefined
+    throw error
   }
 }
