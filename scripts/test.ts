@@ -61,6 +61,7 @@ const legs: readonly Leg[] = [
   hostLeg('programs', ...rootTests.map((file) => `./test/${file}`)),
   hostLeg('kernel tests', './test/kernel'),
   hostLeg('tool tests', './test/tools'),
+  hostLeg('engine tests', './test/engine'),
   guestLeg('guest tests', 'v2', ['./test/guest/', ...kernelTests(alsoOnV2)]),
   guestLeg('guest tests of cgroup v1', 'v1', [
     './test/guest-v1/',
