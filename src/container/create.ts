@@ -10,6 +10,7 @@ import { planCgroup } from '../plan/cgroup.ts'
 import { planContainer } from '../plan/container.ts'
 import type { Host } from '../plan/host.ts'
 import type { Watch } from '../plan/monitor.ts'
+import { mountWarnings } from '../plan/mounts-flags.ts'
 import type { Plan } from '../plan/plan.ts'
 import type { ContainerRequest, Ending } from '../plan/request.ts'
 import { homeOf } from './home.ts'
@@ -175,7 +176,8 @@ export function planFor(machine: Machine, request: CreateRequest, manner: Manner
     hasOwnPids: linux.namespaces.some(({ type, path }) => type === 'pid' && path === undefined),
     cgroup: { paths: cgroup.paths, ...(cgroup.unmounted === undefined ? {} : { unmounted: cgroup.unmounted }) },
   }
-  return { plan: planContainer(plain, host), host, facts, warnings: capabilityWarnings(process.capabilities, host) }
+  const warnings = [...capabilityWarnings(process.capabilities, host), ...mountWarnings(config.mounts)]
+  return { plan: planContainer(plain, host), host, facts, warnings }
 }
 
 function isHosts(files: Files, { linux }: Config, type: NamespaceType): boolean {

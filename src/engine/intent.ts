@@ -218,12 +218,15 @@ function resourcesOf({ resources, privileged }: Intent): object {
   const quota = cpus === undefined ? resources.cpuQuotaMicros : Math.round(cpus * DEFAULT_PERIOD_MICROS)
   const period = cpus === undefined ? resources.cpuPeriodMicros : DEFAULT_PERIOD_MICROS
   return {
-    devices: privileged ? [{ allow: true, access: 'rwm' }] : [{ allow: false, access: 'rwm' }],
+    devices: privileged ? [{ allow: true, access: 'rwm' }] : [{ allow: false, access: 'rwm' }, NO_TUN],
     memory: { limit: memoryBytes, swap: swapOf(memoryBytes, memorySwapBytes), reservation: memoryReservationBytes },
     cpu: { shares: resources.cpuShares, quota, period, cpus: resources.cpusetCpus, mems: resources.cpusetMems },
     ...(pids === undefined ? {} : { pids: { limit: pids } }),
   }
 }
+
+/** Runtimes allow /dev/net/tun for the sake of engines that cannot; here nobody relies on it: plan/cgroup-devices.ts. */
+const NO_TUN = { allow: false, type: 'c', major: 10, minor: 200, access: 'rwm' }
 
 /** docker's rule: as much swap as memory if nothing is said. */
 const swapOf = (memoryBytes: number | undefined, swapBytes: number | undefined): number | undefined =>

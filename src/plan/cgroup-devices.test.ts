@@ -49,6 +49,16 @@ test('a hole in a range is refused in cgroup v1, which would leave the device al
   )
 })
 
+const WITHOUT_TUN = [...ALWAYS, ...TERMINALS].filter((line) => !line.startsWith('c 10:200'))
+
+test('a rule that denies one of the usual devices by its number is heard, and one that is wider is not (S92)', () => {
+  const lines = (...rules: readonly string[]) => exceptionsInV1(devicePolicy([DENY_ALL, ...rules.map(rule)]))
+  expect(lines('deny c 10:200 rwm')).toEqual(WITHOUT_TUN)
+  expect(lines('deny c 10:200 rw')).toContain('c 10:200 rwm')
+  expect(lines('deny c *:* rwm')).toEqual([...ALWAYS, ...TERMINALS])
+  expect(lines('deny c 10:200 rwm', 'allow c 10:200 rwm').sort()).toEqual([...ALWAYS, ...TERMINALS].sort())
+})
+
 test('a rule for some letters of all devices is one for each type', () => {
   const policy = devicePolicy([DENY_ALL, { allow: true, type: 'a', access: 'r' }])
   expect(exceptionsInV1(policy).slice(0, 2)).toEqual(['c *:* rm', 'b *:* rm'])

@@ -28,7 +28,13 @@ export interface DeviceException {
   readonly access: string
 }
 
-/** Allowed in every container, as runc 1.1 to 1.4 do; a device node that a container makes is of no use by itself. */
+/**
+ * Allowed in every container, as runc 1.1 to 1.4 do; a device node that a container makes is of no use by itself.
+ *
+ * 10:200 is /dev/net/tun. runc 1.2.0 took it out and 1.2.4 put it back, as engines have no good way to allow it
+ * (opencontainers/runc#3468, #4555). Who does not need it shall deny it, says runc: so a rule that names one of these devices, and nothing
+ * wider, decides about it. `coffer run` has such a rule for tun (SECURITY-CHECKS S92).
+ */
 const USUAL =
   'c *:* m,b *:* m,c 1:3 rwm,c 1:5 rwm,c 1:7 rwm,c 1:8 rwm,c 1:9 rwm,c 5:0 rwm,c 5:2 rwm,c 10:200 rwm,c 136:* rwm'
 const EVERYTHING = 'rwm'
@@ -50,8 +56,16 @@ export function devicePolicy(rules: readonly DeviceRule[]): DevicePolicy {
 }
 
 /** All rules of the policy. */
-export const withUsual = ({ rules, hasUsual }: DevicePolicy): readonly DeviceException[] =>
-  hasUsual ? [...rules, ...USUAL.split(',').map(usualRule)] : rules
+export const withUsual = (policy: DevicePolicy): readonly DeviceException[] => [
+  ...policy.rules,
+  ...usualOf(policy).map(usualRule),
+]
+
+function usualOf({ rules, hasUsual }: DevicePolicy): readonly string[] {
+  if (!hasUsual) return []
+  const denied = rules.filter(({ allow, access }) => !allow && access.length === EVERYTHING.length).map(keyOf)
+  return USUAL.split(',').filter((line) => !denied.some((key) => line.startsWith(`${key} `) && !key.includes('*')))
+}
 
 function usualRule(line: string): DeviceException {
   const [type, numbers = '', access = ''] = line.split(' ')
@@ -68,9 +82,9 @@ const numberOf = (text: string | undefined): number | undefined => (text === '*'
  * An exception covers all its devices: v1 cannot take one of them out again. Such a policy throws `unsupported`.
  */
 export function exceptionsInV1(policy: DevicePolicy): readonly string[] {
-  const { allowsByDefault, rules, hasUsual } = policy
+  const { allowsByDefault, rules } = policy
   // Most containers: there is nothing to merge.
-  if (rules.length === 0) return hasUsual ? USUAL.split(',') : []
+  if (!allowsByDefault && rules.every(({ allow }) => !allow)) return usualOf(policy)
   const exceptions = new Map<string, DeviceException>()
   for (const rule of withUsual(policy)) {
     if (rule.allow === allowsByDefault) takeBack(rule, exceptions)

@@ -35,15 +35,17 @@ import {
   MS_SYNCHRONOUS,
   MS_UNBINDABLE,
 } from '../linux/mount.ts'
-import type {
-  AccessTime,
-  AttributeChange,
-  FilesystemFlag,
-  FilesystemOption,
-  MountAttribute,
-  MountOptions,
-  PropagationType,
+import {
+  type AccessTime,
+  type AttributeChange,
+  type FilesystemFlag,
+  type FilesystemOption,
+  type MountAttribute,
+  type MountOptions,
+  type PropagationType,
+  parseMountOptions,
 } from '../oci/mount-options.ts'
+import type { Mount } from '../oci/mounts.ts'
 
 /** Word → flag of mount(2), flag of mount_setattr(2). */
 const ATTRIBUTES: Readonly<Record<MountAttribute, readonly [number, number]>> = {
@@ -113,6 +115,23 @@ function attributeChange({ set, clear, accessTime }: AttributeChange): Attribute
   for (const word of clear) clearBits |= ATTRIBUTES[word][1]
   return { set: setBits, clear: clearBits }
 }
+
+/**
+ * Options of bind mounts that have no effect, one sentence each. mount(2) ignores them too, and so runc, which passes them on, and engines
+ * give words of mount(8) along; so they are no error, but nobody shall believe in a limit that is not there (SECURITY-CHECKS S39).
+ */
+export const mountWarnings = (mounts: readonly Mount[]): readonly string[] =>
+  mounts.flatMap((mount, index) => {
+    const { bind, remount, flags, data } = parseMountOptions(mount)
+    if (bind === undefined || remount) return []
+    const words = [...flags.set, ...data.map(({ key, value }) => (value === undefined ? key : `${key}=${value}`))]
+    return words
+      .filter((word) => word !== 'silent' && !COMMENT.test(word))
+      .map((word) => `mounts[${index}].options has ${JSON.stringify(word)}, which a bind mount ignores`)
+  })
+
+/** What mount(8) keeps to itself. */
+const COMMENT = /^(?:[xX]-|_netdev$|(?:no)?auto$|nofail$|(?:no)?user$)/
 
 /** What options ask of the attributes of a mount that exists, in the order in which it has to happen. */
 export function attributeChanges({ attributes, recursiveAttributes }: MountOptions): readonly Attributes[] {
