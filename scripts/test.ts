@@ -62,6 +62,8 @@ const legs: readonly Leg[] = [
   hostLeg('kernel tests', './test/kernel'),
   hostLeg('tool tests', './test/tools'),
   hostLeg('engine tests', './test/engine'),
+  hostLeg('security tests', './test/security'),
+  hostLeg('mutants', './test/mutants'),
   guestLeg('guest tests', 'v2', ['./test/guest/', ...kernelTests(alsoOnV2)]),
   guestLeg('guest tests of cgroup v1', 'v1', [
     './test/guest-v1/',

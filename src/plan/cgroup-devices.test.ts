@@ -56,7 +56,7 @@ test('a rule that denies one of the usual devices by its number is heard, and on
   expect(lines('deny c 10:200 rwm')).toEqual(WITHOUT_TUN)
   expect(lines('deny c 10:200 rw')).toContain('c 10:200 rwm')
   expect(lines('deny c *:* rwm')).toEqual([...ALWAYS, ...TERMINALS])
-  expect(lines('deny c 10:200 rwm', 'allow c 10:200 rwm').sort()).toEqual([...ALWAYS, ...TERMINALS].sort())
+  expect([...lines('deny c 10:200 rwm', 'allow c 10:200 rwm')].sort()).toEqual([...ALWAYS, ...TERMINALS].sort())
 })
 
 test('a rule for some letters of all devices is one for each type', () => {

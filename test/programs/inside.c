@@ -12,19 +12,23 @@
  *     inside tty              session, controlling terminal, which of 0, 1, 2 are terminals, and what device that is
  *     inside push TEXT        pushes text back into the terminal, as if it had been typed
  *     inside chroot-escape    leaves a chroot in the classic way, and lists the root that it finds
+ *     inside under-root       takes the root of its mount namespace off, and lists what is there then
  *     inside call NR ARG...   the result of a system call, or -errno; inside call32 the same by int 0x80
  *     inside socket FAMILY    the same for a socket of that family
  *     inside ready FIFO       opens FIFO for writing, then waits for a signal and says which it was, until SIGTERM
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -120,6 +124,15 @@ static int escape(void) {
     return puts("no ls in that root") < 0;
 }
 
+static int look_under(void) {
+    int own = open("/proc/self/ns/mnt", O_RDONLY);
+    if (own < 0 || umount2("/", MNT_DETACH)) return perror("umount2"), 1;
+    if (setns(own, CLONE_NEWNS)) return perror("setns"), 1;
+    DIR *root = opendir("/");
+    for (struct dirent *entry; root && (entry = readdir(root));) printf("%s ", entry->d_name);
+    return puts("") < 0;
+}
+
 static long number(const char *word) { return (long)strtoull(word, 0, 0); }
 
 static int show_call(char **words, int count, int in32bit) {
@@ -171,6 +184,7 @@ int main(int count, char **words) {
     if (!strcmp(what, "setcap") && count > 5) return set_capabilities(words + 2);
     if (!strcmp(what, "tty")) return show_tty();
     if (!strcmp(what, "push") && count > 2) return push(words[2]);
+    if (!strcmp(what, "under-root")) return look_under();
     if (!strcmp(what, "chroot-escape")) return escape();
     if (!strcmp(what, "call")) return show_call(words + 2, count - 2, 0);
     if (!strcmp(what, "call32")) return show_call(words + 2, count - 2, 1);
