@@ -4,7 +4,9 @@
  * Doors turn their flags and bodies into `Intent` and nothing else; from the document on there is one way.
  */
 
-import type { Capability } from '../linux/capabilities.ts'
+import { OperationError } from '../base/errors.ts'
+import { nearest } from '../base/nearest.ts'
+import { allCapabilities, type Capability, isCapability } from '../linux/capabilities.ts'
 import type { IdMapping } from '../oci/id-mappings.ts'
 import { OCI_VERSION } from '../oci/version.ts'
 import { mobyDefaultProfile } from '../seccomp/moby-default.ts'
@@ -134,9 +136,19 @@ function capabilitiesOf(
   return [...kept, ...added.filter((name) => name !== 'CAP_ALL' && !kept.includes(name))]
 }
 
-const capabilityWord = (word: string): string => {
+/** A name that nobody knows would add nothing, or worse, drop nothing (SECURITY-CHECKS S58). */
+function capabilityWord(word: string): string {
   const upper = word.toUpperCase()
-  return upper.startsWith('CAP_') ? upper : `CAP_${upper}`
+  const name = upper.startsWith('CAP_') ? upper : `CAP_${upper}`
+  if (name === 'CAP_ALL' || isCapability(name)) return name
+  const similar = nearest(name, allCapabilities())
+  throw new OperationError({
+    kind: 'invalid',
+    operation: 'decide about capabilities',
+    reason: `there is no ${name}`,
+    hint: similar === undefined ? 'capabilities(7) has their names' : `did you mean ${JSON.stringify(similar)}?`,
+    see: ['capabilities(7)'],
+  })
 }
 
 function namespacesOf({ namespaces, rootless }: Intent): readonly object[] {
