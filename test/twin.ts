@@ -151,41 +151,43 @@ export interface RunTwinOptions {
   readonly through?: readonly string[]
 }
 
-let runs = 0
-
 /** Runs a plan in the executor as it is shipped. */
-export function runTwin(site: Site, { plan, record }: Twin, options: RunTwinOptions = {}): TwinRun {
-  const number = runs++
+export const runTwin = (site: Site, twin: Twin, options: RunTwinOptions = {}): TwinRun =>
+  prepareTwin(site, twin, options)()
+
+let prepared = 0
+
+/** The same, ready to be run many times: what races need is the executor, not the planner. */
+export function prepareTwin(site: Site, { plan, record }: Twin, options: RunTwinOptions = {}): () => TwinRun {
+  const number = prepared++
   const path = (name: string): string => join(site.directory, `twin-${name}-${number}`)
   const assembled = assemble(plan, { architecture, encode: (text) => new TextEncoder().encode(text) })
   writeFileSync(path('plan'), assembled.frame)
   if (record !== undefined) writeFileSync(path('record'), record)
-  const opened = [
-    openSync('/dev/null', 'r'),
-    openSync(path('out'), 'w'),
-    openSync(path('err'), 'w'),
-    openSync(path('plan'), 'r'),
-    openSync(path('report'), 'w+'),
-    ...(record === undefined ? [] : [openSync(path('record'), 'r')]),
-  ]
   const [command = executor, ...args] = [...(options.through ?? []), executor]
-  spawnSync(command, args, {
-    stdio: opened,
-    timeout: options.timeoutMs ?? 20_000,
-    killSignal: 'SIGKILL',
-    cwd: '/',
-    env: { PATH: process.env.PATH ?? '', ...options.env },
-  })
-  for (const fd of opened) closeSync(fd)
-  const report = lastReport(readFileSync(path('report')), assembled)
-  const why = ({ step, errno }: Failure): string => `${assembled.steps[step]?.why}: ${errnoName(errno)}`
+  const env = { PATH: process.env.PATH ?? '', ...options.env }
   const waits = plan.reads?.some(({ buffer }) => buffer === INIT_EXIT.buffer) ?? false
-  return {
-    stdout: readFileSync(path('out'), 'utf8'),
-    stderr: readFileSync(path('err'), 'utf8'),
-    exitCode: report?.kind === 'done' && waits ? exitOf(report.bytes(INIT_EXIT)) : undefined,
-    failures:
-      report === undefined ? ['no report'] : report.failures.filter(({ undoing }) => !undoing).map((one) => why(one)),
+  const why = ({ step, errno }: Failure): string => `${assembled.steps[step]?.why}: ${errnoName(errno)}`
+  return () => {
+    const opened = [
+      openSync('/dev/null', 'r'),
+      openSync(path('out'), 'w'),
+      openSync(path('err'), 'w'),
+      openSync(path('plan'), 'r'),
+      openSync(path('report'), 'w+'),
+      ...(record === undefined ? [] : [openSync(path('record'), 'r')]),
+    ]
+    const { timeoutMs: timeout = 20_000 } = options
+    const { error } = spawnSync(command, args, { stdio: opened, timeout, killSignal: 'SIGKILL', cwd: '/', env })
+    for (const fd of opened) closeSync(fd)
+    const report = lastReport(readFileSync(path('report')), assembled)
+    const found = report?.failures.filter(({ undoing }) => !undoing).map((one) => why(one))
+    return {
+      stdout: readFileSync(path('out'), 'utf8'),
+      stderr: readFileSync(path('err'), 'utf8'),
+      exitCode: report?.kind === 'done' && waits ? exitOf(report.bytes(INIT_EXIT)) : undefined,
+      failures: found ?? [error === undefined ? 'no report' : 'no report in time'],
+    }
   }
 }
 

@@ -25,7 +25,7 @@ import * as processes from './scenarios-process.ts'
 const READONLY = /linux\.readonlyPaths/
 
 /** As who joins paths, and does not ask the kernel to stay below the root. */
-const byPath = (match: Match): Edit =>
+export const byPath = (match: Match): Edit =>
   all(
     setArgument(match, 1, (path) => (typeof path === 'string' ? path.replace(/^\/(?=.)/, '') : path), 'openat2'),
     editCall(
@@ -44,7 +44,7 @@ function withResolve(how: Argument, keep: bigint): Argument {
   return copy
 }
 
-const withoutResolve = (match: Match, bits: number): Edit =>
+export const withoutResolve = (match: Match, bits: number): Edit =>
   editCall(
     match,
     (call) => ({ ...call, args: call.args.map((old, at) => (at === 2 ? withResolve(old, ~BigInt(bits)) : old)) }),

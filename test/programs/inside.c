@@ -15,6 +15,7 @@
  *     inside under-root       takes the root of its mount namespace off, and lists what is there then
  *     inside call NR ARG...   the result of a system call, or -errno; inside call32 the same by int 0x80
  *     inside socket FAMILY    the same for a socket of that family
+ *     inside sleep            for a tenth of a second
  *     inside ready FIFO       opens FIFO for writing, then waits for a signal and says which it was, until SIGTERM
  */
 #define _GNU_SOURCE
@@ -174,6 +175,7 @@ static int ready(const char *path) {
 
 int main(int count, char **words) {
     const char *what = count > 1 ? words[1] : "";
+    if (!strcmp(what, "sleep")) return usleep(100000);
     if (!strcmp(what, "fds")) return show_fds();
     if (!strcmp(what, "scheduler")) return show_scheduler();
     if (!strcmp(what, "ioprio")) return show_ioprio();
