@@ -23,6 +23,7 @@ import {
 } from './assembly.ts'
 import { flatten, type Placed } from './flatten.ts'
 import { type LaidOut, layOut } from './frame.ts'
+import { refuseTooLarge } from './too-large.ts'
 import { ARG_BLOB, ARG_CONSTANT, ARG_SLOT, CALL_NOTHING, DECIMAL_BYTES, NONE, OP, PSEUDO, STEP_WORDS } from './wire.ts'
 
 export interface Assembled extends LaidOut {
@@ -39,7 +40,7 @@ export interface AssembleOptions {
   readonly trace?: boolean
 }
 
-/** Throws `bug` for a call without a number and for a plan with more steps or slots than a frame can hold. */
+/** Throws `bug` for a call without a number, `invalid` for a plan that is larger than the executor takes. */
 export function assemble(plan: Plan, options: AssembleOptions): Assembled {
   // Nearly all plans are all ASCII; the length of the encoded texts tells whether this one is.
   const assembled = assembleWith((text) => text.length, plan, options) ?? assembleWith(utf8Length, plan, options)
@@ -57,8 +58,8 @@ function assembleWith(
   for (const wanted of plan.returns ?? []) slotIndex(assembly, wanted)
   refuseUnset(assembly)
   const reads = (plan.reads ?? []).map((read) => ({ at: bufferAt(assembly, read), read }))
-  if (assembly.steps.length >= NONE || assembly.opCount >= NONE)
-    throw bug(`a plan of ${assembly.steps.length} steps does not fit into a frame`)
+  refuseTooLarge('steps', assembly.steps.length)
+  refuseTooLarge('operations', assembly.opCount)
   const text = assembly.blob.encodedText(options.encode)
   if (text === undefined) return undefined
   return {

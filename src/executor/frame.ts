@@ -2,6 +2,7 @@
 
 import type { Buffer } from '../linux/call.ts'
 import type { Assembly, SizePlace } from './assembly.ts'
+import { refuseTooLarge } from './too-large.ts'
 import { FLAG_TRACE, HEADER_BYTES, MAGIC, STEP_WORDS } from './wire.ts'
 
 export interface LaidOut {
@@ -43,7 +44,9 @@ export function layOut(assembly: Assembly, { mainCount, reads, text, trace }: Re
   const opsAt = HEADER_BYTES + stepBytes
   const readsAt = opsAt + opBytes
   const blobAt = readsAt + reads.length * 8
-  const frame = new Uint8Array(Math.ceil((blobAt + textBase + text.length) / 8) * 8)
+  const frameBytes = Math.ceil((blobAt + textBase + text.length) / 8) * 8
+  refuseTooLarge('bytes', frameBytes)
+  const frame = new Uint8Array(frameBytes)
   const header = new Uint32Array(frame.buffer, 0, blobAt / 4)
   header.set([MAGIC, frame.length, 0, trace ? FLAG_TRACE : 0, HEADER_BYTES, assembly.steps.length])
   header.set([opsAt, assembly.opCount, readsAt, reads.length, blobAt], 6)

@@ -10,6 +10,7 @@ export const FLAG_TRACE = 1
 export const FLAG_CONCURRENT = 2
 export const STEP_WORDS = 22
 export const NONE = 0xffff
+export const MAX_PLAN_BYTES: number = 16 << 20
 export const CALL_NOTHING = 0x10000
 export const PSEUDO: Readonly<Record<string, number>> = { nothing: CALL_NOTHING, report: 0x10001 }
 export const OP = {

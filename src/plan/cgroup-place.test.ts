@@ -57,6 +57,7 @@ test('the root is not a cgroup for a container', () => {
 test('a path with a control character is refused, as it ends up in lines of other files', () => {
   expect(() => paths('/a\nb')).toThrow('has a control character in it')
   expect(() => paths('/a\0b')).toThrow('has a control character in it')
+  expect(() => paths(`/${'x/'.repeat(2048)}`)).toThrow('is longer than a path can be')
 })
 
 test('colons are part of a name', () => {

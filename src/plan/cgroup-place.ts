@@ -157,6 +157,7 @@ interface CleanPath {
 /** Throws `invalid` if nothing is left of the path. */
 function cleanPath({ id, cgroupsPath, isRootless }: CgroupAddress): CleanPath {
   if (cgroupsPath === undefined || cgroupsPath === '') return { isAbsolute: !isRootless, parts: [`coffer-${id}`] }
+  if (cgroupsPath.length >= PATH_MAX) throw refusePath(`${cgroupsPath.slice(0, 40)}…`, 'is longer than a path can be')
   for (const character of cgroupsPath) {
     // cgroup names end up in lines of /proc/PID/cgroup: kernel/cgroup/cgroup.c, cgroup_mkdir.
     if (character < ' ' || character === '\u007f') throw refusePath(cgroupsPath, 'has a control character in it')
@@ -165,6 +166,9 @@ function cleanPath({ id, cgroupsPath, isRootless }: CgroupAddress): CleanPath {
   if (parts.length === 0) throw refusePath(cgroupsPath, 'names no cgroup below the root', 'write it like /group/name')
   return { isAbsolute: cgroupsPath.startsWith('/'), parts }
 }
+
+/** A look-up takes no more, its NUL included: path_resolution(7). */
+const PATH_MAX = 4096
 
 /** The names of a path, with `.` and `..` resolved as at a root. */
 function partsOf(path: string): readonly string[] {
