@@ -2,9 +2,10 @@
 
 import { OperationError } from '../base/errors.ts'
 import { attempt, failure } from '../executor/embedded-call.ts'
-import { close, open, writeText } from '../executor/embedded-files.ts'
+import { close } from '../executor/embedded-files.ts'
 import { runPlan } from '../executor/run-embedded.ts'
-import { O_WRONLY } from '../linux/files.ts'
+import { errnoNumber } from '../linux/errno.ts'
+import { AT_FDCWD, O_CLOEXEC, O_WRONLY } from '../linux/files.ts'
 import { parseSignal } from '../linux/signals.ts'
 import { isAlive } from '../observe/process.ts'
 import { planThaw } from '../plan/cgroup-freeze.ts'
@@ -75,13 +76,20 @@ export function openInit({ native, files }: Machine, { id, init }: LiveContainer
   })
 }
 
-/** kernel:admin-guide/cgroup-v2.rst "cgroup.kill", since 5.14. Answers whether there is one. */
-function killCgroup({ native, files }: Machine, directory: string | undefined): boolean {
+/**
+ * kernel:admin-guide/cgroup-v2.rst "cgroup.kill", since 5.14. Answers whether there is one. Who removes the container at the same time may
+ * take the cgroup away before the opening (ENOENT), or behind it (ENODEV, ENOENT): then nobody is left in it.
+ */
+function killCgroup({ native }: Machine, directory: string | undefined): boolean {
+  if (directory === undefined) return false
   const path = `${directory}/cgroup.kill`
-  if (directory === undefined || files.status(path) === undefined) return false
-  const fd = open(native, path, O_WRONLY)
-  writeText(native, fd, '1')
+  const fd = attempt(native, 'openat', AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0)
+  if (fd === -errnoNumber('ENOENT')) return false
+  if (fd < 0) throw failure(`open ${path}`, 'openat', fd)
+  const written = attempt(native, 'write', fd, native.encode('1'), 1)
   close(native, fd)
+  const isGone = written === -errnoNumber('ENODEV') || written === -errnoNumber('ENOENT')
+  if (written < 0 && !isGone) throw failure(`write to ${path}`, 'write', written)
   return true
 }
 

@@ -229,7 +229,7 @@ const WRONG: Readonly<Record<string, unknown>> = {
   object: ['text'],
 }
 
-test('the list has the 223 fields of runtime-spec 1.3', () => {
+test('the list has the 223 fields of runtime-spec 1.3 (S317)', () => {
   expect(fields).toHaveLength(223)
 })
 
