@@ -363,7 +363,7 @@ test('of many creates of one name at once exactly one makes the container', asyn
   expect(starts.filter(({ exitCode }) => exitCode === 0)).toHaveLength(1)
 })
 
-test('a process that has the pid of an init that ended is not taken for it, and gets no signal (S274)', async () => {
+test('a process that has the pid of an init that ended is not taken for it, and gets no signal (S101, S274)', async () => {
   using site = makeSite()
   site.up()
   site.call(['kill', site.id, 'KILL'])

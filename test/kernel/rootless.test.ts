@@ -80,6 +80,22 @@ test('a user with ranges in /etc/subuid has many ids in the container', () => {
   expect(sh(`stat -c '%u %g' ${site.rootfs}/tmp/of-7`).stdout).toBe('500006 500007\n')
 })
 
+test('without root no other program with privilege is run than newuidmap and newgidmap (S113)', () => {
+  const log = join(site.directory, 'executed')
+  const strace = ['strace', '-f', '-o', log, '-e', 'trace=execve,execveat']
+  const executed = (linux: object, as: readonly string[]): readonly string[] => {
+    expect(site.run({ namespaces: NEW, linux, script: 'exit 0' }, [...strace, ...as]).exitCode).toBe(0)
+    const lines = readFileSync(log, 'utf8')
+      .split('\n')
+      .filter((line) => line.endsWith(' = 0'))
+    const names = lines.map((line) => /exec\w+\((?:\d+, )?"([^"]*)"/.exec(line)?.[1]?.split('/').at(-1) ?? '?')
+    return names.slice(names.indexOf('coffer-runc') + 1)
+  }
+  // The executor from its memory file, and the program.
+  expect(executed(SINGLE, USER)).toEqual(['', 'sh'])
+  expect(executed(RANGES, RANGED)).toEqual(['', 'newgidmap', 'newuidmap', 'sh'])
+})
+
 test('time offsets work with ranges, where the stage and init have different ids outside', () => {
   const linux = { ...RANGES, timeOffsets: { monotonic: { secs: 5 } } }
   const { stdout } = site.run(
