@@ -10,7 +10,7 @@ import { planOf, prepareTwin, type RunTwinOptions, type TwinRun } from '../twin.
 /** How many containers each race makes; RACES=5000 for a long one. */
 export const ROUNDS: number = Number(process.env.RACES ?? 500)
 /** How many a twin without the protection may need until it has lost one. */
-const TWIN_ROUNDS = Math.max(ROUNDS, 500)
+const TWIN_ROUNDS = Math.max(ROUNDS, 5000)
 
 export interface Race {
   readonly name: string
