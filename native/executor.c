@@ -67,6 +67,11 @@ static void record_trace(struct run *run, uint32_t step, long result, uint64_t b
         run->shared->trace[n] = (struct trace){ step, (uint32_t)SYS0(__NR_getpid), result, begin, now() };
 }
 
+/* Numbers in the blob: at any offset, of any type. */
+typedef uint16_t __attribute__((aligned(1), may_alias)) blob_u16;
+typedef uint32_t __attribute__((aligned(1), may_alias)) blob_u32;
+typedef uint64_t __attribute__((aligned(1), may_alias)) blob_u64;
+
 static char *decimal(char *at, int64_t value)
 {
     char digits[20];
@@ -86,9 +91,9 @@ static void prepare(struct run *run, const struct step *step)
         const struct op *op = &run->ops[step->before + i];
         char *at = run->blob + op->at;
         switch (op->kind) {
-        case OP_STORE4: *(int32_t *)at = (int32_t)run->slots[op->slot]; break;
-        case OP_STORE8: *(int64_t *)at = run->slots[op->slot]; break;
-        case OP_ADDRESS: *(uint64_t *)at = (uint64_t)(run->blob + op->a); break;
+        case OP_STORE4: *(blob_u32 *)at = (uint32_t)run->slots[op->slot]; break;
+        case OP_STORE8: *(blob_u64 *)at = (uint64_t)run->slots[op->slot]; break;
+        case OP_ADDRESS: *(blob_u64 *)at = (uint64_t)(run->blob + op->a); break;
         case OP_TEXT: begin = text = at; break;
         case OP_COPY: memcpy(text, run->blob + op->a, op->b); text += op->b; *text = 0; break;
         case OP_DECIMAL: text = decimal(text, run->slots[op->slot]); *text = 0; break;
@@ -99,7 +104,7 @@ static void prepare(struct run *run, const struct step *step)
 
 static uint32_t loaded(const char *at, int kind)
 {
-    return kind == OP_CHECK1 ? *(const uint8_t *)at : kind == OP_CHECK2 ? *(const uint16_t *)at : *(const uint32_t *)at;
+    return kind == OP_CHECK1 ? *(const uint8_t *)at : kind == OP_CHECK2 ? *(const blob_u16 *)at : *(const blob_u32 *)at;
 }
 
 /* Keeps what the call wrote, and says with which errno a check failed, or 0. */
@@ -111,13 +116,13 @@ static long conclude(struct run *run, const struct step *step, long result)
         int holds = 1;
         switch (op->kind) {
         case OP_LOAD1: run->slots[op->slot] = *(const uint8_t *)at; break;
-        case OP_LOAD2: run->slots[op->slot] = *(const uint16_t *)at; break;
-        case OP_LOAD4: run->slots[op->slot] = *(const int32_t *)at; break;
-        case OP_LOAD8: run->slots[op->slot] = *(const int64_t *)at; break;
+        case OP_LOAD2: run->slots[op->slot] = *(const blob_u16 *)at; break;
+        case OP_LOAD4: run->slots[op->slot] = (int32_t)*(const blob_u32 *)at; break;
+        case OP_LOAD8: run->slots[op->slot] = (int64_t)*(const blob_u64 *)at; break;
         case OP_EQUALS: holds = result == (int32_t)op->a; break;
         case OP_AT_LEAST: holds = result >= (int32_t)op->a; break;
         case OP_CHECK1: case OP_CHECK2: case OP_CHECK4: holds = (loaded(at, op->kind) & op->a) == op->b; break;
-        case OP_DIFFERS: holds = *(const uint32_t *)at != op->a; break;
+        case OP_DIFFERS: holds = *(const blob_u32 *)at != op->a; break;
         }
         if (!holds) return op->slot;
     }
@@ -291,9 +296,6 @@ static int step_is_sound(const struct run *run, uint32_t index)
     const struct plan *p = run->plan;
     const struct step *s = &run->steps[index];
     if (!inside(s->before, s->before_count, p->op_count) || !inside(s->after, s->after_count, p->op_count)) return 0;
-    /* Lists lie behind the step that owns them, so a plan cannot recurse for ever. */
-    if (s->child_count && (s->child <= index || !inside(s->child, s->child_count, p->step_count))) return 0;
-    if (s->undo_count && (s->undo <= index || !inside(s->undo, s->undo_count, p->step_count))) return 0;
     if (s->into != NONE && s->into >= p->slot_count) return 0;
     for (int i = 0; i < 6; i++) {
         int kind = s->kinds >> (2 * i) & 3;
@@ -302,6 +304,31 @@ static int step_is_sound(const struct run *run, uint32_t index)
         if (kind == 3) return 0;
     }
     return texts_fit(run, s);
+}
+
+/* Puts a list one level below the step that owns it. It lies behind that step and the first list, and shares no step with another one. */
+static int nest(const struct plan *p, uint8_t *level, uint32_t owner, uint32_t first, uint32_t count)
+{
+    if (!count) return 1;
+    if (first <= owner || first < p->main_count || !inside(first, count, p->step_count) || level[owner] == MAX_NESTING) return 0;
+    for (uint32_t i = first; i < first + count; i++) {
+        if (level[i]) return 0;
+        level[i] = level[owner] + 1;
+    }
+    return 1;
+}
+
+/* So no plan runs for ever, or needs more stack than there is. */
+static int lists_are_sound(const struct run *run)
+{
+    const struct plan *p = run->plan;
+    uint8_t level[p->step_count + 1];
+    memset(level, 0, sizeof level);
+    for (uint32_t i = 0; i < p->step_count; i++) {
+        const struct step *s = &run->steps[i];
+        if (!nest(p, level, i, s->child, s->child_count) || !nest(p, level, i, s->undo, s->undo_count)) return 0;
+    }
+    return 1;
 }
 
 static int is_sound(const struct run *run)
@@ -314,15 +341,20 @@ static int is_sound(const struct run *run)
     if (!inside(p->ops, (uint64_t)p->op_count * sizeof(struct op), total)) return 0;
     if (!inside(p->reads, (uint64_t)p->read_count * sizeof(struct range), total)) return 0;
     if (!inside(p->blob, p->blob_bytes, total)) return 0;
+    /* The blob is what calls and operations write to, so nothing that was validated may be in it: it is the last part. */
+    if (p->blob < sizeof(struct plan) || p->blob < p->steps + p->step_count * sizeof(struct step) ||
+        p->blob < p->ops + p->op_count * sizeof(struct op) || p->blob < p->reads + p->read_count * sizeof(struct range)) return 0;
+    uint64_t read_bytes = 0;
     for (uint32_t i = 0; i < p->read_count; i++) {
         const struct range *r = (const struct range *)(run->frame + p->reads) + i;
-        if (!inside(r->at, r->bytes, p->blob_bytes)) return 0;
+        read_bytes += r->bytes;
+        if (!inside(r->at, r->bytes, p->blob_bytes) || read_bytes > MAX_PLAN_BYTES) return 0;
     }
     for (uint32_t i = 0; i < p->op_count; i++)
         if (!op_is_sound(p, &run->ops[i])) return 0;
     for (uint32_t i = 0; i < p->step_count; i++)
         if (!step_is_sound(run, i)) return 0;
-    return 1;
+    return lists_are_sound(run);
 }
 
 static void run_plan(char *frame)

@@ -1,6 +1,6 @@
 /* The wire format of plans and reports: what src/executor/wire.ts writes and reads. Little-endian, naturally aligned.
  *
- * A plan is one frame: header, steps, micro-operations, read ranges, blob. Offsets are from the start of the frame, blob offsets
+ * A plan is one frame: header, steps, micro-operations, read ranges, and last the blob. Offsets are from the start of the frame, blob offsets
  * from the start of the blob. A report is one frame: header, failures, slots, read ranges, trace. */
 #ifndef COFFER_WIRE_H
 #define COFFER_WIRE_H
@@ -66,5 +66,6 @@ struct trace { uint32_t step, pid; int64_t result; uint64_t begin_ns, end_ns; };
 
 #define MAX_FAILURES 128u
 #define MAX_TRACE 8192u
+#define MAX_NESTING 16u /* lists in lists */
 #define MAX_PLAN_BYTES (16u << 20)
 #endif
