@@ -57,6 +57,6 @@ test('500,000 calls have the verdict that the rules say (S85)', () => {
         throw new Error(JSON.stringify({ syscalls, args }, inHex))
     }
   }
-})
+}, 120_000)
 
 const inHex = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? `0x${value.toString(16)}` : value)
