@@ -46,18 +46,28 @@ export class OperationError extends Error {
   override readonly cause: unknown
 
   constructor(fields: ErrorFields) {
-    super(messageOf(fields))
+    super(visible(messageOf(fields)))
     this.name = 'OperationError'
     this.kind = fields.kind
     this.operation = fields.operation
     this.code = fields.code
     this.syscall = fields.syscall
     this.path = fields.path
-    this.hint = fields.hint
+    this.hint = fields.hint === undefined ? undefined : visible(fields.hint)
     this.see = fields.see ?? []
     this.cause = fields.cause
   }
 }
+
+/**
+ * A name in a document or an image may hold an escape sequence, which would act on the terminal that the error is printed on. Lines and
+ * tabs stay: a hook says something of its own.
+ */
+const visible = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced.
+  text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (character) => {
+    return `\\u00${character.charCodeAt(0).toString(16).padStart(2, '0')}`
+  })
 
 function messageOf({ operation, reason, code, syscall }: ErrorFields): string {
   if (reason !== undefined) return `cannot ${operation}: ${reason}`

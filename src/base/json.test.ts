@@ -58,6 +58,16 @@ test('a text that is not JSON is refused with the name of the document', () => {
   expect(() => read(' \n')).toThrow('cannot read config.json: it is empty')
 })
 
+test('what is no JSON is quoted without its control characters', () => {
+  for (const text of ['\u001b[31m', '{"a":1}\u0000', '{\n\u0007', '\u009b0m'])
+    try {
+      read(text)
+      throw new Error('it was read')
+    } catch (error) {
+      expect((error as Error).message).toMatch(/^cannot read config\.json: it is not JSON: \P{Cc}*$/u)
+    }
+})
+
 test('the key __proto__ is an ordinary key', () => {
   const parsed = read('{"__proto__":{"polluted":18446744073709551615}}') as { polluted?: unknown }
   expect(parsed.polluted).toBeUndefined()
