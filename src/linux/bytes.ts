@@ -39,12 +39,14 @@ export function structOf64(words: readonly (number | Slot | Pointer)[]): Struct 
 /**
  * The bytes of a string in UTF-8.
  *
- * A lone U+DC80 to U+DCFF is one byte, 0x80 to 0xff: so are bytes that are no UTF-8 carried in text (base/native.ts, PEP 383).
+ * A lone U+DC80 to U+DCFF is one byte, 0x80 to 0xff: so are bytes that are no UTF-8 carried in text (base/native.ts, PEP 383). Any other
+ * lone surrogate becomes U+FFFD, as in native/text.c.
  */
 export function utf8(value: string): Uint8Array {
   const bytes: number[] = []
   for (const character of value) {
-    const code = character.codePointAt(0) ?? 0
+    const point = character.codePointAt(0) ?? 0
+    const code = isSurrogate(point) && !isEscapedByte(point) ? 0xfffd : point
     if (code < 0x80) bytes.push(code)
     else if (isEscapedByte(code)) bytes.push(code & 0xff)
     else if (code < 0x800) bytes.push(0xc0 | (code >> 6), 0x80 | (code & 63))
@@ -59,6 +61,7 @@ export const sizeBytesOf = (size: number | Size): number => (typeof size === 'nu
 
 const ASCII = /^[\0-\x7f]*$/
 
+const isSurrogate = (code: number): boolean => code >= 0xd800 && code <= 0xdfff
 const isEscapedByte = (code: number): boolean => code >= 0xdc80 && code <= 0xdcff
 
 /** The length of a string in UTF-8, without making the bytes. */
@@ -69,8 +72,8 @@ export function utf8Length(value: string): number {
   for (let index = 0; index < value.length; index++) {
     const unit = value.charCodeAt(index)
     if (unit < 0x80) continue
-    const isPair = unit >= 0xd800 && unit < 0xdc00
-    if (isPair) {
+    const next = value.charCodeAt(index + 1)
+    if (unit >= 0xd800 && unit < 0xdc00 && next >= 0xdc00 && next <= 0xdfff) {
       // Two units, four bytes.
       length += 2
       index++
