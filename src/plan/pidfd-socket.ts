@@ -9,7 +9,7 @@ export function planPidfdSocket(path: string, pidfd: Slot): readonly Step[] {
   const fd = slot('pidfd-socket')
   const why = `send a pidfd to ${path}`
   return [
-    ...planConnect(path, fd, why),
+    ...planConnect({ path, field: '--pidfd-socket', into: fd, why }),
     { call: sendDescriptor(fd, pidfd, Uint8Array.of(0)), why, see: ['pidfd_open(2)', 'unix(7)'] },
   ]
 }

@@ -113,7 +113,7 @@ test('for a process of exec the container keeps the pid of its init', () => {
 test('a socket path that no address can hold is refused', () => {
   const listenerPath = `/run/${'x'.repeat(103)}`
   expect(() => planSeccompListener({ ...request, listenerPath }, host)).toThrow(
-    'cannot hand the seccomp listener to the agent: the path of the socket has 108 bytes',
+    'cannot hand the seccomp listener to the agent: linux.seccomp.listenerPath has 108 bytes',
   )
 })
 

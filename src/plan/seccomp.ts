@@ -123,7 +123,7 @@ export function planSeccompListener(request: ListenerRequest, host: ListenerHost
   const { payload, sizeBytes } = processState(request)
   return [
     ...(host.isRootless ? receiveListener : fetchListener),
-    ...planConnect(request.listenerPath, AGENT, why),
+    ...planConnect({ path: request.listenerPath, field: 'linux.seccomp.listenerPath', into: AGENT, why }),
     { call: sendDescriptorWith(AGENT, LISTENER, { payload, sizeBytes }), why, see: [...SEE_NOTIFY, 'cmsg(3)'] },
     { call: close(AGENT), why, see: ['close(2)'] },
     { call: close(LISTENER), why: 'have only the agent answer', see: ['close(2)'] },

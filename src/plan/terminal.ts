@@ -49,7 +49,8 @@ const MASTER_NAME = '/dev/ptmx'
 export function planConsoleSocket(socket: string | number | undefined): readonly Step[] {
   if (socket === undefined) return []
   const why = 'reach whoever gets the terminal'
-  if (typeof socket === 'string') return planConnect(socket, CONSOLE_SOCKET, why)
+  if (typeof socket === 'string')
+    return planConnect({ path: socket, field: '--console-socket', into: CONSOLE_SOCKET, why })
   return [{ call: fcntl(socket, F_DUPFD_CLOEXEC, 0), why, see: ['fcntl(2)'], into: CONSOLE_SOCKET }]
 }
 

@@ -8,15 +8,24 @@ import type { Ref, Step } from './plan.ts'
 
 const PATH_BYTES = 107
 
-/** Throws `invalid` for a path that does not fit into an address; `why` completes "cannot …". */
-export function planConnect(path: string, into: Slot, why: string): readonly Step[] {
+export interface Connection {
+  readonly path: string
+  /** Where the path comes from, as the caller knows it. */
+  readonly field: string
+  readonly into: Slot
+  /** Completes "cannot …". */
+  readonly why: string
+}
+
+/** Throws `invalid` for a path that does not fit into an address. */
+export function planConnect({ path, field, into, why }: Connection): readonly Step[] {
   const see: readonly Ref[] = ['unix(7)']
   const length = utf8Length(path)
   if (length > PATH_BYTES)
     throw new OperationError({
       kind: 'invalid',
       operation: why,
-      reason: `the path of the socket has ${length} bytes, and the kernel takes ${PATH_BYTES}`,
+      reason: `${field} has ${length} bytes, and the kernel takes ${PATH_BYTES}`,
       path,
       hint: 'use a shorter path, or one relative to the current directory',
       see,
