@@ -42,23 +42,29 @@ const KINDS = [undefined, 'progress', 'done', 'failed', 'refused'] as const
 /** The total size of the report that begins with these bytes. */
 export const reportBytes = (head: Uint8Array): number => new DataView(head.buffer, head.byteOffset).getUint32(0, true)
 
-/** `frame` is one whole report: struct report of native/wire.h. */
+/** `frame` is one whole report: struct report of native/wire.h. Throws `bug` for one whose parts are not as long as it says. */
 export function parseReport(frame: Uint8Array, assembled: Pick<Assembled, 'slots' | 'reads'>): Report {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength)
+  if (frame.length < REPORT_HEADER_BYTES) throw bug(`the executor sent a report of ${frame.length} bytes`)
   const word = (index: number): number => view.getUint32(index * 4, true)
   const kind = KINDS[word(2)]
   if (kind === undefined) throw bug(`the executor sent a report of kind ${word(2)}`)
+  // One that was refused has an errno there.
+  const failureCount = kind === 'refused' ? 0 : word(3)
   const failuresAt = REPORT_HEADER_BYTES
-  const slotsAt = failuresAt + word(3) * FAILURE_BYTES
+  const slotsAt = failuresAt + failureCount * FAILURE_BYTES
   const traceAt = slotsAt + word(4) * 8
   const readsAt = traceAt + word(6) * TRACE_BYTES
+  if (readsAt + word(5) > frame.length)
+    throw bug(`the executor sent a report of ${frame.length} bytes that says it has ${readsAt + word(5)}`)
   return {
     id: word(1),
     kind,
-    failures: kind === 'refused' ? [] : rows(word(3), (index) => failureAt(view, failuresAt + index * FAILURE_BYTES)),
+    failures: rows(failureCount, (index) => failureAt(view, failuresAt + index * FAILURE_BYTES)),
     slot: ({ slot }) => {
       const index = assembled.slots.get(slot)
       if (index === undefined) throw bug(`asked for the slot ${slot}, which the plan has not`)
+      if (index >= word(4)) throw bug(`the executor sent a report of ${word(4)} slots, without ${slot}`)
       return int64(view, slotsAt + index * 8)
     },
     bytes: (wanted) => {

@@ -45,7 +45,7 @@ export function parseAddress({ type, body }: Answer): LinkAddress | undefined {
     prefixLength,
     scope,
     index: viewOf(body).getUint32(4, true),
-    flags: flags === undefined ? shortFlags : viewOf(flags).getUint32(0, true),
+    flags: flags === undefined || flags.length < 4 ? shortFlags : viewOf(flags).getUint32(0, true),
     attributes,
   }
 }

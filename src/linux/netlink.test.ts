@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test'
 import { slot } from './call.ts'
 import {
+  IFA_FLAGS,
   IFA_LOCAL,
   IFLA_IFNAME,
   linkBody,
@@ -52,4 +53,9 @@ test('answers are taken apart, and one that is cut off is left out', () => {
   const address = answers[0] && parseAddress(answers[0])
   expect(address).toMatchObject({ family: 2, prefixLength: 24, flags: 0x80, scope: 253, index: 7 })
   expect([...(address?.attributes.get(IFA_LOCAL) ?? [])]).toEqual([10, 0, 0, 1])
+})
+
+test('the flags of an address that are cut off are those of its header', () => {
+  const body = Uint8Array.of(2, 24, 0x80, 253, 7, 0, 0, 0, 6, 0, IFA_FLAGS, 0, 1, 1)
+  expect(parseAddress({ type: RTM_NEWADDR, body })).toMatchObject({ flags: 0x80 })
 })

@@ -29,6 +29,7 @@ test('keys without a value are passed over', () => {
 test('a list of ranges is the numbers in it', () => {
   expect(parseRanges('0-2,5,7-8\n')).toEqual([0, 1, 2, 5, 7, 8])
   expect(parseRanges('\n')).toEqual([])
+  expect(parseRanges('65534-99999999999999')).toEqual([65_534, 65_535])
 })
 
 test('JSON has 64-bit integers with all their digits, and strings as they are', () => {

@@ -46,13 +46,16 @@ export function parseCounts(text: string): ReadonlyMap<string, Integer64> {
   return counts
 }
 
-/** The numbers of a list such as `0-3,8`, in order. kernel:admin-guide/cgroup-v1/cpusets.rst "List format" */
+/** Far beyond what the kernel counts processors and memory nodes to. */
+const MAX_LISTED = 65_535
+
+/** The numbers of a list such as `0-3,8`, in order; 65,535 is the last one that counts. kernel:admin-guide/cgroup-v1/cpusets.rst "List format" */
 export function parseRanges(text: string): readonly number[] {
   const numbers: number[] = []
   for (const part of text.trim().split(',')) {
     const range = /^(\d+)(?:-(\d+))?$/.exec(part)
     if (range === null) continue
-    const last = Number(range[2] ?? range[1])
+    const last = Math.min(Number(range[2] ?? range[1]), MAX_LISTED)
     for (let number = Number(range[1]); number <= last; number++) numbers.push(number)
   }
   return numbers
