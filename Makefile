@@ -128,7 +128,7 @@ dist/coffer-executor: $(OUT)/executor
 
 ## Everything.
 
-.PHONY: test bench e2e tools clean
+.PHONY: test bench e2e fuzz soak tools clean
 tools: ## the Debian packages that building and testing use
 	@scripts/install-tools test
 
@@ -146,3 +146,9 @@ e2e: ## what a new user types, on a fresh copy of this tree
 
 bench: build tools ## side by side with the peers; ROUNDS=20 ONLY=run,warm for a short one
 	$(BUN) bench/main.ts
+
+fuzz: build tools ## the long forms of test/fuzz; ONLY=executor,documents for some of them
+	$(BUN) test/fuzz/main.ts
+
+soak: build tools ## COUNT=20000 containers while somebody kills what takes part in them
+	$(BUN) test/soak/main.ts

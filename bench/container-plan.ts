@@ -12,6 +12,7 @@ import { planCgroup } from '../src/plan/cgroup.ts'
 import { planContainer } from '../src/plan/container.ts'
 import type { Host } from '../src/plan/host.ts'
 import type { Plan } from '../src/plan/plan.ts'
+import type { Ending } from '../src/plan/request.ts'
 import { INIT_EXIT } from '../src/plan/stage.ts'
 
 export interface Wish {
@@ -22,6 +23,10 @@ export interface Wish {
   readonly root: string
   /** Of the container; now if not given. */
   readonly created?: string
+  /** Default: `wait`. */
+  readonly ending?: Ending
+  /** For a document that asks for a terminal. */
+  readonly consoleSocket?: string
 }
 
 /** The facts of this machine, seen as root. */
@@ -31,8 +36,11 @@ export function seeHost(): Host {
   return { ...readHost(files, readIdentity(files, architecture)), canMapIds: true, canRaiseLimits: true }
 }
 
-/** Make, start, wait, remove. */
-export function planRun({ id, bundle, configText, root, created = new Date().toISOString() }: Wish, host: Host): Plan {
+/** Make, start, wait, remove; or an earlier ending. */
+export function planRun(
+  { id, bundle, configText, root, created = new Date().toISOString(), ending = 'wait', consoleSocket }: Wish,
+  host: Host,
+): Plan {
   const config = readConfig(configText)
   const { linux } = config
   const { layout, isRootless } = { layout: host.cgroup, isRootless: host.isRootless }
@@ -46,7 +54,8 @@ export function planRun({ id, bundle, configText, root, created = new Date().toI
       rootfs: config.root.path,
       stateSource: JSON.stringify({ ...record, cgroup: { paths: cgroup.paths, unmounted: cgroup.unmounted } }),
       cgroup,
-      ending: 'wait',
+      ending,
+      consoleSocket,
       noPivot: false,
       noNewKeyring: false,
       listenFds: 0,

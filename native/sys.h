@@ -4,7 +4,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__x86_64__)
+#if defined(COFFER_FUZZ)
+/* The one seam of test/fuzz/executor.c: it has a `sys` of its own, and that program makes no system call for a plan. */
+static long sys(long n, long a, long b, long c, long d, long e, long f);
+#elif defined(__x86_64__)
 static inline long sys(long n, long a, long b, long c, long d, long e, long f)
 {
     long result;

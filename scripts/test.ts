@@ -64,6 +64,8 @@ const legs: readonly Leg[] = [
   hostLeg('engine tests', './test/engine'),
   hostLeg('security tests', './test/security'),
   hostLeg('mutants', './test/mutants'),
+  hostLeg('fuzz tests', './test/fuzz'),
+  hostLeg('soak tests', './test/soak'),
   guestLeg('guest tests', 'v2', ['./test/guest/', ...kernelTests(alsoOnV2)]),
   guestLeg('guest tests of cgroup v1', 'v1', [
     './test/guest-v1/',

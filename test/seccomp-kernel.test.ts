@@ -1,74 +1,31 @@
 /** The kernel takes the filters, and does with calls what the interpreter says. */
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import {
-  SECCOMP_RET_ACTION_FULL,
-  SECCOMP_RET_ALLOW,
-  SECCOMP_RET_DATA,
-  SECCOMP_RET_ERRNO,
-  SECCOMP_RET_LOG,
-} from '../src/linux/bpf.ts'
 import type { Capability } from '../src/linux/capabilities.ts'
-import { type Architecture, allSyscallNames, syscallNumber } from '../src/linux/syscalls.ts'
+import { allSyscallNames, syscallNumber } from '../src/linux/syscalls.ts'
 import type { Seccomp, SeccompArchitecture, SeccompRule } from '../src/oci/seccomp.ts'
-import { auditArch } from '../src/seccomp/architectures.ts'
 import { type CompiledSeccomp, compileSeccomp } from '../src/seccomp/compile.ts'
-import { runFilter } from '../src/seccomp/interpret.ts'
 import { mobyDefaultProfile } from '../src/seccomp/moby-default.ts'
-import { type CProgram, cProgram } from './c-program.ts'
+import { architecture, type Call, expected, isX86, openProbe, type Probe, SIGSYS } from './seccomp-probe.ts'
 
 setDefaultTimeout(60_000)
 
-const SIGSYS = 31
 const ENOSYS = 38
 
-const isX86 = process.arch === 'x64'
-const architecture: Architecture = isX86 ? 'x86_64' : 'aarch64'
 const native: SeccompArchitecture = isX86 ? 'SCMP_ARCH_X86_64' : 'SCMP_ARCH_AARCH64'
 
-let probe: CProgram
+let probe: Probe
 
 beforeAll(() => {
-  probe = cProgram('seccomp-probe')
+  probe = openProbe()
 })
 
 afterAll(() => {
   probe[Symbol.dispose]()
 })
 
-interface Call {
-  readonly kind: 'native' | 'x86'
-  readonly nr: number
-  readonly args?: readonly bigint[]
-}
-
-/** What the kernel says of each call behind a filter. */
-function outcomes(
-  { filter, flags }: Pick<CompiledSeccomp, 'filter' | 'flags'>,
-  calls: readonly Call[],
-): readonly string[] {
-  const path = join(probe.path, '..', 'filter')
-  writeFileSync(path, filter)
-  const lines = calls.map(({ kind, nr, args = [] }) => {
-    const words = Array.from({ length: 6 }, (_, index) => (args[index] ?? 0n).toString(16))
-    return `${kind} ${nr.toString(16)} ${words.join(' ')}\n`
-  })
-  const { exitCode, stdout } = Bun.spawnSync([probe.path, path, String(flags)], { stdin: Buffer.from(lines.join('')) })
-  expect(exitCode).toBe(0)
-  return stdout.toString().trim().split('\n')
-}
-
-/** What the interpreter says; undefined where the call itself decides. */
-function expected({ filter }: CompiledSeccomp, { kind, nr, args = [] }: Call): string | undefined {
-  const arch = auditArch(kind === 'x86' ? 'x86' : architecture)
-  const seen = kind === 'x86' ? args.map((value) => value & 0xffff_ffffn) : args
-  const { value } = runFilter(filter, { nr, arch, args: seen })
-  const action = (value & SECCOMP_RET_ACTION_FULL) >>> 0
-  if (action === SECCOMP_RET_ALLOW || action === SECCOMP_RET_LOG) return undefined
-  return action === SECCOMP_RET_ERRNO ? `result ${-(value & SECCOMP_RET_DATA)}` : `signal ${SIGSYS}`
-}
+const outcomes = (filter: Parameters<Probe['outcomes']>[0], calls: readonly Call[]): readonly string[] =>
+  probe.outcomes(filter, calls)
 
 const number = (name: string): number => syscallNumber(architecture, name) ?? Number.NaN
 const compile = (profile: Seccomp): CompiledSeccomp => compileSeccomp(profile, { nativeArchitecture: native })
