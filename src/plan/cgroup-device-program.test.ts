@@ -101,7 +101,7 @@ test('the program answers as the rules say, for many lists of rules', () => {
       if (given !== allowed(policy, question)) expect([policy, question, given]).toBeUndefined()
     }
   }
-})
+}, 60_000)
 
 test('a device of the configuration is allowed beside those of every container', () => {
   const policy = devicePolicy([
