@@ -4,7 +4,7 @@
  * | variable | means                                                                            |
  * |----------|----------------------------------------------------------------------------------|
  * | `ROUNDS` | how many rounds; 60 if not given                                                 |
- * | `ONLY`   | the parts to run, of `run lifecycle many memory warm`; all if not given          |
+ * | `ONLY`   | the parts to run, of `run lifecycle many memory warm tools`; all if not given          |
  * | `DIST`   | where the programs to be measured are; dist if not given                         |
  *
  * A run of all parts is kept in bench/RESULTS.md.
@@ -22,6 +22,7 @@ import { findPeers } from './programs.ts'
 import { circumstancesText, loadNow, pageOf, tableOf } from './report.ts'
 import { runPart } from './run.ts'
 import { makeTimer } from './timer.ts'
+import { toolsPart } from './tools.ts'
 import { warmPart } from './warm-rows.ts'
 
 const PARTS: Readonly<Record<string, Part>> = {
@@ -30,6 +31,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   many: manyPart,
   memory: memoryPart,
   warm: warmPart,
+  tools: toolsPart,
 }
 const INSIDE = 'COFFER_BENCH_INSIDE'
 /** The exit status of a program that SIGINT ended, as shells have it. */

@@ -50,11 +50,15 @@ function runPlans(native: Native, tool: Tool, { plan, again, explain }: Plans, g
   return status
 }
 
-export const parseTool = ({ name, flags }: Tool, words: readonly string[]): Parsed =>
+/** Flags may stand behind operands, unless those are the words of a program. */
+export const parseTool = ({ name, flags, operands }: Tool, words: readonly string[]): Parsed =>
   parseFlags(
     words,
-    flags.some((flag) => flag.short === 'h') ? [...flags, { ...HELP, short: '?' }] : [...flags, HELP],
+    [...flags, flags.some(({ short }) => short === 'h') ? { ...HELP, short: '?' } : HELP],
     `coffer ${name}`,
+    {
+      mixed: !operands.includes('PROGRAM'),
+    },
   )
 
 export const callerOf = (native: Native): Caller => ({

@@ -4,13 +4,14 @@ import { usage } from '../base/flags.ts'
 import { nearest } from '../base/nearest.ts'
 import { cgroupGroup } from './cgroup.ts'
 import { chrootTool } from './chroot.ts'
+import { lsnsTool } from './lsns.ts'
 import { netnsGroup } from './netns.ts'
 import { nsenterTool } from './nsenter.ts'
 import { pivotRootTool } from './pivot-root.ts'
 import type { Group, Tool } from './tool.ts'
 import { unshareTool } from './unshare.ts'
 
-export const TOOLS: readonly Tool[] = [unshareTool, nsenterTool, chrootTool, pivotRootTool]
+export const TOOLS: readonly Tool[] = [unshareTool, nsenterTool, chrootTool, pivotRootTool, lsnsTool]
 export const GROUPS: readonly Group[] = [netnsGroup, cgroupGroup]
 
 export type Found = { readonly tool: Tool; readonly rest: readonly string[] } | { readonly group: Group }
