@@ -24,7 +24,10 @@ export const toolsPart: Part = async ({ place, dist, timer, rounds }) => {
     const rows: Row[] = []
     for (const [measure, peer, ours, theirs] of pairs) {
       // The timer looks nothing up.
-      const turns = [ours, [Bun.which(theirs[0]) ?? theirs[0], ...theirs.slice(1)]].map((words) => () => [pause(PAUSE_MS), time([...words])])
+      const turns = [ours, [Bun.which(theirs[0]) ?? theirs[0], ...theirs.slice(1)]].map((words) => () => [
+        pause(PAUSE_MS),
+        time([...words]),
+      ])
       const [mine = [], other = []] = await takeTurns(timer, turns, rounds)
       rows.push(compareTimes({ measure, peer, ours: column(mine, 0), theirs: column(other, 0), goal: GOAL }))
     }
