@@ -67,6 +67,7 @@ const legs: readonly Leg[] = [
   hostLeg('fuzz tests', './test/fuzz'),
   hostLeg('soak tests', './test/soak'),
   guestLeg('guest tests', 'v2', ['./test/guest/', ...kernelTests(alsoOnV2)]),
+  guestLeg('guest tests', 'v2', ['./test/guest/', ...kernelTests(alsoOnV2), './test/tools/cgroup.test.ts']),
   guestLeg('guest tests of cgroup v1', 'v1', [
     './test/guest-v1/',
     './test/guest/usual.test.ts',

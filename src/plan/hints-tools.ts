@@ -80,6 +80,13 @@ export const enterRules = (): readonly Rule[] => [
     see: ['setns(2)', 'user_namespaces(7)'],
   },
   {
+    calls: 'setns mount',
+    errnos: 'EPERM',
+    when: isTool(/^netns exec$/, ({ isRootless }) => isRootless),
+    hint: 'a network of this machine can be entered only with privilege over it: run as root; who made it in a user namespace enters that first: coffer nsenter --user',
+    see: ['setns(2)', 'network_namespaces(7)'],
+  },
+  {
     calls: 'pidfd_open',
     errnos: 'ESRCH',
     when: isTool(/^nsenter$/),

@@ -59,6 +59,10 @@ function toolCases(): readonly Case[] {
       tool('nsenter'),
     ),
     of('EPERM', namespaces.setns(slot('network namespace'), CLONE_NEWNET), '(--user)', { ...user, tool: 'nsenter' }),
+    of('EPERM', namespaces.setns(slot('network namespace'), CLONE_NEWNET), 'run as root', {
+      ...user,
+      tool: 'netns exec',
+    }),
     of('ESRCH', processes.pidfdOpen(7), 'ps -e', tool('nsenter')),
     of('EPERM', namespaces.unshare(CLONE_NEWNET), '--map-root-user', {
       ...user,

@@ -121,7 +121,8 @@ export function planNetnsAdd({ name, up, pid }: NetnsAddRequest, host: Machine):
 export const planNetnsDelete = (names: readonly string[], { architecture }: Machine): Plan => ({
   operation: `delete the network namespace ${names.join(', ')}`,
   steps: [
-    ...lock(architecture),
+    // Without a name there may be no directory either.
+    ...(names.length === 0 ? [] : lock(architecture)),
     ...names.flatMap((name): readonly Step[] => [
       {
         call: umount2(netnsFile(name), MNT_DETACH),

@@ -13,7 +13,19 @@ import { OperationError } from '../base/errors.ts'
 import { packU32 } from '../linux/bytes.ts'
 import { buffer, type Slot, slot, text } from '../linux/call.ts'
 import { LINUX_CAPABILITY_VERSION_3 } from '../linux/credentials.ts'
-import { AT_FDCWD, chdir, chroot, close, O_CREAT, O_RDONLY, O_WRONLY, openat, read, write } from '../linux/files.ts'
+import {
+  AT_FDCWD,
+  chdir,
+  chroot,
+  close,
+  O_CREAT,
+  O_RDONLY,
+  O_WRONLY,
+  openat,
+  pipe2,
+  read,
+  write,
+} from '../linux/files.ts'
 import {
   bindMount,
   MNT_DETACH,
@@ -219,7 +231,7 @@ function planTurn(name: string): { make: readonly Step[]; tell: readonly Step[];
   return {
     make: [
       {
-        call: { name: 'pipe2', args: [ends, 0o2000000] },
+        call: pipe2(ends),
         why: 'let the program wait until its namespace is kept',
         see: ['pipe(2)'],
         keep: [

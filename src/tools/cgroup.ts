@@ -221,7 +221,7 @@ const kill = cgroupTool({
     // Killed processes leave a moment later; a fork may have been under way where there is no freezer.
     for (let round = 0; round < PIDS_ROUNDS; round++) {
       if (pidsIn(words.caller.files, treesOf(words.caller.files, words.name)).length === 0) return undefined
-      waitMoment(words.caller)
+      words.caller.sleepMs(2)
     }
     return killPlan(words)
   },
@@ -238,10 +238,6 @@ function signalOf({ given, tool }: Words): number {
   const signal = parseSignal(word)
   if (signal === undefined) throw usage(tool, `--signal is "${word}", which is no signal`, `${signalName(15)} is one`)
   return signal
-}
-
-function waitMoment({ sleepMs }: Caller): void {
-  sleepMs(2)
 }
 
 export const cgroupGroup: Group = {

@@ -122,9 +122,9 @@ function needTarget(target: number | undefined, flag: string): number {
 function withAll(given: Parsed, { files }: Caller, target: number | undefined): readonly GivenNamespace[] {
   const pid = needTarget(target, 'all')
   if (files.status(`/proc/${pid}`) === undefined) throw noProcess(pid)
-  const files_ = givenNamespaces(given).filter(({ file }) => file !== undefined)
+  const withFiles = givenNamespaces(given).filter(({ file }) => file !== undefined)
   return NAMESPACE_LETTERS.flatMap(([type]): readonly GivenNamespace[] => {
-    const withFile = files_.find((one) => one.type === type)
+    const withFile = withFiles.find((one) => one.type === type)
     if (withFile !== undefined) return [withFile]
     const path = namespaceFile(pid, type)
     return files.list(`/proc/${pid}/ns`) === undefined || isOwnNamespace(files, type, path)

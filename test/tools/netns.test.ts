@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'bun:test'
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { COFFER, call, coffer, printed } from './call.ts'
+import { asNobody, COFFER, call, coffer, printed } from './call.ts'
 
 let count = 0
 const made: string[] = []
@@ -173,6 +173,8 @@ test('wrong names are refused, and what is there is told', () => {
   expect(coffer('netns', 'add', name).stderr).toContain('is there already')
   expect(coffer('netns', 'add', '../x').stderr).toContain('no slash')
   expect(coffer('netns', 'exec', `${name}x`, 'true').stderr).toContain(name)
+  expect(call(asNobody(COFFER, 'netns', 'exec', name, 'true')).stderr).toContain('run as root')
+  expect(call(asNobody(COFFER, 'netns', 'add', `${name}y`)).exitCode).toBe(1)
   expect(coffer('netns', 'delete', 'not-there').stderr).toContain('no network namespace is called not-there')
   expect(coffer('netns', 'ad', name).exitCode).toBe(1)
   expect(coffer('netns', 'lists').stderr).toContain('did you mean list?')

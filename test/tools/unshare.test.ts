@@ -69,6 +69,13 @@ for (const words of SAME)
     expect({ stdout: ours.stdout, exitCode: ours.exitCode, signal: ours.signal }).toEqual({ stdout, exitCode, signal })
   })
 
+test('an interrupt of the terminal is for the child, and its parent waits on, as with unshare(1)', () => {
+  // The signal goes to the whole process group, as that of Ctrl-C does.
+  const words = ['-f', 'sh', '-c', 'trap "exit 4" INT; kill -INT 0; sleep 10']
+  expect(call(['setsid', '--wait', COFFER, 'unshare', ...words])).toMatchObject({ exitCode: 4, signal: undefined })
+  expect(call(['setsid', '--wait', 'unshare', ...words])).toMatchObject({ exitCode: 4, signal: undefined })
+})
+
 test('without --fork the program has the pid that was started, and nothing of coffer is beside it', () => {
   const { stdout } = coffer('unshare', '-m', 'sh', '-c', 'echo $$ $PPID; cat /proc/$$/comm; ls /proc/$$/fd')
   const [pids = '', comm, ...descriptors] = stdout.trim().split('\n')
@@ -143,6 +150,12 @@ test('a map that a child outside cannot write ends the whole, and no program run
   expect(exitCode).toBe(1)
   expect(stdout).toBe('')
   expect(stderr).toContain('newuidmap')
+})
+
+test('the clocks of a new time namespace are ahead as asked', () => {
+  const [uptime = ''] = printed([COFFER, 'unshare', '-T', '--boottime', '100000000', 'cat', '/proc/uptime']).split(' ')
+  const [host = ''] = printed(['cat', '/proc/uptime']).split(' ')
+  expect(Math.round((Number(uptime) - Number(host)) / 1000)).toBe(100_000)
 })
 
 test('the child ends with its parent when --kill-child is given', async () => {
