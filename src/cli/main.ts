@@ -6,6 +6,7 @@ import type { Native } from '../base/native.ts'
 import { nearest } from '../base/nearest.ts'
 import { VERSION } from '../base/version.ts'
 import { openMachine } from '../container/open.ts'
+import { listEngineContainers } from '../engine/containers.ts'
 import { afterEnd } from '../engine/ended.ts'
 import { ENDED_COMMAND } from '../engine/start.ts'
 import { writeText } from '../executor/embedded-files.ts'
@@ -61,6 +62,9 @@ function endedCommand(native: Native, [dataRoot = '', root = '', id = '']: reado
   return 0
 }
 
+const containerNames = (native: Native): ReadonlyMap<string, string> =>
+  new Map(listEngineContainers(openSession(native).engine).map(({ record }) => [record.id, record.name]))
+
 /** Answers the exit status. */
 export function cliDoor(native: Native): number {
   try {
@@ -83,7 +87,7 @@ export function cliDoor(native: Native): number {
         if (TRANSFER_COMMANDS.includes(command)) return transfer(openSession(native), command, rest)
         const run = COMMANDS.get(command)
         if (run !== undefined) return run(openSession(native), rest)
-        const status = toolsDoor(native, native.args.slice(1))
+        const status = toolsDoor(native, native.args.slice(1), () => containerNames(native))
         if (status !== undefined) return status
         const near = nearest(command, [
           ...COMMANDS.keys(),

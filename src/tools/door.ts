@@ -5,6 +5,7 @@ import type { Native } from '../base/native.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { groupHelp } from './help.ts'
 import { runTool } from './run.ts'
+import type { ContainerNames } from './tool.ts'
 import { type Found, findTool } from './tools.ts'
 
 const STDOUT = 1
@@ -13,7 +14,7 @@ const STDERR = 2
 const FAILURE = 1
 
 /** Answers the exit status; undefined if the first word is no tool. */
-export function toolsDoor(native: Native, words: readonly string[]): number | undefined {
+export function toolsDoor(native: Native, words: readonly string[], names: ContainerNames): number | undefined {
   let found: Found | undefined
   try {
     found = findTool(words)
@@ -22,7 +23,7 @@ export function toolsDoor(native: Native, words: readonly string[]): number | un
     return FAILURE
   }
   if (found === undefined) return undefined
-  if ('tool' in found) return runTool(native, found.tool, found.rest)
+  if ('tool' in found) return runTool(native, found.tool, found.rest, names)
   writeText(native, STDOUT, groupHelp(found.group))
   return 0
 }

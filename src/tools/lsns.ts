@@ -96,10 +96,18 @@ function list(given: Parsed, caller: Caller): number {
   return 0
 }
 
-const knownContainers = ({ native, files, env }: Caller): KnownContainers => {
-  const { machine } = openMachine(native, { runtimeDirectory: env.get('XDG_RUNTIME_DIR') })
+const knownContainers = ({ native, files, env, containerNames }: Caller): KnownContainers => {
+  const { machine } = openMachine(native, {
+    root: env.get('COFFER_RUN_ROOT'),
+    runtimeDirectory: env.get('XDG_RUNTIME_DIR'),
+  })
+  const names = containerNames()
   const containers = listContainers(files, machine.root, () => undefined)
-  return new Map(containers.flatMap((one) => ('init' in one ? [[one.init.pid, `coffer:${one.id}`] as const] : [])))
+  return new Map(
+    containers.flatMap((one) =>
+      'init' in one ? [[one.init.pid, `coffer:${names.get(one.id) ?? one.id}`] as const] : [],
+    ),
+  )
 }
 
 function wantedRows({ namespaces, processes }: NamespaceTable, given: Parsed): readonly NamespaceRow[] {

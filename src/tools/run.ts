@@ -16,17 +16,17 @@ import { CHILD_EXIT, CHILD_PIDFD, WSTOPPED } from '../plan/attended.ts'
 import type { Plan, Step } from '../plan/plan.ts'
 import { adviseTool } from './advise.ts'
 import { toolHelp } from './help.ts'
-import type { Caller, Plans, Tool } from './tool.ts'
+import type { Caller, ContainerNames, Plans, Tool } from './tool.ts'
 
 const STDOUT = 1
 const STDERR = 2
 const HELP: Flag = { name: 'help', short: 'h', type: 'bool', help: 'this text' }
 
 /** Answers the exit status; of a tool that becomes a program only if it could not. */
-export function runTool(native: Native, tool: Tool, words: readonly string[]): number {
+export function runTool(native: Native, tool: Tool, words: readonly string[], names: ContainerNames): number {
   try {
     const given = parseTool(tool, words)
-    const caller = callerOf(native)
+    const caller = callerOf(native, names)
     if (given.bool('help')) {
       caller.print(toolHelp(tool))
       return 0
@@ -61,7 +61,7 @@ export const parseTool = ({ name, flags, operands }: Tool, words: readonly strin
     },
   )
 
-export const callerOf = (native: Native): Caller => ({
+export const callerOf = (native: Native, containerNames: ContainerNames = () => new Map()): Caller => ({
   native,
   files: embeddedFiles(native),
   env: new Map(
@@ -71,6 +71,7 @@ export const callerOf = (native: Native): Caller => ({
     }),
   ),
   print: (text) => writeText(native, STDOUT, text),
+  containerNames,
   nanos: () => clockNanos(native, CLOCK_MONOTONIC),
   sleepMs: (ms) => void poll(native, [], ms),
   isTerminal: () => terminalSettings(native, STDOUT) !== undefined,

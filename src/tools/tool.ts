@@ -11,12 +11,16 @@ export interface Caller {
   readonly files: Files
   readonly env: ReadonlyMap<string, string>
   readonly print: (text: string) => void
+  /** What people call the containers of coffer, by id. */
+  readonly containerNames: ContainerNames
   /** Of a clock that only goes forward. */
   readonly nanos: () => number
   readonly sleepMs: (ms: number) => void
   /** Whether what is printed goes to a terminal. */
   readonly isTerminal: () => boolean
 }
+
+export type ContainerNames = () => ReadonlyMap<string, string>
 
 export interface Tool {
   /** The words behind `coffer`. */

@@ -72,11 +72,14 @@ test('--shares has equal letters for one namespace', async () => {
 
 test('containers of coffer are named, with all of their processes', async () => {
   const name = `coffer-tools-${process.pid}`
-  const child = Bun.spawn([COFFER, 'run', '--name', name, 'host', 'sh', '-c', 'echo up; sleep 1000 & read end'], {
-    stdin: 'pipe',
-    stdout: 'pipe',
-    stderr: 'inherit',
-  })
+  const child = Bun.spawn(
+    [COFFER, 'run', '-i', '--rm', '--name', name, 'host', 'sh', '-c', 'echo up; sleep 1000 & read end'],
+    {
+      stdin: 'pipe',
+      stdout: 'pipe',
+      stderr: 'inherit',
+    },
+  )
   await child.stdout.getReader().read()
   const row = lsns('-t', 'uts', '-o', 'NPROCS,CONTAINER')
     .split('\n')
