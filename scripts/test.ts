@@ -66,7 +66,6 @@ const legs: readonly Leg[] = [
   hostLeg('mutants', './test/mutants'),
   hostLeg('fuzz tests', './test/fuzz'),
   hostLeg('soak tests', './test/soak'),
-  guestLeg('guest tests', 'v2', ['./test/guest/', ...kernelTests(alsoOnV2)]),
   guestLeg('guest tests', 'v2', ['./test/guest/', ...kernelTests(alsoOnV2), './test/tools/cgroup.test.ts']),
   guestLeg('guest tests of cgroup v1', 'v1', [
     './test/guest-v1/',
