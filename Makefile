@@ -41,7 +41,7 @@ format: $(PACKAGES) ## let biome rewrite what it can
 ## The program. See native/front.c for how the engine's heap becomes part of it.
 
 .PHONY: build build-executor build-strict
-build: dist/coffer dist/coffer-runc dist/coffer-executor dist/transfer.js ## all of dist/
+build: dist/coffer dist/coffer-runc dist/coffer-executor dist/coffer-init dist/transfer.js ## all of dist/
 
 ifeq ($(ARCH),$(shell uname -m))
   CC := gcc
@@ -67,7 +67,7 @@ endif
 VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
 
 # The executor has no engine in it, so it alone can be built for another machine: make build-executor ARCH=aarch64
-build-executor: $(OUT)/executor $(OUT)/monitor
+build-executor: $(OUT)/executor $(OUT)/monitor $(OUT)/init
 
 build/tools: scripts/install-tools
 	@mkdir -p $(@D)
@@ -84,6 +84,10 @@ $(OUT)/quickjs/%.o: $(OUT)/quickjs/quickjs.h native/counted.h | build/tools
 	$(STATIC_CC) $(QUICKJS_FLAGS) $(FRONT_FLAGS) -c -o $@ $(@:.o=.c)
 
 $(OUT)/executor $(OUT)/monitor: $(OUT)/%: native/%.c native/sys.h native/wire.h Makefile | build/tools
+	@mkdir -p $(@D)
+	$(CC) $(EXECUTOR_FLAGS) -o $@ $<
+
+$(OUT)/init: native/init.c native/sys.h Makefile | build/tools
 	@mkdir -p $(@D)
 	$(CC) $(EXECUTOR_FLAGS) -o $@ $<
 
@@ -122,7 +126,7 @@ dist/transfer.js: $(OUT)/coffer.js
 	@mkdir -p $(@D)
 	node_modules/@esbuild/linux-*/bin/esbuild src/transfer/main.ts --bundle --format=esm --platform=node --target=node22 --log-level=warning --outfile=$@
 
-dist/coffer-executor: $(OUT)/executor
+dist/coffer-executor dist/coffer-init: dist/coffer-%: $(OUT)/%
 	@mkdir -p $(@D)
 	@cp $< $@
 

@@ -14,6 +14,7 @@ export const layers = {
   container: ['base', 'linux', 'oci', 'plan', 'executor', 'observe'],
   engine: ['base', 'linux', 'oci', 'seccomp', 'plan', 'executor', 'observe', 'image', 'network', 'container'],
   tools: ['base', 'linux', 'oci', 'plan', 'explain', 'executor', 'observe', 'container'],
+  sandbox: ['base', 'linux', 'oci', 'seccomp', 'plan', 'explain', 'executor', 'observe', 'container', 'engine'],
   runtime: ['base', 'linux', 'oci', 'explain', 'executor', 'observe', 'container'],
   cli: ['base', 'linux', 'oci', 'explain', 'executor', 'observe', 'image', 'container', 'engine', 'tools'],
   transfer: ['base', 'oci', 'executor', 'observe', 'image'],

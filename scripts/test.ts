@@ -60,6 +60,7 @@ const legs: readonly Leg[] = [
   { name: 'build for aarch64', command: ['make', '--no-print-directory', 'build-executor', 'ARCH=aarch64'] },
   hostLeg('programs', ...rootTests.map((file) => `./test/${file}`)),
   hostLeg('kernel tests', './test/kernel'),
+  hostLeg('library tests', './test/library'),
   hostLeg('tool tests', './test/tools'),
   hostLeg('engine tests', './test/engine'),
   hostLeg('security tests', './test/security'),

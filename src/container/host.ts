@@ -43,7 +43,7 @@ export function hostFor(machine: Machine, process: Process, mountLabel = ''): Ho
 }
 
 /** The name of a user, or the uid where /etc/passwd has none. */
-export function ownerName({ files }: Machine, uid: number): string {
+export function ownerName({ files }: Pick<Machine, 'files'>, uid: number): string {
   if (uid === 0) return 'root'
   return parsePasswd(files.readText('/etc/passwd') ?? '').find((entry) => entry.uid === uid)?.name ?? `${uid}`
 }

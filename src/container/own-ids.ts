@@ -22,7 +22,7 @@ export interface OwnIds {
  * | a user with ranges in /etc/subuid and subgid | the user          | those ranges, from 1 on       |
  * | any other user                               | the user          | not there                     |
  */
-export function ownIds(machine: Machine, host: Host): OwnIds {
+export function ownIds(machine: Pick<Machine, 'files'>, host: Host): OwnIds {
   const { files } = machine
   if (host.canMapIds && host.hostUid === 0 && !isInitialUserNamespace(files))
     return { uidMappings: sameIds(readUidMap(files, 'self')), gidMappings: sameIds(readGidMap(files, 'self')) }

@@ -47,6 +47,12 @@ export interface Intent {
   readonly binds: readonly { readonly source: string; readonly destination: string; readonly readonly: boolean }[]
   readonly tmpfs: readonly { readonly destination: string; readonly options: readonly string[] }[]
   readonly resources: IntentResources
+  /** Soft and hard at once. */
+  readonly rlimits?: readonly { readonly type: string; readonly limit: number }[] | undefined
+  /** Absolute paths of the container that nobody shall read, beside those of procfs and sysfs. */
+  readonly hiddenPaths?: readonly string[] | undefined
+  /** With the root of this machine: how much may be written to the copy-on-write layer, and to /tmp and /dev/shm each. */
+  readonly layerBytes?: number | undefined
   /** True without privilege over the machine: the caller becomes root of a user namespace. */
   readonly rootless?:
     | { readonly uidMappings: readonly IdMapping[]; readonly gidMappings: readonly IdMapping[] }
@@ -90,6 +96,7 @@ export function configOf(intent: Intent, facts: IntentFacts): object {
       cwd: intent.cwd,
       capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
       noNewPrivileges: intent.noNewPrivileges,
+      rlimits: (intent.rlimits ?? []).map(({ type, limit }) => ({ type, soft: limit, hard: limit })),
     },
     root: {
       path: intent.root.kind === 'directory' ? intent.root.path : intent.root.at,
@@ -101,7 +108,8 @@ export function configOf(intent: Intent, facts: IntentFacts): object {
       namespaces: namespacesOf(intent),
       ...mappingsOf(intent),
       resources: resourcesOf(intent),
-      ...(intent.privileged ? {} : { maskedPaths: words(MASKED), readonlyPaths: words(READONLY) }),
+      maskedPaths: [...(intent.privileged ? [] : words(MASKED)), ...(intent.hiddenPaths ?? [])],
+      ...(intent.privileged ? {} : { readonlyPaths: words(READONLY) }),
       ...(intent.privileged ? {} : { seccomp: seccompOf(capabilities, facts) }),
     },
   }
@@ -169,12 +177,13 @@ const mount = (destination: string, type: string, source: string, options: strin
 })
 
 function mountsOf(intent: Intent): readonly object[] {
-  const { root, privileged, rootless, namespaces, binds, tmpfs } = intent
+  const { root, privileged, rootless, namespaces, binds, tmpfs, layerBytes } = intent
+  const size = layerBytes === undefined ? '' : ` size=${layerBytes}`
   const access = privileged ? 'rw' : 'ro'
   // Who owns the network namespace may mount a new sysfs.
   const canMountSysfs = rootless === undefined || namespaces.network.kind === 'private'
   return [
-    ...rootMounts(root),
+    ...rootMounts(root, size),
     mount('/proc', 'proc', 'proc', 'nosuid noexec nodev'),
     mount('/dev', 'tmpfs', 'tmpfs', 'nosuid strictatime mode=755 size=65536k'),
     mount(
@@ -188,8 +197,13 @@ function mountsOf(intent: Intent): readonly object[] {
       : mount('/sys', 'none', '/sys', `rbind nosuid noexec nodev ${access}`),
     mount('/sys/fs/cgroup', 'cgroup', 'cgroup', `${access} nosuid noexec nodev`),
     mount('/dev/mqueue', 'mqueue', 'mqueue', 'nosuid noexec nodev'),
-    mount('/dev/shm', 'tmpfs', 'shm', 'nosuid noexec nodev mode=1777 size=67108864'),
-    ...(root.kind === 'host' ? [mount('/tmp', 'tmpfs', 'tmpfs', 'nosuid nodev mode=1777')] : []),
+    mount(
+      '/dev/shm',
+      'tmpfs',
+      'shm',
+      `nosuid noexec nodev mode=1777 size=${Math.min(layerBytes ?? SHM_BYTES, SHM_BYTES)}`,
+    ),
+    ...(root.kind === 'host' ? [mount('/tmp', 'tmpfs', 'tmpfs', `nosuid nodev mode=1777${size}`)] : []),
     ...tmpfs.map(({ destination, options }) => ({
       destination,
       type: 'tmpfs',
@@ -205,7 +219,10 @@ function mountsOf(intent: Intent): readonly object[] {
   ]
 }
 
-function rootMounts(root: IntentRoot): readonly object[] {
+/** docker's size of /dev/shm. */
+const SHM_BYTES = 64 * 1024 * 1024
+
+function rootMounts(root: IntentRoot, size: string): readonly object[] {
   const overlay = (...options: readonly string[]): object => ({
     destination: '/',
     type: 'overlay',
@@ -217,7 +234,7 @@ function rootMounts(root: IntentRoot): readonly object[] {
       return []
     case 'host':
       // Below a layer that is gone with the container.
-      return [overlay('lowerdir=/')]
+      return [overlay('lowerdir=/', ...(size === '' ? [] : words(size.trim())))]
     case 'layers':
       return [overlay(`lowerdir=${root.layers.join(':')}`, `upperdir=${root.upper}`, `workdir=${root.work}`)]
   }
@@ -225,12 +242,17 @@ function rootMounts(root: IntentRoot): readonly object[] {
 
 const DEFAULT_PERIOD_MICROS = 100_000
 
-function resourcesOf({ resources, privileged }: Intent): object {
+const resourcesOf = ({ resources, privileged }: Intent): object => ({
+  devices: privileged ? [{ allow: true, access: 'rwm' }] : [{ allow: false, access: 'rwm' }, NO_TUN],
+  ...limitsOf(resources),
+})
+
+/** The part of linux.resources that `update` takes as well. */
+export function limitsOf(resources: IntentResources): object {
   const { memoryBytes, memorySwapBytes, memoryReservationBytes, cpus, pids } = resources
   const quota = cpus === undefined ? resources.cpuQuotaMicros : Math.round(cpus * DEFAULT_PERIOD_MICROS)
   const period = cpus === undefined ? resources.cpuPeriodMicros : DEFAULT_PERIOD_MICROS
   return {
-    devices: privileged ? [{ allow: true, access: 'rwm' }] : [{ allow: false, access: 'rwm' }, NO_TUN],
     memory: { limit: memoryBytes, swap: swapOf(memoryBytes, memorySwapBytes), reservation: memoryReservationBytes },
     cpu: { shares: resources.cpuShares, quota, period, cpus: resources.cpusetCpus, mems: resources.cpusetMems },
     ...(pids === undefined ? {} : { pids: { limit: pids } }),

@@ -42,6 +42,8 @@ export interface FrameOptions {
 export interface ExecutorOptions {
   /** What plans, and so containers, get as descriptors 0, 1 and 2. Default: nothing to read, and the caller's output and errors. */
   readonly stdio?: readonly [Stdio, Stdio, Stdio]
+  /** Whether the caller's event loop goes on for an executor without a plan under way, until it is closed. Default true. */
+  readonly holdsLoop?: boolean
 }
 
 /** A number is a descriptor of the caller. */
@@ -50,11 +52,11 @@ export type Stdio = 'ignore' | 'inherit' | number
 /** `path` is the executor's ELF file, dist/coffer-executor. If it cannot be started, the plans are rejected. */
 export function openExecutor(
   path: string,
-  { stdio = ['ignore', 'inherit', 'inherit'] }: ExecutorOptions = {},
+  { stdio = ['ignore', 'inherit', 'inherit'], holdsLoop = true }: ExecutorOptions = {},
 ): Executor {
   // Any argument makes it move into a sealed memory file before it runs plans: native/executor.c, SECURITY-CHECKS S1.
   const child = spawn(path, ['file'], { env: {}, cwd: '/', stdio: [...stdio, 'pipe', 'pipe'] })
-  return new PersistentExecutor(child)
+  return new PersistentExecutor(child, holdsLoop)
 }
 
 /** A plan that the executor has and has not answered. */
@@ -74,11 +76,15 @@ class PersistentExecutor implements Executor {
   #unread: Buffer = Buffer.alloc(0)
   #refusal: OperationError | undefined
   #whenIdle: (() => void) | undefined
+  /** Holds the event loop, or lets it go. */
+  readonly #hold: (isBusy: boolean) => void
 
-  constructor(child: ChildProcess) {
+  constructor(child: ChildProcess, holdsLoop: boolean) {
     // A process that could not be made has no pipes in Bun, and says why in its `error` event.
     const [, , , plans, reports] = child.stdio as [unknown, unknown, unknown, Writable | null, Readable | null]
     this.#plans = plans
+    this.#hold = holdsLoop ? () => undefined : holderOf([child, plans, reports])
+    this.#hold(false)
     // An executor that is gone says so by its exit; the write that noticed it first adds nothing.
     plans?.on('error', () => undefined)
     reports?.on('error', () => undefined)
@@ -109,6 +115,7 @@ class PersistentExecutor implements Executor {
     header[HEADER.id] = id
     header[HEADER.flags] = (header[HEADER.flags] ?? 0) | FLAG_CONCURRENT
     return new Promise((resolve, reject) => {
+      if (this.#pending.size === 0) this.#hold(true)
       this.#pending.set(id, { frame, options, resolve, reject })
       this.#plans?.write(frame.frame)
     })
@@ -121,6 +128,7 @@ class PersistentExecutor implements Executor {
         this.#whenIdle = resolve
       })
     }
+    this.#hold(true)
     this.#plans?.end()
     await this.#ended
   }
@@ -159,7 +167,9 @@ class PersistentExecutor implements Executor {
     this.#pending.delete(id)
     if (report.kind === 'done') resolve(report)
     else reject(errorOf(report, frame.steps(), options.advise))
-    if (this.#pending.size === 0) this.#whenIdle?.()
+    if (this.#pending.size > 0) return
+    this.#hold(false)
+    this.#whenIdle?.()
   }
 
   #fail(error: OperationError): void {
@@ -167,6 +177,19 @@ class PersistentExecutor implements Executor {
     for (const { reject } of this.#pending.values()) reject(error)
     this.#pending.clear()
     this.#whenIdle?.()
+  }
+}
+
+/** Child processes and their pipes can be told whether the event loop waits for them, which the types of streams do not know. */
+function holderOf(things: readonly unknown[]): (isBusy: boolean) => void {
+  const held = things.filter(
+    (thing): thing is { ref: () => void; unref: () => void } =>
+      typeof thing === 'object' && thing !== null && 'ref' in thing && 'unref' in thing,
+  )
+  return (isBusy) => {
+    for (const one of held)
+      if (isBusy) one.ref()
+      else one.unref()
   }
 }
 

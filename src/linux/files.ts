@@ -96,6 +96,16 @@ export const read = (fd: Slot | number, into: Buffer): Call => ({
   args: [fd, into, into.sizeBytes],
 })
 
+/** Where the next read(2) or write(2) begins, from the start of the file. lseek(2) */
+export const lseek = (fd: Slot, offset: number): Call => ({ name: 'lseek', args: [fd, offset, SEEK_SET] })
+const SEEK_SET = 0
+
+/** Reads from this place of a file. pread(2) */
+export const readAt = (fd: Slot, into: Buffer, offset: number): Call => ({
+  name: 'pread64',
+  args: [fd, into, into.sizeBytes, offset],
+})
+
 /** Copies from where the offset of `from` is; that moves along. sendfile(2) */
 export const sendfile = (to: Slot, from: Slot | number, sizeBytes: number): Call => ({
   name: 'sendfile',

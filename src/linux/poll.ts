@@ -20,3 +20,17 @@ export function ppollReadable(fd: Slot | number, seconds?: number): Call {
   }
   return { name: 'ppoll', args: [{ struct: poll, fields: [{ offset: 0, sizeBytes: 4, value: fd }] }, 1, timeout, 0, 8] }
 }
+
+/**
+ * Answers how many of `fds` are readable or have nobody at the other end, or 0 when the time is over; without a time it waits for ever.
+ *
+ * struct pollfd and struct timespec as above. ppoll(2)
+ */
+export function ppollAny(fds: readonly Slot[], timeoutMs?: number): Call {
+  const polls = new Uint8Array(fds.length * 8)
+  for (let at = 4; at < polls.length; at += 8) polls[at] = POLLIN
+  const fields = fds.map((value, index) => ({ offset: index * 8, sizeBytes: 4 as const, value }))
+  const time =
+    timeoutMs === undefined ? 0 : packU64([Math.floor(timeoutMs / 1000), Math.round((timeoutMs % 1000) * 1e6)])
+  return { name: 'ppoll', args: [{ struct: polls, fields }, fds.length, time, 0, 8] }
+}

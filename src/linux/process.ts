@@ -21,6 +21,13 @@ export const waitid = (idType: number, id: Argument, info: Buffer, options: numb
   name: 'waitid',
   args: [idType, id, info, options, 0],
 })
+/** The same, and what the process and the children that it has waited for have used: struct rusage. getrusage(2) */
+export const waitidUsage = (idType: number, id: Argument, info: Buffer, usage: Buffer, options: number): Call => ({
+  name: 'waitid',
+  args: [idType, id, info, options, usage],
+})
+/** struct rusage: ru_utime at 0, ru_stime at 16 (seconds and microseconds, 8 bytes each), ru_maxrss at 32 (KiB). */
+export const RUSAGE_BYTES = 144
 export const pidfdOpen = (pid: Argument): Call => ({ name: 'pidfd_open', args: [pid, 0] })
 export const pidfdSendSignal = (pidfd: Argument, signal: number): Call => ({
   name: 'pidfd_send_signal',

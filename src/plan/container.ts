@@ -11,7 +11,7 @@
  * nothing. All paths inside the container are resolved below the descriptor ROOT (SECURITY-CHECKS S17, S18).
  */
 
-import { type Buffer, buffer } from '../linux/call.ts'
+import { type Buffer, buffer, type Slot } from '../linux/call.ts'
 import { read } from '../linux/files.ts'
 import { P_PIDFD, setsid, waitid } from '../linux/process.ts'
 import { LAST_LOOK, unlessDivided } from './cgroup-remove.ts'
@@ -32,6 +32,8 @@ import { planSeccompListener } from './seccomp.ts'
 import { INIT_PID, INIT_PIDFD, PARENT_END } from './slots.ts'
 import { INIT_EXIT } from './stage.ts'
 import { planForget, planInitRecord, planPidFile, planStartFifo, planState } from './state.ts'
+import { planStdio } from './stdio.ts'
+import { accountsIn, openControl, planAccounts, planWatch, seeFileSystem, USAGE, WATCHED } from './supervised.ts'
 import { planConsoleSocket } from './terminal.ts'
 import { hear, planTurns, tell } from './turns.ts'
 import { refuseUnsupported } from './unsupported.ts'
@@ -45,11 +47,13 @@ export function planContainer(request: ContainerRequest, host: Host): Plan {
   const init = planInit(request, namespaces, host)
   const ending = planEnding(request, namespaces)
   const hooks = heardHooks(request)
+  const stdio = planStdio(request.stdio)
   return {
     operation: `make container ${id}`,
     steps: [
       ...(request.watch === undefined ? [] : [leaveSession]),
-      ...planState(request.place, request.stateSource),
+      ...(request.supervised === undefined ? [] : openControl(request.supervised)),
+      ...(request.stateSource === undefined ? [] : planState(request.place, request.stateSource)),
       ...openHostProc,
       ...(Object.keys(hooks).length === 0 ? [] : [planHookOutput]),
       ...(request.ending === 'create' ? planStartFifo() : []),
@@ -59,19 +63,22 @@ export function planContainer(request: ContainerRequest, host: Host): Plan {
       ...init.before,
       ...(process.terminal ? planConsoleSocket(request.consoleSocket) : []),
       ...planInherited(process, host),
+      ...stdio.open,
       planTurns(),
       ...planFirstProcess({ request, namespaces, init, host }),
+      ...stdio.leave,
       ...planNetDevices({ devices: request.netDevices, joinsHosts: request.isHosts('network'), host }),
       ...planOutsideHooks(request),
+      ...(request.supervised?.measures === undefined ? [] : [seeFileSystem()]),
       ...(init.notifies ? planAgent(request, host) : []),
       hear('executor', 'c', `have ${id} made up to its program`),
       ...planOutside({ process, pid: INIT_PID, isInit: true }, host),
-      ...planInitRecord(),
+      ...(request.stateSource === undefined ? [] : planInitRecord()),
       ...(request.pidFile === undefined ? [] : planPidFile(request.pidFile)),
       ...(request.pidfdSocket === undefined ? [] : planPidfdSocket(request.pidfdSocket, INIT_PIDFD)),
       ...ending.steps,
     ],
-    returns: [INIT_PID],
+    returns: [INIT_PID, ...ending.returns],
     reads: [...hookReads(hooks), ...ending.reads],
   }
 }
@@ -106,13 +113,14 @@ const leaveSession: Step = { call: setsid(), why: 'leave the session of the call
 
 interface EndingPlan {
   readonly steps: readonly Step[]
+  readonly returns: readonly Slot[]
   readonly reads: readonly Buffer[]
 }
 
 /** INIT_PID is told by a progress report, so that the caller can pass signals on. */
 function planEnding(request: ContainerRequest, namespaces: NamespacePlan): EndingPlan {
   const { id } = request.place
-  if (request.ending === 'create') return { steps: [], reads: [] }
+  if (request.ending === 'create') return { steps: [], returns: [], reads: [] }
   const { poststart } = request.config.hooks
   const started: readonly Step[] = [
     tell('executor', 's', `start ${id}`),
@@ -124,22 +132,24 @@ function planEnding(request: ContainerRequest, namespaces: NamespacePlan): Endin
     },
     ...planHooks('poststart', poststart, { ...hookState(request, 'poststart'), status: 'running', pid: INIT_PID }),
   ]
-  if (request.ending === 'detach') return { steps: started, reads: [] }
+  if (request.ending === 'detach') return { steps: started, returns: [], reads: [] }
   const running: Step = { call: { name: 'report', args: [] }, why: 'tell that it runs', see: [] }
-  if (request.watch !== undefined) return { steps: [...started, running, ...planMonitor(id, request.watch)], reads: [] }
+  if (request.watch !== undefined)
+    return { steps: [...started, running, ...planMonitor(id, request.watch)], returns: [], reads: [] }
   const removal = request.keep || !endsAsOne(request, namespaces) ? undefined : planRemoval(request, namespaces)
+  const { supervised } = request
+  const wait: readonly Step[] =
+    supervised === undefined
+      ? [{ call: waitid(P_PIDFD, INIT_PIDFD, INIT_EXIT), why: `wait until ${id} ends`, see: ['waitid(2)'] }]
+      : [...planWatch(supervised, id), ...planAccounts(supervised, id)]
   return {
-    steps: [
-      ...started,
-      running,
-      {
-        call: waitid(P_PIDFD, INIT_PIDFD, INIT_EXIT),
-        why: `wait until ${id} ends`,
-        see: ['waitid(2)'],
-      },
-      ...(removal?.steps ?? []),
+    steps: [...started, running, ...wait, ...(removal?.steps ?? [])],
+    returns: supervised === undefined ? [] : [WATCHED],
+    reads: [
+      INIT_EXIT,
+      ...(supervised === undefined ? [] : [USAGE, ...accountsIn(supervised)]),
+      ...(removal?.reads ?? []),
     ],
-    reads: [INIT_EXIT, ...(removal?.reads ?? [])],
   }
 }
 
@@ -150,11 +160,11 @@ function planEnding(request: ContainerRequest, namespaces: NamespacePlan): Endin
 const endsAsOne = ({ cgroup }: ContainerRequest, namespaces: NamespacePlan): boolean =>
   namespaces.isNew('pid') || cgroup.kill.length > 0
 
-function planRemoval(request: ContainerRequest, namespaces: NamespacePlan): EndingPlan {
+function planRemoval(request: ContainerRequest, namespaces: NamespacePlan): Pick<EndingPlan, 'steps' | 'reads'> {
   const { poststop } = request.config.hooks
   const removal = [
     ...request.cgroup.remove,
-    ...planForget(request.place),
+    ...(request.stateSource === undefined ? [] : planForget(request.place)),
     ...planHooks('poststop', poststop, { ...hookState(request, 'poststop'), status: 'stopped', pid: 0 }),
   ]
   return {

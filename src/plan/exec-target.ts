@@ -107,6 +107,8 @@ export interface BecomeRequest extends Program, Pick<Passed, 'listenFds'> {
   readonly home?: string | undefined
   /** Steps that shall be the last before execve: the filter, and what narrows the process behind it. */
   readonly last: readonly Step[]
+  /** What takes the place of execve. */
+  readonly become?: readonly Step[] | undefined
 }
 
 /** Where the executor was given what it passes on: behind stdio, plan and report. */
@@ -151,7 +153,7 @@ export function planBecome(request: BecomeRequest): readonly Step[] {
       see: ['rt_sigprocmask(2)', 'signal(7)'],
     },
     ...request.last,
-    ...planExecve(request),
+    ...(request.become ?? planExecve(request)),
   ]
 }
 

@@ -5,10 +5,10 @@
  * Until that moment it is not dumpable, and holds nothing of the host but its standard descriptors (SECURITY-CHECKS S4, S9).
  */
 
-import { buffer, slot } from '../linux/call.ts'
+import { buffer, type Slot, slot } from '../linux/call.ts'
 import { chroot, close, fchdir, O_PATH, openat, read } from '../linux/files.ts'
 import { setns } from '../linux/namespaces.ts'
-import { P_PIDFD, pidfdSendSignal, waitid } from '../linux/process.ts'
+import { P_PIDFD, pidfdOpen, pidfdSendSignal, waitid } from '../linux/process.ts'
 import type { Linux } from '../oci/linux.ts'
 import type { NamespaceType } from '../oci/namespaces.ts'
 import type { Process } from '../oci/process.ts'
@@ -26,6 +26,8 @@ import { type ListenerRequest, planSeccompListener } from './seccomp.ts'
 import { CHILD_END, HOST_PROC, INIT_PID, INIT_PIDFD, PARENT_END } from './slots.ts'
 import { INIT_EXIT, planStage } from './stage.ts'
 import { planPidFile } from './state.ts'
+import { planStdio, type Stdio } from './stdio.ts'
+import { openControl, planWatch, type Supervised, USAGE, WATCHED } from './supervised.ts'
 import { planConsoleSocket } from './terminal.ts'
 import { beStarted, hear, planTurns, tell } from './turns.ts'
 
@@ -36,12 +38,16 @@ export interface ExecPlanRequest {
   readonly initPid: number
   /** The container, for the agent of a seccomp filter. */
   readonly state: Omit<ListenerRequest['state'], 'id'>
-  /** The executor's descriptor of a pidfd of init. */
-  readonly initPidfd: number
+  /** The executor's descriptor of a pidfd of init; undefined if the caller knows that init is not reaped before the process is made. */
+  readonly initPidfd: number | undefined
   /** The namespaces of init that coffer is not in itself. */
   readonly enters: readonly NamespaceType[]
   readonly cgroup: CgroupJoin
   readonly wait: boolean
+  /** Where the process reads and writes; where the executor does, if undefined. */
+  readonly stdio?: Stdio | undefined
+  /** Only with `wait`: who else may end the process. */
+  readonly supervised?: Supervised | undefined
   readonly pidFile?: string | undefined
   readonly pidfdSocket?: string | undefined
   readonly consoleSocket?: string | number | undefined
@@ -52,6 +58,7 @@ export interface ExecPlanRequest {
 
 export function planExec(request: ExecPlanRequest, host: Host): Plan {
   const { id, process } = request
+  const stdio = planStdio(request.stdio)
   const program = planProgram(
     { ...request, isInit: false, runsHooks: false, noNewKeyring: false, keeps: [CHILD_END] },
     host,
@@ -59,12 +66,15 @@ export function planExec(request: ExecPlanRequest, host: Host): Plan {
   return {
     operation: `run ${process.args[0] ?? ''} in ${id}`,
     steps: [
+      ...(request.supervised === undefined ? [] : openControl(request.supervised)),
       ...openHostProc,
+      ...(request.initPidfd === undefined ? [openInit(request)] : []),
       ...request.cgroup.open,
       ...planConsoleSocket(request.consoleSocket),
       ...planInherited(process, host),
       // Its parent makes it there; the cpuset of the container is another one.
       ...planInitialAffinity(process, 0),
+      ...stdio.open,
       planTurns(),
       ...planStage({
         of: `the process in ${id}`,
@@ -73,12 +83,14 @@ export function planExec(request: ExecPlanRequest, host: Host): Plan {
         meanwhile: [],
         cloneFlags: 0,
         child: [
+          ...stdio.take,
           ...program.prepare,
           tell('child', 'c', 'tell that only the program is missing'),
           beStarted,
           ...program.become,
         ],
       }),
+      ...stdio.leave,
       ...(program.notifies ? planAgent(request, host) : []),
       hear('executor', 'c', 'have the process made up to its program'),
       ...planOutside({ process, pid: INIT_PID, isInit: false }, host),
@@ -86,8 +98,8 @@ export function planExec(request: ExecPlanRequest, host: Host): Plan {
       ...(request.pidfdSocket === undefined ? [] : planPidfdSocket(request.pidfdSocket, INIT_PIDFD)),
       ...planEnding(request),
     ],
-    returns: [INIT_PID],
-    ...(request.wait ? { reads: [INIT_EXIT] } : {}),
+    returns: [INIT_PID, ...(request.supervised === undefined ? [] : [WATCHED])],
+    ...(request.wait ? { reads: [INIT_EXIT, ...(request.supervised === undefined ? [] : [USAGE])] } : {}),
   }
 }
 
@@ -99,7 +111,17 @@ function planAgent({ id, linux, state, initPid }: ExecPlanRequest, host: Host): 
   return planSeccompListener({ ...request, status: 'running' }, host)
 }
 
-function planEnter({ id, initPid, initPidfd, enters }: ExecPlanRequest): readonly Step[] {
+const CONTAINER_PIDFD = slot('container-pidfd')
+
+const openInit = ({ id, initPid }: ExecPlanRequest): Step => ({
+  call: pidfdOpen(initPid),
+  why: `reach ${id}`,
+  see: ['pidfd_open(2)'],
+  into: CONTAINER_PIDFD,
+})
+
+function planEnter({ id, initPid, initPidfd: given, enters }: ExecPlanRequest): readonly Step[] {
+  const initPidfd = given ?? CONTAINER_PIDFD
   const flags = enters.reduce((sum, type) => sum + NAMESPACE_FLAGS[type], 0)
   const hasUser = enters.includes('user')
   const call = setns(initPidfd, flags)
@@ -118,7 +140,7 @@ const ROOT_OF_INIT = slot('init-root')
 const SEE_ROOT: readonly Ref[] = ['chroot(2)', 'proc_pid_root(5)']
 const WHY_ROOT = 'see only the files of the container'
 
-const openRoot = (pid: number, pidfd: number): readonly Step[] => [
+const openRoot = (pid: number, pidfd: number | Slot): readonly Step[] => [
   { call: openat(HOST_PROC, `${pid}/root`, O_PATH), why: WHY_ROOT, see: SEE_ROOT, into: ROOT_OF_INIT },
   {
     call: pidfdSendSignal(pidfd, 0),
@@ -133,7 +155,7 @@ const enterRoot: readonly Step[] = [
   { call: close(ROOT_OF_INIT), why: 'hold nothing of the host', see: ['close(2)'] },
 ]
 
-function planEnding({ id, wait }: ExecPlanRequest): readonly Step[] {
+function planEnding({ id, wait, supervised }: ExecPlanRequest): readonly Step[] {
   const started: readonly Step[] = [
     tell('executor', 's', 'start the program'),
     {
@@ -144,9 +166,14 @@ function planEnding({ id, wait }: ExecPlanRequest): readonly Step[] {
     },
   ]
   if (!wait) return started
+  const awaitEnd: Step = {
+    call: waitid(P_PIDFD, INIT_PIDFD, INIT_EXIT),
+    why: `wait until the process in ${id} ends`,
+    see: ['waitid(2)'],
+  }
   return [
     ...started,
     { call: { name: 'report', args: [] }, why: 'tell that it runs', see: [] },
-    { call: waitid(P_PIDFD, INIT_PIDFD, INIT_EXIT), why: `wait until the process in ${id} ends`, see: ['waitid(2)'] },
+    ...(supervised === undefined ? [awaitEnd] : planWatch(supervised, `the process in ${id}`)),
   ]
 }

@@ -8,7 +8,7 @@
 import { OperationError } from '../base/errors.ts'
 import { buffer, slot } from '../linux/call.ts'
 import { chdir, chroot, close, read, write } from '../linux/files.ts'
-import { getpid } from '../linux/process.ts'
+import { getpid, PR_SET_PDEATHSIG, prctl } from '../linux/process.ts'
 import { planDevices } from './devices.ts'
 import { hookState } from './hook-state.ts'
 import { HOOK_OUTPUT, planHooks } from './hooks.ts'
@@ -20,11 +20,14 @@ import { planMounts } from './mounts.ts'
 import { type NamespacePlan, namespaceFd, planNames, unshareCgroup } from './namespaces.ts'
 import { awaitDevices } from './net-devices.ts'
 import { planLoopback } from './network-lo.ts'
+import { openOwnProgram } from './own-program.ts'
 import type { Step } from './plan.ts'
 import { planProgram } from './program.ts'
 import type { ContainerRequest } from './request.ts'
 import { hostMountsOf, planPivot, planRootfs } from './rootfs.ts'
 import { CHILD_END, ROOT, START_FIFO } from './slots.ts'
+import { planStdio } from './stdio.ts'
+import { showFileSystem } from './supervised.ts'
 import { planSysctl } from './sysctl.ts'
 import { planConsole } from './terminal.ts'
 import { beStarted, hear, tell } from './turns.ts'
@@ -59,7 +62,7 @@ export function planInit(request: ContainerRequest, namespaces: NamespacePlan, h
     host,
   )
   return {
-    before: root.before,
+    before: [...root.before, ...(request.ownProgram === undefined ? [] : openOwnProgram(request.ownProgram))],
     foreign: root.foreign,
     notifies: program.notifies,
     steps: [
@@ -71,9 +74,12 @@ export function planInit(request: ContainerRequest, namespaces: NamespacePlan, h
       ...(linux.netDevices.length === 0 ? [] : [awaitDevices]),
       ...planSysctl(linux.sysctl, request.isHosts),
       ...root.steps,
+      ...(request.supervised?.measures === undefined ? [] : [showFileSystem(request.supervised.measures)]),
+      ...planStdio(request.stdio).take,
       ...program.prepare,
       tell('child', 'c', 'tell that only the program is missing'),
       ...(waitsForStart ? waitForStart : [beStarted]),
+      ...(request.supervised === undefined ? [] : [dieWithParent]),
       ...planHooks('startContainer', startContainer, {
         ...hookState(request, 'startContainer'),
         status: 'created',
@@ -83,6 +89,13 @@ export function planInit(request: ContainerRequest, namespaces: NamespacePlan, h
       ...program.become,
     ],
   }
+}
+
+/** Behind the last change of ids, which would undo it; an execve that gives no privilege does not. PR_SET_PDEATHSIG(2const) */
+const dieWithParent: Step = {
+  call: prctl(PR_SET_PDEATHSIG, 9),
+  why: 'end with the executor that watches it',
+  see: ['PR_SET_PDEATHSIG(2const)'],
 }
 
 const OWN_PID = slot('own-pid')

@@ -14,6 +14,7 @@ const planned = (...parts: readonly HostPart[]): string =>
       target: text('self/fd/9'),
       root,
       layers: slot('layers'),
+      layer: 'mode=755',
       flags: 0,
       open: (into) => ({ call: close(into), why: 'open it', see: [] }),
     }).slice(4),

@@ -30,6 +30,8 @@ export interface PartsRequest {
   readonly target: Text
   readonly root: Slot
   readonly layers: Slot
+  /** The options of the file system in memory that holds what is written. */
+  readonly layer: string
   /** MS_ flags of the overlays. */
   readonly flags: number
   /** Opens what is mounted at `target`. */
@@ -39,9 +41,9 @@ export interface PartsRequest {
 const SEE: readonly Ref[] = ['kernel:filesystems/overlayfs.rst', 'mount_namespaces(7)']
 
 export function planParts(request: PartsRequest): readonly Step[] {
-  const { parts, target, root, layers, open } = request
+  const { parts, target, root, layers, layer, open } = request
   const why = 'have a place for what is written'
-  const memory = newMount({ type: 'tmpfs', source: 'coffer', target, flags: MS_NOSUID | MS_NODEV, data: 'mode=755' })
+  const memory = newMount({ type: 'tmpfs', source: 'coffer', target, flags: MS_NOSUID | MS_NODEV, data: layer })
   return [
     { call: memory, why, see: SEE },
     open(layers),

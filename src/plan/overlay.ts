@@ -2,12 +2,13 @@
  * A copy-on-write view of a directory: an overlay whose upper layer is in memory, and gone with the container.
  *
  * An overlay with one lower directory and no upper one is of no use, and the kernel refuses it. Here it means: what the container changes is
- * kept nowhere. The layer is a tmpfs below the overlay, at the same place, where nobody can reach it.
+ * kept nowhere. The layer is a tmpfs below the overlay, at the same place, where nobody can reach it. `size` among the options is its size,
+ * in bytes; overlayfs has no such option.
  *
  * Source: kernel:filesystems/overlayfs.rst
  */
 
-import { slot, type Text, text } from '../linux/call.ts'
+import { type Slot, slot, type Text, text } from '../linux/call.ts'
 import { mkdirat } from '../linux/files.ts'
 import { MS_NODEV, MS_NOSUID, newMount } from '../linux/mount.ts'
 import { newMountFlags } from './mounts-flags.ts'
@@ -25,6 +26,9 @@ export const isEphemeralOverlay = ({ mount, options }: PlannedMount): boolean =>
   !options.data.some(({ key }) => key === 'upperdir') &&
   !(options.data.find(({ key }) => key === 'lowerdir')?.value ?? ':').includes(':')
 
+/** Where a view keeps what is written to it: the file system that has `upper` and `work`, by the index of its mount. O_PATH. */
+export const layersOf = (index: number): Slot => slot(`layers#${index}`)
+
 export function planEphemeralOverlay(planned: PlannedMount, context: MountsContext): MountPlan {
   const { destination, index, options } = planned
   const { steps: open, target } = planTarget({
@@ -35,11 +39,18 @@ export function planEphemeralOverlay(planned: PlannedMount, context: MountsConte
     architecture: context.host.architecture,
     isExact: false,
   })
-  const layers = slot(`layers#${index}`)
+  const layers = layersOf(index)
   const root = destination === '/' ? ROOT : slot(`${destination}#${index}`)
   const flags = newMountFlags(options)
   if (options.data.find(({ key }) => key === 'lowerdir')?.value === '/' && isInUserNamespace(context)) {
-    const view = { parts: context.request.hostParts(), target: pathTo(target), root, layers, flags }
+    const view = {
+      parts: context.request.hostParts(),
+      target: pathTo(target),
+      root,
+      layers,
+      flags,
+      layer: layerData(planned),
+    }
     const why = `hold on to what is now mounted at ${destination} (mounts[${index}])`
     const steps = planParts({ ...view, open: (into) => openMounted(target, why, into) })
     return { steps: [...open, ...steps], place: { dir: root, content: 'foreign' }, mountCount: 2 }
@@ -53,7 +64,7 @@ export function planEphemeralOverlay(planned: PlannedMount, context: MountsConte
           source: 'coffer',
           target: pathTo(target),
           flags: MS_NOSUID | MS_NODEV,
-          data: 'mode=755',
+          data: layerData(planned),
         }),
         why: `have a place for what is written below ${destination} (mounts[${index}])`,
         see: SEE,
@@ -84,9 +95,20 @@ export function planEphemeralOverlay(planned: PlannedMount, context: MountsConte
   }
 }
 
+const SIZE = 'size'
+
+/** Of the file system in memory that holds what is written. */
+function layerData({ options }: PlannedMount): string {
+  const size = options.data.find(({ key }) => key === SIZE)?.value
+  return size === undefined ? 'mode=755' : `mode=755,size=${size}`
+}
+
 /** trusted.* attributes take privilege over the machine; in a user namespace overlay keeps its notes in user.* ones. */
 function overlayData({ options }: PlannedMount, layers: Text, usesUserAttributes: boolean): Text {
-  const given = options.data.map(({ key, value }) => (value === undefined ? key : `${key}=${value}`)).join(',')
+  const given = options.data
+    .filter(({ key }) => key !== SIZE)
+    .map(({ key, value }) => (value === undefined ? key : `${key}=${value}`))
+    .join(',')
   const suffix = usesUserAttributes ? ',userxattr' : ''
   return text(`${given},upperdir=`, ...layers.text, '/upper,workdir=', ...layers.text, `/work${suffix}`)
 }

@@ -11,6 +11,7 @@ import type { Process } from '../oci/process.ts'
 import { planBecome, planExecTarget, planHandover } from './exec-target.ts'
 import type { Host } from './host.ts'
 import { deniesSetgroups } from './idmap.ts'
+import { becomeOwnProgram, type OwnProgram, PROGRAM } from './own-program.ts'
 import type { Step } from './plan.ts'
 import { planProcess } from './process.ts'
 import { planIdentity, planNarrow } from './process-identity.ts'
@@ -31,6 +32,7 @@ export interface ProgramRequest {
   readonly home?: string | undefined
   /** What stays open until execve: the descriptors that the process waits on. */
   readonly keeps: readonly Slot[]
+  readonly ownProgram?: OwnProgram | undefined
 }
 
 export interface Program {
@@ -41,7 +43,7 @@ export interface Program {
 }
 
 export function planProgram(request: ProgramRequest, host: Host): Program {
-  const { id, process, linux, isInit } = request
+  const { id, process, linux, isInit, ownProgram } = request
   const filter = compileProfile(linux.seccomp, host)
   const load = filter === undefined ? [] : planSeccomp(filter, host)
   const notifies = filter?.notifies === true
@@ -66,12 +68,18 @@ export function planProgram(request: ProgramRequest, host: Host): Program {
       ),
       ...(process.terminal ? planControllingTerminal : []),
       ...planIdentity(identity, host),
-      ...planExecTarget(process),
-      ...planHandover(request, request.keeps),
+      ...(ownProgram === undefined ? planExecTarget(process) : []),
+      ...planHandover(request, [...(ownProgram === undefined ? [] : [...ownProgram.keeps, PROGRAM]), ...request.keeps]),
       ...planOwnLimits(process, host),
       ...(isEarly ? confine : []),
     ],
-    become: planBecome({ ...process, listenFds: request.listenFds, home: request.home, last: isEarly ? [] : confine }),
+    become: planBecome({
+      ...process,
+      listenFds: request.listenFds,
+      home: request.home,
+      last: isEarly ? [] : confine,
+      ...(ownProgram === undefined ? {} : { become: becomeOwnProgram(ownProgram) }),
+    }),
     notifies,
   }
 }

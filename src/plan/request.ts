@@ -6,7 +6,10 @@ import type { CgroupPlan } from './cgroup.ts'
 import type { Watch } from './monitor.ts'
 import type { MountsRequest } from './mounts.ts'
 import type { MovedDevice } from './net-devices.ts'
+import type { OwnProgram } from './own-program.ts'
 import type { StatePlace } from './state.ts'
+import type { Stdio } from './stdio.ts'
+import type { Supervised } from './supervised.ts'
 
 /**
  * | ending   | the plan ends                                                                  |
@@ -25,14 +28,20 @@ export interface ContainerRequest {
   readonly bundle: string
   /** Absolute. */
   readonly rootfs: string
-  /** The text of `state.json`, or the executor's descriptor of it. */
-  readonly stateSource: string | number
+  /** The text of `state.json`, or the executor's descriptor of it; undefined for a container that no other program shall find. */
+  readonly stateSource: string | number | undefined
   readonly cgroup: CgroupPlan
   readonly ending: Ending
   /** With the ending `watch`. */
   readonly watch?: Watch | undefined
   readonly pidFile?: string | undefined
   readonly pidfdSocket?: string | undefined
+  /** Where the process reads and writes; where the executor does, if undefined. */
+  readonly stdio?: Stdio | undefined
+  /** Only with `wait`: who else may end the container, and what its caller wants to know then. */
+  readonly supervised?: Supervised | undefined
+  /** A program of coffer that becomes the first process, in place of one of the container. */
+  readonly ownProgram?: OwnProgram | undefined
   readonly noPivot: boolean
   readonly noNewKeyring: boolean
   /** The path of a unix socket, or the descriptor that the executor was given. */

@@ -1,0 +1,116 @@
+/** What a container has used, and which limits it met: from the files of its cgroups and from struct rusage. */
+
+import { parseBlkio } from '../observe/stats-v1.ts'
+import type { CgroupDirectories } from '../plan/cgroup-place.ts'
+
+/** Undefined: this machine does not count it for this caller. Milliseconds and bytes. */
+export interface Usage {
+  /** From the start of the program to its end. */
+  readonly wallMs: number
+  readonly cpuMs: number
+  readonly userMs: number
+  readonly systemMs: number
+  readonly peakMemoryBytes: number | undefined
+  /** From and to disks. */
+  readonly readBytes: number | undefined
+  readonly writtenBytes: number | undefined
+  readonly peakPids: number | undefined
+  /** How long it had to wait as its share of the CPUs was used up. */
+  readonly throttledMs: number | undefined
+  /** How often a limit was met. */
+  readonly outOfMemoryKills: number
+  readonly pidsRefused: number
+}
+
+/** The paths of the files that usageOf reads. */
+export function accountFiles({ paths }: CgroupDirectories): readonly string[] {
+  const unified = paths['']
+  const of = (controller: string, ...files: readonly string[]): readonly string[] => {
+    const directory = paths[controller]
+    return directory === undefined ? [] : files.map((file) => `${directory}/${file}`)
+  }
+  return [
+    ...(unified === undefined ? [] : V2.map((file) => `${unified}/${file}`)),
+    ...of('memory', 'memory.max_usage_in_bytes', 'memory.oom_control'),
+    ...of('cpuacct', 'cpuacct.usage'),
+    ...of('cpu', 'cpu.stat'),
+    ...of('pids', 'pids.peak', 'pids.events'),
+    ...of('blkio', 'blkio.throttle.io_service_bytes_recursive'),
+  ]
+}
+
+const V2 = ['memory.peak', 'memory.events', 'cpu.stat', 'pids.peak', 'pids.events', 'io.stat']
+
+export interface Rusage {
+  readonly userMs: number
+  readonly systemMs: number
+  readonly peakBytes: number
+}
+
+/** struct rusage: linux/process.ts. */
+export function parseRusage(bytes: Uint8Array): Rusage {
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
+  const word = (at: number): number => Number(view.getBigInt64(at, true))
+  const ms = (at: number): number => word(at) * 1000 + word(at + 8) / 1000
+  return { userMs: ms(0), systemMs: ms(16), peakBytes: word(32) * 1024 }
+}
+
+export interface Accounts {
+  /** The text of a file by its name, such as `cpu.stat`; empty where there is none. */
+  readonly text: (name: string) => string
+  readonly rusage: Rusage
+  readonly wallMs: number
+}
+
+/** How often limits were met. */
+export type Met = Pick<Usage, 'outOfMemoryKills' | 'pidsRefused'>
+
+const rowOf = (text: string, key: string): number | undefined => {
+  const value = new RegExp(`^${key} (\\d+)$`, 'm').exec(text)?.[1]
+  return value === undefined ? undefined : Number(value)
+}
+
+export const metLimits = (text: Accounts['text']): Met => ({
+  outOfMemoryKills: rowOf(text('memory.events'), 'oom_kill') ?? rowOf(text('memory.oom_control'), 'oom_kill') ?? 0,
+  pidsRefused: rowOf(text('pids.events'), 'max') ?? 0,
+})
+
+export function usageOf({ text, rusage, wallMs }: Accounts): Usage {
+  const single = (name: string): number | undefined => (text(name) === '' ? undefined : Number(text(name)))
+  const row = (name: string, key: string): number | undefined => rowOf(text(name), key)
+  const nanos = single('cpuacct.usage')
+  const micros = row('cpu.stat', 'usage_usec')
+  const throttledNanos = row('cpu.stat', 'throttled_time')
+  const throttledMicros = row('cpu.stat', 'throttled_usec')
+  const own = rusage.userMs + rusage.systemMs
+  return {
+    wallMs,
+    // What is accounted at ticks may lag behind what the process was told.
+    cpuMs: nanos !== undefined ? nanos / 1e6 : micros !== undefined ? micros / 1000 : own,
+    userMs: rusage.userMs,
+    systemMs: rusage.systemMs,
+    peakMemoryBytes: single('memory.peak') ?? single('memory.max_usage_in_bytes'),
+    ...trafficOf(text),
+    peakPids: single('pids.peak'),
+    throttledMs: throttledNanos !== undefined ? throttledNanos / 1e6 : throttledMicros && throttledMicros / 1000,
+    ...metLimits(text),
+  }
+}
+
+function trafficOf(text: Accounts['text']): Pick<Usage, 'readBytes' | 'writtenBytes'> {
+  const v1 = text('blkio.throttle.io_service_bytes_recursive')
+  if (v1 !== '') {
+    const entries = parseBlkio(v1)
+    const sum = (op: string): number =>
+      entries.filter((entry) => entry.op === op).reduce((total, { value }) => total + Number(value), 0)
+    return { readBytes: sum('Read'), writtenBytes: sum('Write') }
+  }
+  // `8:0 rbytes=1 wbytes=2 rios=…`, no line for a device that was not used: kernel:admin-guide/cgroup-v2.rst "io.stat"
+  if (text('memory.peak') === '' && text('io.stat') === '') return { readBytes: undefined, writtenBytes: undefined }
+  const sum = (key: string): number =>
+    [...text('io.stat').matchAll(new RegExp(`\\b${key}=(\\d+)`, 'g'))].reduce(
+      (total, [, value]) => total + Number(value),
+      0,
+    )
+  return { readBytes: sum('rbytes'), writtenBytes: sum('wbytes') }
+}

@@ -1,0 +1,258 @@
+/**
+ * A box: a container that stays, and in which many commands run.
+ *
+ * Its first process is coffer's own (native/init.c) and does nothing, so that the namespaces, and what was written, are there between commands.
+ * The executor leaves the pid of an ended box alone until no plan of ours names it any more: plan/supervised.ts, `release`.
+ */
+
+import { OperationError } from '../base/errors.ts'
+import { limitsOf } from '../engine/intent.ts'
+import type { Stats } from '../observe/accounting.ts'
+import { readStats } from '../observe/stats.ts'
+import { parseResources } from '../oci/resources.ts'
+import { planFreeze, planThaw } from '../plan/cgroup-freeze.ts'
+import { planCgroupUpdate } from '../plan/cgroup-update.ts'
+import { planContainer } from '../plan/container.ts'
+import { layersOf } from '../plan/overlay.ts'
+import type { Plan, Step } from '../plan/plan.ts'
+import { INIT_PID } from '../plan/slots.ts'
+import { type BoxFiles, filesOf } from './box-files-node.ts'
+import type { BoxState } from './box-state.ts'
+import type { Channel } from './channel-node.ts'
+import type { Result } from './command-node.ts'
+import { type ExecOptions, execIn } from './exec-node.ts'
+import type { Feature } from './features.ts'
+import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type Limits } from './limits.ts'
+import { type Machine, readProgram, theMachine } from './machine-node.ts'
+import type { BoxOptions } from './options.ts'
+import { type InstanceRequest, intentResources, requestFor, type Shape } from './request.ts'
+import { type BoxProcess, type SpawnOptions, spawnIn } from './spawn-node.ts'
+import { shapeFor } from './surroundings-node.ts'
+
+export interface Box extends AsyncDisposable {
+  readonly id: string
+  /** What holds in it. */
+  readonly enforced: readonly Feature[]
+  /** Runs a command to its end; as `run`, but in this box. Its CPU time is that of the whole box while it runs. */
+  readonly exec: (command: readonly string[], options?: ExecOptions) => Promise<Result>
+  /** Starts a command whose input and output are streams. */
+  readonly spawn: (command: readonly string[], options?: SpawnOptions) => Promise<BoxProcess>
+  readonly files: BoxFiles
+  /** What all processes of the box have used until now. */
+  readonly stats: () => Stats
+  /** Stops all processes where they are. */
+  readonly pause: () => Promise<void>
+  readonly resume: () => Promise<void>
+  /** Other limits for memory, swap, pids and cpus; what is not named stays. */
+  readonly update: (limits: Pick<Limits, 'memory' | 'swap' | 'pids' | 'cpus'>) => Promise<void>
+  /** Ends all processes; resolves when they are gone, and what was written with them. */
+  readonly kill: () => Promise<void>
+  /** Answers what takes the listener away again. */
+  readonly on: <Name extends keyof BoxEvents>(event: Name, listener: (detail: BoxEvents[Name]) => void) => () => void
+}
+
+export interface BoxEvents {
+  /** The box has ended: it was killed, or its memory was out and the kernel chose its first process. */
+  readonly exit: { readonly wasKilled: boolean }
+}
+
+/** A box itself has no deadline: its commands have. */
+export const BOX_LIMITS: ExactLimits = DEFAULT_LIMITS
+
+/** Makes a box. Rejects with `OperationError` if it cannot be made. */
+export async function sandbox(options: BoxOptions): Promise<Box> {
+  const machine = theMachine()
+  const shape = shapeFor(machine, options)
+  const channel = await machine.channels.take()
+  const instance = requestFor({ ...machine, id: machine.nextId(), shape, stays: true })
+  const live = new LiveBox({ machine, shape, channel, instance })
+  await live.start(planBox(instance, { machine, shape, channel, isHost: options.root === 'host' }))
+  return live
+}
+
+interface BoxParts {
+  readonly machine: Machine
+  readonly shape: Shape
+  readonly channel: Channel
+}
+
+const INIT = 'coffer-init'
+
+function planBox(
+  { request, cgroup }: InstanceRequest,
+  { machine, channel, isHost }: BoxParts & { readonly isHost: boolean },
+): Plan {
+  const { paths } = channel
+  const { freezer } = cgroup.paths
+  const { config } = request
+  return planContainer(
+    {
+      ...request,
+      config: { ...config, process: { ...config.process, args: [INIT], rlimits: [] } },
+      // It holds the layer, where changes are looked for: changes-node.ts.
+      ownProgram: { elf: initProgram(), name: INIT, keeps: isHost ? [layersOf(0)] : [] },
+      supervised: {
+        control: paths.control,
+        release: paths.release,
+        accounts: [],
+        ...(freezer === undefined ? {} : { freezer: `${freezer}/freezer.state` }),
+      },
+    },
+    machine.host,
+  )
+}
+
+let program: Uint8Array | undefined
+
+function initProgram(): Uint8Array {
+  program ??= readProgram(INIT)
+  return program
+}
+
+class LiveBox implements Box, BoxState {
+  readonly machine: Machine
+  readonly shape: Shape
+  readonly instance: InstanceRequest
+  readonly id: string
+  readonly enforced: readonly Feature[]
+  readonly files: BoxFiles
+  readonly #channel: Channel
+  readonly #listeners = new Set<(detail: BoxEvents['exit']) => void>()
+  readonly #work = new Set<Promise<unknown>>()
+  #limits: ExactLimits
+  #initPid = 0
+  #status: 'new' | 'running' | 'ended' = 'new'
+  #wasKilled = false
+  #gone: Promise<void> = Promise.resolve()
+
+  constructor({ machine, shape, channel, instance }: BoxParts & { readonly instance: InstanceRequest }) {
+    this.machine = machine
+    this.shape = shape
+    this.instance = instance
+    this.id = instance.request.place.id
+    this.enforced = shape.enforced
+    this.files = filesOf(this)
+    this.#channel = channel
+    this.#limits = shape.limits
+  }
+
+  get initPid(): number {
+    return this.#initPid
+  }
+
+  /** Resolves when the box is up. */
+  start(plan: Plan): Promise<void> {
+    const letGo = this.#channel.holdRelease()
+    return new Promise((resolve, reject) => {
+      const onProgress = (report: { readonly slot: (slot: typeof INIT_PID) => number }): void => {
+        if (this.#status === 'new') {
+          this.#initPid = report.slot(INIT_PID)
+          this.#status = 'running'
+          resolve()
+        } else void this.#end(letGo)
+      }
+      this.#gone = this.machine.executor.run(plan, { onProgress }).then(
+        () => this.#forget(),
+        (error: unknown) => {
+          // Before it was up that is why there is no box; behind that the executor is gone, and the box with it.
+          if (this.#status === 'new') letGo()
+          this.#forget()
+          reject(error)
+        },
+      )
+    })
+  }
+
+  /** The processes are dead; the pid goes when nobody here uses it. */
+  async #end(letGo: () => void): Promise<void> {
+    this.#status = 'ended'
+    await Promise.allSettled(this.#work)
+    letGo()
+  }
+
+  #forget(): void {
+    this.#status = 'ended'
+    this.#channel.release()
+    for (const listener of this.#listeners) listener({ wasKilled: this.#wasKilled })
+    this.#listeners.clear()
+  }
+
+  readonly during = async <Value>(operation: string, work: () => Promise<Value>): Promise<Value> => {
+    if (this.#status !== 'running') throw this.#ended(operation)
+    const under = work()
+    this.#work.add(under)
+    try {
+      return await under
+    } catch (error) {
+      // It ended under the work, and what the kernel says of that tells nothing.
+      if (this.#isEnding() && error instanceof OperationError) throw this.#ended(operation, error)
+      throw error
+    } finally {
+      this.#work.delete(under)
+    }
+  }
+
+  #isEnding(): boolean {
+    return this.#wasKilled || this.#status === 'ended'
+  }
+
+  #ended(operation: string, cause?: OperationError): OperationError {
+    return new OperationError({
+      kind: 'conflict',
+      operation,
+      reason: `the box ${this.id} has ended`,
+      hint: 'make another one: sandbox(options)',
+      cause,
+    })
+  }
+
+  readonly exec = (command: readonly string[], options: ExecOptions = {}): Promise<Result> =>
+    execIn(this, command, options)
+
+  readonly spawn = (command: readonly string[], options: SpawnOptions = {}): Promise<BoxProcess> =>
+    spawnIn(this, command, options)
+
+  readonly stats = (): Stats => readStats(this.instance.cgroup.paths, this.machine.files)
+
+  readonly pause = (): Promise<void> => this.#change(`pause ${this.id}`, planFreeze)
+
+  readonly resume = (): Promise<void> => this.#change(`resume ${this.id}`, planThaw)
+
+  readonly update = async (given: Parameters<Box['update']>[0]): Promise<void> => {
+    const { host } = this.machine
+    const wanted = exactLimits(given, this.#limits)
+    const resources = parseResources(limitsOf(intentResources(wanted, host)), 'limits')
+    const current = this.shape.config.linux.resources
+    const { isRootless, cgroup: layout } = host
+    await this.#change(`update ${this.id}`, (cgroup) =>
+      planCgroupUpdate({ cgroup, resources, current, layout, isRootless }),
+    )
+    this.#limits = wanted
+  }
+
+  #change(operation: string, plan: (cgroup: InstanceRequest['cgroup']) => readonly Step[]): Promise<void> {
+    return this.during(operation, async () => {
+      await this.machine.executor.run({ operation, steps: plan(this.instance.cgroup) })
+    })
+  }
+
+  readonly kill = async (): Promise<void> => {
+    if (this.#status === 'running') {
+      this.#wasKilled = true
+      this.#channel.kill()
+    }
+    await this.#gone
+  }
+
+  readonly [Symbol.asyncDispose] = (): Promise<void> => this.kill()
+
+  readonly on = <Name extends keyof BoxEvents>(
+    _event: Name,
+    listener: (detail: BoxEvents[Name]) => void,
+  ): (() => void) => {
+    this.#listeners.add(listener)
+    return () => {
+      this.#listeners.delete(listener)
+    }
+  }
+}

@@ -1,0 +1,14 @@
+/** What exec, spawn and files know of their box. */
+
+import type { Machine } from './machine-node.ts'
+import type { InstanceRequest, Shape } from './request.ts'
+
+export interface BoxState {
+  readonly machine: Machine
+  readonly shape: Shape
+  readonly instance: InstanceRequest
+  readonly id: string
+  readonly initPid: number
+  /** Holds the pid of init for the time of the work. Throws `conflict` once the box has ended. */
+  readonly during: <Value>(operation: string, work: () => Promise<Value>) => Promise<Value>
+}

@@ -1,0 +1,140 @@
+/**
+ * How a program talks with its containers: five fifos for each that runs.
+ *
+ * | fifo      | container | caller                                                                                     |
+ * |-----------|-----------|--------------------------------------------------------------------------------------------|
+ * | `control` | executor  | holds it open for writing: a byte, or the caller's end, ends the container (plan/supervised.ts) |
+ * | `in`      | reads     | writes                                                                                     |
+ * | `out`     | writes    | reads                                                                                      |
+ * | `err`     | writes    | reads                                                                                      |
+ * | `release` | executor  | holds it open for writing: a byte lets the pid of a process that has ended go              |
+ *
+ * Fifos and not sockets: a program may open /dev/stdout. They are used again, one container after the other, when nobody has them open.
+ */
+
+import { closeSync, constants, openSync, readdirSync, readSync, rmdirSync, unlinkSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Executor } from '../executor/persistent-node.ts'
+import { AT_FDCWD, mknodat, S_IFIFO } from '../linux/files.ts'
+import { type Incoming, type Outgoing, readFifo, writeFifo } from './fifo-node.ts'
+
+export interface Channel {
+  readonly paths: {
+    readonly control: string
+    readonly stdin: string
+    readonly stdout: string
+    readonly stderr: string
+    readonly release: string
+  }
+  /** Opens both outputs, before the plan does; `end` lets the readers see the end once no process of the container is left. */
+  readonly listen: () => { readonly stdout: Incoming; readonly stderr: Incoming; readonly end: () => void }
+  /** Holds the fifo `release` open; what is answered writes to it, once. */
+  readonly holdRelease: () => () => void
+  /** Opens the fifo `in`, before the plan does. */
+  readonly openInput: () => Outgoing
+  /** Ends the container. */
+  readonly kill: () => void
+  /** Back to the others, when both outputs have ended. */
+  readonly release: () => void
+}
+
+export interface Channels {
+  readonly take: () => Promise<Channel>
+}
+
+export function openChannels(directory: string, executor: Executor): Channels {
+  const free: Channel[] = []
+  let count = 0
+  process.once('exit', () => removeFiles(directory))
+  return {
+    take: async () => {
+      const kept = free.pop()
+      if (kept !== undefined) return kept
+      const base = join(directory, `${++count}`)
+      const paths = {
+        control: `${base}.control`,
+        stdin: `${base}.in`,
+        stdout: `${base}.out`,
+        stderr: `${base}.err`,
+        release: `${base}.release`,
+      }
+      await makeFifos(executor, Object.values(paths))
+      return channelAt(paths, (channel) => free.push(channel))
+    },
+  }
+}
+
+/** A directory that has nothing but files in it; one that is gone already is no matter. */
+export function removeFiles(directory: string): void {
+  try {
+    for (const name of readdirSync(directory)) unlinkSync(join(directory, name))
+    rmdirSync(directory)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+const makeFifos = (executor: Executor, paths: readonly string[]): Promise<unknown> =>
+  executor.run({
+    operation: 'make fifos for a container',
+    steps: paths.map((path) => ({
+      call: mknodat(AT_FDCWD, path, S_IFIFO | 0o600, 0),
+      why: 'have a way to talk with a container',
+      see: ['fifo(7)'],
+    })),
+  })
+
+const { O_RDWR, O_RDONLY, O_NONBLOCK } = constants
+
+function channelAt(paths: Channel['paths'], giveBack: (channel: Channel) => void): Channel {
+  const control = openSync(paths.control, O_RDWR | O_NONBLOCK)
+  let isTold = false
+  const channel: Channel = {
+    paths,
+    listen: () => {
+      const [stdout, stderr] = [openOutput(paths.stdout), openOutput(paths.stderr)]
+      return {
+        stdout: stdout.incoming,
+        stderr: stderr.incoming,
+        end: () => {
+          stdout.end()
+          stderr.end()
+        },
+      }
+    },
+    holdRelease: () => {
+      const fd = openSync(paths.release, O_RDWR | O_NONBLOCK)
+      return () => {
+        writeSync(fd, 'r')
+        closeSync(fd)
+      }
+    },
+    openInput: () => writeFifo(paths.stdin),
+    kill: () => {
+      if (!isTold) writeSync(control, 'k')
+      isTold = true
+    },
+    release: () => {
+      // The executor may have ended without having read it.
+      if (isTold) drain(control)
+      isTold = false
+      giveBack(channel)
+    },
+  }
+  return channel
+}
+
+function drain(fd: number): void {
+  try {
+    readSync(fd, new Uint8Array(16))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+  }
+}
+
+/** Open for writing as well until `end`, so that the reader does not see an end before the first writer. */
+function openOutput(path: string): { readonly incoming: Incoming; readonly end: () => void } {
+  const writer = openSync(path, O_RDWR | O_NONBLOCK)
+  const reader = openSync(path, O_RDONLY | O_NONBLOCK)
+  return { incoming: readFifo(reader), end: () => closeSync(writer) }
+}

@@ -1,0 +1,171 @@
+/** One command that runs through a channel, to its end: the same for a container of its own and for a box. */
+
+import type { OperationError } from '../base/errors.ts'
+import type { Files } from '../base/files.ts'
+import type { PlanOptions } from '../executor/persistent-node.ts'
+import type { Report } from '../executor/report.ts'
+import { CLD_EXITED, SI_CODE, SI_STATUS } from '../linux/process.ts'
+import { signalName } from '../linux/signals.ts'
+import type { CgroupDirectories } from '../plan/cgroup-place.ts'
+import type { Plan } from '../plan/plan.ts'
+import { INIT_EXIT } from '../plan/stage.ts'
+import { accountOf, FILE_SYSTEM, USAGE, WATCHED } from '../plan/supervised.ts'
+import { accountFiles, type Met, metLimits, parseRusage, type Usage, usageOf } from './account.ts'
+import type { Channel } from './channel-node.ts'
+import type { Feature } from './features.ts'
+import type { ExactLimits } from './limits.ts'
+import type { Machine } from './machine-node.ts'
+import { type OutOfMemory, outOfMemoryOf } from './out-of-memory-node.ts'
+import { keepOutputs } from './output.ts'
+import { type Ended, type Verdict, verdictOf } from './verdict.ts'
+
+export interface Result {
+  readonly verdict: Verdict
+  /** Undefined for a command that a signal ended. */
+  readonly exitCode: number | undefined
+  readonly signal: string | undefined
+  /** As UTF-8; the bytes themselves are in `stdoutBytes`. */
+  readonly stdout: string
+  readonly stderr: string
+  readonly stdoutBytes: Uint8Array
+  readonly stderrBytes: Uint8Array
+  readonly usage: Usage
+  /** With the verdict `memory`. */
+  readonly outOfMemory: OutOfMemory | undefined
+  /** What held while it ran. */
+  readonly enforced: readonly Feature[]
+}
+
+export interface Command {
+  readonly machine: Machine
+  readonly channel: Channel
+  readonly plan: Plan
+  readonly advise?: PlanOptions['advise'] | undefined
+  readonly limits: ExactLimits
+  readonly enforced: readonly Feature[]
+  /** Files of its own cgroup, which the plan reads; for a command in a box instead that of the box. */
+  readonly accounts: readonly string[]
+  readonly cgroupName: string
+  readonly shared?: CgroupDirectories | undefined
+  /** Whether the plan reads FILE_SYSTEM. */
+  readonly measuresDisk: boolean
+  readonly signal: AbortSignal | undefined
+  /** Called when the program runs; answers what is to be called when it has ended. */
+  readonly onStart: (end: (reason: Ended) => void) => () => void
+}
+
+export async function runCommand(command: Command): Promise<Result> {
+  const { machine, channel, limits, signal } = command
+  let ended: Ended
+  const end = (reason: Ended): void => {
+    ended ??= reason
+    channel.kill()
+  }
+  const abort = (): void => end('aborted')
+  const before = metIn(command)
+  const [out, err] = keepOutputs({ maxBytes: limits.outputBytes, onExceeded: () => end('output') })
+  const listening = channel.listen()
+  const heard = Promise.all([listening.stdout.each(out.take), listening.stderr.each(err.take)])
+  let startedAt = performance.now()
+  let stop: () => void = () => undefined
+  signal?.addEventListener('abort', abort, { once: true })
+  const onProgress = (): void => {
+    startedAt = performance.now()
+    stop = command.onStart(end)
+  }
+  try {
+    const advise = command.advise === undefined ? {} : { advise: command.advise }
+    const report = await machine.executor.run(command.plan, { onProgress, ...advise })
+    const wallMs = performance.now() - startedAt
+    listening.end()
+    await heard
+    return resultOf(command, { report, wallMs, ended, before, stdout: out.bytes(), stderr: err.bytes() })
+  } catch (error) {
+    listening.end()
+    await heard
+    // The caller changed its mind before the container was made.
+    if ((error as OperationError).code === 'ECANCELED') signal?.throwIfAborted()
+    throw error
+  } finally {
+    stop()
+    signal?.removeEventListener('abort', abort)
+  }
+}
+
+interface Seen {
+  readonly report: Report
+  readonly wallMs: number
+  readonly ended: Ended
+  /** Limits that the box had met before. */
+  readonly before: Met
+  readonly stdout: Uint8Array
+  readonly stderr: Uint8Array
+}
+
+function resultOf(command: Command, { report, wallMs, ended, before, stdout, stderr }: Seen): Result {
+  const { limits } = command
+  const { exitCode, signal } = exitOf(report)
+  const texts = new Map(command.accounts.map((path) => [fileName(path), textOf(report.bytes(accountOf(path)))]))
+  const rusage = parseRusage(report.bytes(USAGE))
+  const own = usageOf({ text: (name) => texts.get(name) ?? '', rusage, wallMs })
+  const usage = command.shared === undefined ? own : { ...own, ...since(before, metIn(command)) }
+  const isTimeOver = report.slot(WATCHED) === 0
+  const isDiskFull = command.measuresDisk && freeBlocks(report) === 0
+  const verdict = verdictOf({ exitCode, signal, ended, isTimeOver, isDiskFull, usage, limits })
+  return {
+    verdict,
+    exitCode,
+    signal: signal === undefined ? undefined : signalName(signal),
+    stdout: decode(stdout),
+    stderr: decode(stderr),
+    stdoutBytes: stdout,
+    stderrBytes: stderr,
+    usage,
+    outOfMemory: verdict === 'memory' ? outOfMemoryOf({ cgroup: command.cgroupName, usage, limits }) : undefined,
+    enforced: command.enforced,
+  }
+}
+
+/** What the cgroup of the box says now. */
+const metIn = ({ machine, shared }: Command): Met =>
+  shared === undefined ? NOTHING_MET : metLimits(textsNow(machine.files, shared))
+
+const NOTHING_MET: Met = { outOfMemoryKills: 0, pidsRefused: 0 }
+
+const textsNow =
+  (files: Files, cgroup: CgroupDirectories) =>
+  (name: string): string => {
+    const path = accountFiles(cgroup).find((file) => fileName(file) === name)
+    return (path === undefined ? undefined : files.readText(path)) ?? ''
+  }
+
+const since = (before: Met, now: Met): Met => ({
+  outOfMemoryKills: Math.max(0, now.outOfMemoryKills - before.outOfMemoryKills),
+  pidsRefused: Math.max(0, now.pidsRefused - before.pidsRefused),
+})
+
+const fileName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+
+export function exitOf(report: Report): { readonly exitCode: number | undefined; readonly signal: number | undefined } {
+  const info = report.bytes(INIT_EXIT)
+  const view = new DataView(info.buffer, info.byteOffset)
+  const status = view.getInt32(SI_STATUS, true)
+  return view.getInt32(SI_CODE, true) === CLD_EXITED
+    ? { exitCode: status, signal: undefined }
+    : { exitCode: undefined, signal: status }
+}
+
+/** A buffer that was not written to its end has zeros there. */
+function textOf(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0)
+  return decode(end < 0 ? bytes : bytes.subarray(0, end))
+}
+
+/** f_bfree of struct statfs. */
+function freeBlocks(report: Report): number {
+  const bytes = report.bytes(FILE_SYSTEM)
+  return Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(24, true))
+}
+
+const decode = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')

@@ -1,0 +1,116 @@
+/** A command in a box that lives. */
+
+import { planCgroupJoin } from '../plan/cgroup-join.ts'
+import { planExec } from '../plan/exec.ts'
+import type { Plan } from '../plan/plan.ts'
+import type { Stdio } from '../plan/stdio.ts'
+import type { Supervised } from '../plan/supervised.ts'
+import type { BoxState } from './box-state.ts'
+import { type Result, runCommand } from './command-node.ts'
+import { cpuMsOf, watchCpu } from './cpu-watch-node.ts'
+import { type ExactLimits, exactLimits, type Limits } from './limits.ts'
+import { type CommandOptions, checkCommand, checkWord, type UserOption } from './options.ts'
+
+/** What a command may have differently from its box. */
+export interface PlaceOptions {
+  /** Beside the environment of the box. */
+  readonly env?: Readonly<Record<string, string>> | undefined
+  readonly cwd?: string | undefined
+  readonly user?: UserOption | undefined
+}
+
+export interface ExecOptions extends CommandOptions, PlaceOptions {
+  readonly limits?: Pick<Limits, 'wallClockMs' | 'cpuTimeMs' | 'outputBytes'> | undefined
+}
+
+export function execIn(box: BoxState, command: readonly string[], options: ExecOptions): Promise<Result> {
+  return box.during(`run ${command[0] ?? ''} in ${box.id}`, async () => {
+    checkCommand(command)
+    options.signal?.throwIfAborted()
+    const limits = exactLimits(options.limits, box.shape.limits)
+    const channel = await box.machine.channels.take()
+    try {
+      return await runCommand({
+        machine: box.machine,
+        channel,
+        plan: planIn(box, command, {
+          options,
+          stdio: { ...channel.paths, stdin: bytesOf(options.stdin) },
+          watch: { control: channel.paths.control, deadlineMs: limits.wallClockMs, accounts: [] },
+        }),
+        limits,
+        enforced: box.shape.enforced,
+        accounts: [],
+        cgroupName: `coffer-${box.id}`,
+        shared: box.instance.cgroup,
+        measuresDisk: false,
+        signal: options.signal,
+        onStart: (end) => watchCpu({ ...cpuOf(box, limits), onExceeded: () => end('cpu-time') }),
+      })
+    } finally {
+      channel.release()
+    }
+  })
+}
+
+export const bytesOf = (stdin: string | Uint8Array | undefined): Uint8Array | undefined =>
+  typeof stdin === 'string' ? Buffer.from(stdin) : stdin
+
+/** What the box has used before does not count. */
+function cpuOf({ machine, instance }: BoxState, limits: ExactLimits) {
+  const { files } = machine
+  const used = limits.cpuTimeMs === undefined ? undefined : cpuMsOf(files, instance.cgroup)
+  return { files, cgroup: instance.cgroup, limits, beforeMs: used ?? 0 }
+}
+
+export interface Inside {
+  readonly options: PlaceOptions
+  readonly stdio?: Stdio | undefined
+  readonly watch: Supervised
+  /** The path of the socket that gets the master of a terminal of this size. */
+  readonly terminal?: { readonly socket: string; readonly columns: number; readonly rows: number } | undefined
+}
+
+/** The plan of a process in a box. */
+export function planIn(box: BoxState, command: readonly string[], inside: Inside): Plan {
+  const { host } = box.machine
+  const { config } = box.shape
+  const { options, terminal, stdio, watch } = inside
+  const { cwd = config.process.cwd, env = {}, user } = options
+  checkWord('cwd', cwd)
+  const process = {
+    ...config.process,
+    args: command,
+    cwd,
+    env: [...config.process.env, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)],
+    user: user === undefined ? config.process.user : userOf(user),
+    terminal: terminal !== undefined,
+    ...(terminal === undefined ? {} : { consoleSize: { width: terminal.columns, height: terminal.rows } }),
+  }
+  for (const word of process.env) checkWord('env', word)
+  const { paths, unmounted } = box.instance.cgroup
+  return planExec(
+    {
+      id: box.id,
+      process,
+      linux: config.linux,
+      initPid: box.initPid,
+      initPidfd: undefined,
+      state: { bundle: '/', annotations: {}, ociVersion: config.ociVersion },
+      enters: config.linux.namespaces.map(({ type }) => type),
+      cgroup: planCgroupJoin({ cgroup: { paths, ...(unmounted === undefined ? {} : { unmounted }) } }),
+      wait: true,
+      stdio,
+      supervised: watch,
+      consoleSocket: terminal?.socket,
+      listenFds: 0,
+      preserveFds: 0,
+    },
+    host,
+  )
+}
+
+function userOf(user: UserOption) {
+  const { uid, gid = uid } = typeof user === 'number' ? { uid: user } : user
+  return { uid, gid, additionalGids: [] }
+}

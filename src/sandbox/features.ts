@@ -1,0 +1,51 @@
+/** What can be enforced, by name: the words of `requires`, `enforced` and `probe()`. */
+
+import { placeFor, placesOf } from '../plan/cgroup-place.ts'
+import type { Host } from '../plan/host.ts'
+import type { ExactLimits, LimitName } from './limits.ts'
+
+export type Feature =
+  | 'namespaces'
+  | 'seccomp'
+  | 'no-new-privileges'
+  | 'no-capabilities'
+  | 'user-namespace'
+  | 'network'
+  | 'devices'
+  | LimitName
+
+/** The controller of cgroups by whose files a limit is set. */
+export const CONTROLLERS: readonly (readonly [LimitName, string])[] = [
+  ['memory', 'memory'],
+  ['swap', 'memory'],
+  ['pids', 'pids'],
+  ['cpus', 'cpu'],
+]
+
+/** Whether a cgroup of the caller can have limits of this controller. */
+export function hasController(host: Host, controller: string): boolean {
+  const { cgroup: layout, isRootless } = host
+  return placeFor(controller, placesOf({ id: 'probe', layout, isRootless }), layout) !== undefined
+}
+
+export interface Asked {
+  readonly limits: ExactLimits
+  readonly network: 'none' | 'host'
+}
+
+/** What a container of this machine has, in the words of the caller. */
+export function featuresOf(host: Host, { limits, network }: Asked): readonly Feature[] {
+  const unless = (name: LimitName): boolean => limits[name] !== undefined
+  const byCgroup = CONTROLLERS.filter(([name, controller]) => unless(name) && hasController(host, controller))
+  const others = (['wallClockMs', 'cpuTimeMs', 'outputBytes', 'diskBytes', 'openFiles'] as const).filter(unless)
+  return [
+    'namespaces',
+    'seccomp',
+    'no-new-privileges',
+    'no-capabilities',
+    ...(host.isRootless ? (['user-namespace'] as const) : (['devices'] as const)),
+    ...(network === 'none' ? (['network'] as const) : []),
+    ...byCgroup.map(([name]) => name),
+    ...others,
+  ]
+}

@@ -1,0 +1,69 @@
+/** What the library is asked for. Every option has a default that gives less, not more. */
+
+import { OperationError } from '../base/errors.ts'
+import type { Feature } from './features.ts'
+import type { Limits } from './limits.ts'
+
+/**
+ * | root            | the command sees                                                                                  |
+ * |-----------------|---------------------------------------------------------------------------------------------------|
+ * | `'host'`        | the root file system of this machine, copy-on-write, without the user's secrets and without /tmp  |
+ * | `{ directory }` | that directory; what it writes is written there                                                   |
+ */
+export type Root = 'host' | { readonly directory: string }
+
+export interface Mount {
+  /** A path of this machine. */
+  readonly source: string
+  /** Where the command finds it; the same path by default. */
+  readonly target?: string | undefined
+  readonly writable?: boolean | undefined
+}
+
+/** Of the container; numbers, as names are those of its own files. */
+export type UserOption = number | { readonly uid: number; readonly gid?: number | undefined }
+
+export interface BoxOptions {
+  readonly root: Root
+  readonly limits?: Limits | undefined
+  /** `none`: only a loopback of its own. `host`: that of this machine. Default `none`. */
+  readonly network?: 'none' | 'host' | undefined
+  readonly mounts?: readonly Mount[] | undefined
+  /** Beside PATH and HOME, which have defaults; nothing of the caller's environment is passed on. */
+  readonly env?: Readonly<Record<string, string>> | undefined
+  /** Default: with `host` the caller's own, else `/`. */
+  readonly cwd?: string | undefined
+  /** Default: root of the container, which has no capability. */
+  readonly user?: UserOption | undefined
+  readonly hostname?: string | undefined
+  /** Paths of secrets (secrets.ts) that `host` shall show after all. */
+  readonly grant?: readonly string[] | undefined
+  /** What has to be enforced; if this machine cannot, nothing is run. A limit that is given is required without being named here. */
+  readonly requires?: readonly Feature[] | undefined
+}
+
+export interface CommandOptions {
+  /** Bytes, or text in UTF-8, that the command reads; nothing by default. */
+  readonly stdin?: string | Uint8Array | undefined
+  /** Ends the command: verdict `killed`. A signal that is aborted already rejects with its reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export type RunOptions = BoxOptions & CommandOptions
+
+/** Throws `invalid` for a command that is none. */
+export function checkCommand(command: readonly string[]): void {
+  const [name] = command
+  if (!Array.isArray(command) || name === undefined || name === '')
+    throw invalid('command is empty', "give a list of words: ['ls', '-l']")
+  for (const word of command) checkWord('command', word)
+}
+
+/** No NUL: the kernel would take the word for a shorter one (SECURITY-CHECKS S295). */
+export function checkWord(field: string, word: string): void {
+  if (typeof word !== 'string') throw invalid(`${field} has a ${typeof word} in it`, 'give text')
+  if (word.includes('\0')) throw invalid(`${field} has a NUL in it`, 'a word of a program ends there: take it out')
+}
+
+export const invalid = (reason: string, hint: string): OperationError =>
+  new OperationError({ kind: 'invalid', operation: 'read the options', reason, hint })

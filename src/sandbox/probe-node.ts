@@ -1,0 +1,88 @@
+/** What this machine can enforce for this caller, and how to mend what it cannot. Nothing is run. */
+
+import { readFileSync } from 'node:fs'
+import { CONTROLLERS, type Feature, featuresOf, hasController } from './features.ts'
+import { DEFAULT_LIMITS } from './limits.ts'
+import { programPath, theMachine } from './machine-node.ts'
+
+export interface Probe {
+  /** Whether a container can be made at all. */
+  readonly isUsable: boolean
+  /** `root`, or `rootless` where a user namespace has to give what is needed. */
+  readonly privilege: 'root' | 'rootless'
+  readonly cgroups: 'v1' | 'v2' | 'hybrid' | 'none'
+  /** What a container with all options would have enforced. */
+  readonly enforces: readonly Feature[]
+  readonly problems: readonly Problem[]
+}
+
+export interface Problem {
+  /** What is missing for it. */
+  readonly feature: Feature
+  readonly reason: string
+  /** An action; absent where none is known. */
+  readonly hint?: string | undefined
+}
+
+/** Throws `unsupported` where there is no Linux. */
+export function probe(): Probe {
+  const { host } = theMachine()
+  programPath('coffer-executor')
+  const limits = { ...DEFAULT_LIMITS, cpus: 1 }
+  const problems = [...limitProblems(), ...kernelProblems(host.isRootless)]
+  const missing = new Set(problems.map(({ feature }) => feature))
+  return {
+    isUsable: !missing.has('namespaces') && !missing.has('seccomp'),
+    privilege: host.isRootless ? 'rootless' : 'root',
+    cgroups: host.cgroup.mode,
+    enforces: featuresOf(host, { limits, network: 'none' }).filter((feature) => !missing.has(feature)),
+    problems,
+  }
+}
+
+function limitProblems(): readonly Problem[] {
+  const { host } = theMachine()
+  return CONTROLLERS.filter(([, controller]) => !hasController(host, controller)).map(([feature, controller]) => ({
+    feature,
+    reason: host.isRootless
+      ? `the cgroup of this process is not its user's to divide, so there is none with the ${controller} controller`
+      : `no cgroup hierarchy with the ${controller} controller is mounted and writable`,
+    hint: host.isRootless
+      ? 'systemd-run --user --scope -p Delegate=yes PROGRAM, on a machine with cgroup v2'
+      : 'mount -t cgroup2 none /sys/fs/cgroup',
+  }))
+}
+
+/** A setting of the kernel that stands in the way: the file, when it does, and what to do. */
+function kernelProblems(isRootless: boolean): readonly Problem[] {
+  const problems: Problem[] = []
+  if (setting('/proc/sys/kernel/seccomp/actions_avail') === undefined)
+    problems.push({ feature: 'seccomp', reason: 'this kernel has no seccomp filters', hint: 'CONFIG_SECCOMP_FILTER=y' })
+  if (!isRootless) return problems
+  const rows = [
+    ['/proc/sys/user/max_user_namespaces', '0', 'sysctl user.max_user_namespaces=15000'],
+    ['/proc/sys/kernel/unprivileged_userns_clone', '0', 'sysctl kernel.unprivileged_userns_clone=1'],
+    [
+      '/proc/sys/kernel/apparmor_restrict_unprivileged_userns',
+      '1',
+      'sysctl kernel.apparmor_restrict_unprivileged_userns=0',
+    ],
+  ] as const
+  for (const [file, bad, command] of rows)
+    if (setting(file) === bad)
+      problems.push({
+        feature: 'namespaces',
+        reason: `${file} is ${bad}: users may make no user namespace`,
+        hint: command,
+      })
+  return problems
+}
+
+function setting(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch {
+    // A kernel without the setting does not restrict.
+    return undefined
+  }
+}

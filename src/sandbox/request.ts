@@ -1,0 +1,220 @@
+/** Options → what planContainer takes. What does not depend on the command is made once and used again. */
+
+import { OperationError } from '../base/errors.ts'
+import { configOf, type Intent } from '../engine/intent.ts'
+import type { CgroupLayout } from '../linux/cgroup.ts'
+import { type Config, readConfig } from '../oci/config.ts'
+import { type CgroupPlan, planCgroup } from '../plan/cgroup.ts'
+import type { Host } from '../plan/host.ts'
+import type { ContainerRequest } from '../plan/request.ts'
+import { CONTROLLERS, type Feature, featuresOf, hasController } from './features.ts'
+import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type LimitName } from './limits.ts'
+import { type BoxOptions, checkWord, invalid } from './options.ts'
+
+/** What is known of the machine and the caller. */
+export interface Surroundings {
+  readonly host: Host
+  readonly ids: Intent['rootless']
+  readonly hiddenPaths: readonly string[]
+  readonly cwd: string
+  readonly home: string
+}
+
+/** A kind of container, of which many can be made. */
+export interface Shape {
+  readonly config: Config
+  readonly limits: ExactLimits
+  readonly enforced: readonly Feature[]
+  readonly env: readonly string[]
+}
+
+/** Throws `invalid` for options that are wrong and `unsupported` for what this machine cannot enforce. */
+export function shapeOf(options: BoxOptions, around: Surroundings, defaults: ExactLimits = DEFAULT_LIMITS): Shape {
+  const limits = exactLimits(options.limits, defaults)
+  const network = options.network ?? 'none'
+  if (network !== 'none' && network !== 'host')
+    throw invalid(`network is ${JSON.stringify(network)}`, "use 'none' or 'host'")
+  const enforced = featuresOf(around.host, { limits, network })
+  refuseMissing(options, enforced, around.host)
+  const env = environmentOf(options, around)
+  const intent = intentOf(options, { around, limits, network, env })
+  const { architecture, kernel, cgroup } = around.host
+  const facts = { architecture, kernel, hasCgroupV2Only: cgroup.mode === 'v2', capabilities: [] }
+  const config = readConfig(
+    JSON.stringify(configOf(intent, facts)),
+    'the configuration that coffer made of the options',
+  )
+  return { config, limits, enforced, env }
+}
+
+/** A limit that was given is required, a default is not. */
+function refuseMissing(options: BoxOptions, enforced: readonly Feature[], host: Host): void {
+  const given = Object.entries(options.limits ?? {}).filter(([, value]) => value !== undefined && value !== 'unlimited')
+  const required = [...(options.requires ?? []), ...given.map(([name]) => name as LimitName)]
+  const missing = required.find((feature) => !enforced.includes(feature))
+  if (missing === undefined) return
+  throw new OperationError({
+    kind: 'unsupported',
+    operation: 'run a container with what it requires',
+    reason: `this machine cannot enforce ${missing} for this caller`,
+    hint: host.isRootless
+      ? 'give the caller a cgroup of its own: systemd-run --user --scope -p Delegate=yes PROGRAM; probe() tells more'
+      : 'probe() tells what there is',
+  })
+}
+
+interface Parts {
+  readonly around: Surroundings
+  readonly limits: ExactLimits
+  readonly network: 'none' | 'host'
+  readonly env: readonly string[]
+}
+
+const PRIVATE = { kind: 'private' } as const
+
+function intentOf(options: BoxOptions, { around, limits, network, env }: Parts): Intent {
+  const { root, user = 0, mounts = [] } = options
+  const { uid, gid = uid } = typeof user === 'number' ? { uid: user } : user
+  const isHost = root === 'host'
+  return {
+    root: isHost ? { kind: 'host', at: '/' } : { kind: 'directory', path: directoryOf(root) },
+    args: ['true'],
+    env,
+    cwd: options.cwd ?? (isHost ? around.cwd : '/'),
+    user: { uid, gid, additionalGids: [] },
+    terminal: false,
+    hostname: options.hostname ?? 'coffer',
+    readonlyRoot: false,
+    privileged: false,
+    noNewPrivileges: true,
+    capabilitiesAdded: [],
+    capabilitiesDropped: ['ALL'],
+    namespaces: {
+      pid: PRIVATE,
+      network: network === 'none' ? PRIVATE : { kind: 'host' },
+      ipc: PRIVATE,
+      uts: PRIVATE,
+      cgroup: PRIVATE,
+      mount: PRIVATE,
+      time: { kind: 'host' },
+    },
+    binds: mounts.map(({ source, target = source, writable = false }, index) => {
+      for (const path of [source, target]) if (!path.startsWith('/')) throw notAbsolute(`mounts[${index}]`, path)
+      return { source, destination: target, readonly: !writable }
+    }),
+    tmpfs: [],
+    resources: intentResources(limits, around.host),
+    rlimits: rlimitsOf(limits),
+    hiddenPaths: isHost ? around.hiddenPaths : [],
+    layerBytes: limits.diskBytes,
+    rootless: around.ids,
+  }
+}
+
+function directoryOf(root: Exclude<BoxOptions['root'], 'host'>): string {
+  if (root === null || typeof root !== 'object' || !('directory' in root)) {
+    const isImage = typeof root === 'object' && root !== null && 'image' in root
+    throw new OperationError({
+      kind: isImage ? 'unsupported' : 'invalid',
+      operation: 'read the options',
+      reason: isImage ? 'coffer has no image store yet' : `root is ${JSON.stringify(root)}`,
+      hint: "use 'host' or { directory: '/path' }",
+    })
+  }
+  if (!root.directory.startsWith('/')) throw notAbsolute('root.directory', root.directory)
+  return root.directory
+}
+
+const notAbsolute = (field: string, path: string): OperationError =>
+  invalid(`${field} has the path ${JSON.stringify(path)}`, 'begin it with a slash')
+
+/** Defaults that this machine cannot enforce are left out; `enforced` tells. */
+export function intentResources(limits: ExactLimits, host: Host): Intent['resources'] {
+  const has = (name: LimitName): boolean =>
+    limits[name] !== undefined &&
+    CONTROLLERS.some(([limit, controller]) => limit === name && hasController(host, controller))
+  const { memory, swap } = limits
+  return {
+    ...(has('memory')
+      ? { memoryBytes: memory, memorySwapBytes: swap === undefined || memory === undefined ? -1 : memory + swap }
+      : {}),
+    ...(has('pids') ? { pids: limits.pids } : {}),
+    ...(has('cpus') ? { cpus: limits.cpus } : {}),
+  }
+}
+
+/** Of each process. The kernel counts CPU time in seconds; exact is what the library does with the cgroup. setrlimit(2) */
+function rlimitsOf({ openFiles, diskBytes, cpuTimeMs }: ExactLimits): Intent['rlimits'] {
+  const rows = [
+    ['RLIMIT_CORE', 0],
+    ['RLIMIT_NOFILE', openFiles],
+    ['RLIMIT_FSIZE', diskBytes],
+    ['RLIMIT_CPU', cpuTimeMs === undefined ? undefined : Math.ceil(cpuTimeMs / 1000) + 1],
+  ] as const
+  return rows.flatMap(([type, limit]) => (limit === undefined ? [] : [{ type, limit }]))
+}
+
+const USUAL_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+function environmentOf({ env = {}, root }: BoxOptions, { home }: Surroundings): readonly string[] {
+  const all: Readonly<Record<string, string>> = { PATH: USUAL_PATH, HOME: root === 'host' ? home : '/', ...env }
+  return Object.entries(all).map(([name, value]) => {
+    checkWord(`env.${name}`, value)
+    if (!/^[^=\0]+$/.test(name)) throw invalid(`env has the name ${JSON.stringify(name)}`, 'give it a name without =')
+    return `${name}=${value}`
+  })
+}
+
+export interface Instance {
+  readonly id: string
+  readonly shape: Shape
+  readonly host: Host
+  readonly hostParts: ContainerRequest['hostParts']
+  /** Whether it can be stopped where it is, which takes one more cgroup on v1. */
+  readonly stays?: boolean | undefined
+}
+
+export interface InstanceRequest {
+  readonly cgroup: CgroupPlan
+  readonly request: ContainerRequest
+}
+
+/**
+ * The hierarchies that the library uses. One of v1 costs about 75 µs a container, and nobody but the library looks for this one: cpuset, and
+ * those without a controller, are left out.
+ */
+function layoutFor(layout: CgroupLayout, stays: boolean): CgroupLayout {
+  if (layout.mode === 'v2') return layout
+  const used = ['memory', 'pids', 'cpu', 'cpuacct', 'blkio', 'devices', ...(stays ? ['freezer'] : [])]
+  const hierarchies = layout.hierarchies.filter(({ controllers }) => controllers.some((name) => used.includes(name)))
+  return { ...layout, hierarchies }
+}
+
+/** One container of a shape; what it shall run comes on top. */
+export function requestFor({ id, shape, host, hostParts, stays = false }: Instance): InstanceRequest {
+  const { config } = shape
+  const { linux } = config
+  const layout = layoutFor(host.cgroup, stays)
+  const cgroup = planCgroup({ id, resources: linux.resources, layout, isRootless: host.isRootless })
+  return {
+    cgroup,
+    request: {
+      config,
+      place: { root: '/run/coffer', id },
+      bundle: '/',
+      rootfs: config.root.path,
+      stateSource: undefined,
+      cgroup,
+      ending: 'wait',
+      noPivot: false,
+      noNewKeyring: false,
+      listenFds: 0,
+      preserveFds: 0,
+      isHosts: () => false,
+      netDevices: [],
+      hostParts,
+      listTree: () => [],
+      keep: false,
+    },
+  }
+}

@@ -1,0 +1,91 @@
+/** run: one command in a container of its own, from start to end. */
+
+import { planContainer } from '../plan/container.ts'
+import { layersOf } from '../plan/overlay.ts'
+import type { Plan } from '../plan/plan.ts'
+import { accountFiles } from './account.ts'
+import type { Channel } from './channel-node.ts'
+import { type Result, runCommand } from './command-node.ts'
+import { watchCpu } from './cpu-watch-node.ts'
+import { type Machine, theMachine } from './machine-node.ts'
+import { checkCommand, type RunOptions } from './options.ts'
+import { type InstanceRequest, requestFor, type Shape } from './request.ts'
+import { shapeFor } from './surroundings-node.ts'
+
+/**
+ * Runs a command to its end.
+ *
+ * Resolves for each command that was started, however it ended: `verdict` says how. Rejects with `OperationError` if the container could not be
+ * made, the command not found, or the options are wrong; and with the reason of a signal that was aborted before.
+ */
+export async function run(command: readonly string[], options: RunOptions): Promise<Result> {
+  checkCommand(command)
+  options.signal?.throwIfAborted()
+  const machine = theMachine()
+  const shape = shapeFor(machine, options)
+  const channel = await machine.channels.take()
+  try {
+    return await runThrough(channel, { machine, shape, command, options })
+  } finally {
+    channel.release()
+  }
+}
+
+interface Start {
+  readonly machine: Machine
+  readonly shape: Shape
+  readonly command: readonly string[]
+  readonly options: RunOptions
+}
+
+function runThrough(channel: Channel, start: Start): Promise<Result> {
+  const { machine, shape, options } = start
+  const { limits, enforced } = shape
+  const instance = requestFor({ ...machine, id: machine.nextId(), shape })
+  const accounts = accountFiles(instance.cgroup)
+  const measuresDisk = options.root === 'host' && limits.diskBytes !== undefined
+  return runCommand({
+    machine,
+    channel,
+    plan: planRun(instance, { ...start, channel, accounts, measuresDisk }),
+    limits,
+    enforced,
+    accounts,
+    cgroupName: `coffer-${instance.request.place.id}`,
+    measuresDisk,
+    signal: options.signal,
+    onStart: (end) => watchCpu({ ...machine, cgroup: instance.cgroup, limits, onExceeded: () => end('cpu-time') }),
+  })
+}
+
+interface PlanParts extends Start {
+  readonly channel: Channel
+  readonly accounts: readonly string[]
+  readonly measuresDisk: boolean
+}
+
+function planRun({ request }: InstanceRequest, parts: PlanParts): Plan {
+  const { channel, accounts, measuresDisk } = parts
+  const { paths } = channel
+  const { config } = request
+  const { stdin } = parts.options
+  return planContainer(
+    {
+      ...request,
+      config: { ...config, process: { ...config.process, args: parts.command } },
+      stdio: {
+        stdin: typeof stdin === 'string' ? Buffer.from(stdin) : stdin,
+        stdout: paths.stdout,
+        stderr: paths.stderr,
+      },
+      supervised: {
+        control: paths.control,
+        deadlineMs: parts.shape.limits.wallClockMs,
+        accounts,
+        // The view of this machine is the first mount: engine/intent.ts.
+        ...(measuresDisk ? { measures: layersOf(0) } : {}),
+      },
+    },
+    parts.machine.host,
+  )
+}

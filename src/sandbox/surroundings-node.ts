@@ -1,0 +1,38 @@
+/** Shapes of containers for this machine, each made once: reading and checking a configuration takes longer than running a command. */
+
+import { homedir } from 'node:os'
+import type { ExactLimits } from './limits.ts'
+import type { Machine } from './machine-node.ts'
+import type { BoxOptions } from './options.ts'
+import { type Shape, shapeOf } from './request.ts'
+import { secretPaths } from './secrets.ts'
+import { type ExistingPaths, existingPaths } from './secrets-node.ts'
+
+const MAX_SHAPES = 64
+const shapes = new Map<string, Shape>()
+const secrets = new Map<string, ExistingPaths>()
+
+/** Throws `invalid` and `unsupported`. */
+export function shapeFor(machine: Machine, options: BoxOptions, defaults?: ExactLimits): Shape {
+  const { root, limits, network, mounts, env, user, hostname, grant = [], requires } = options
+  const cwd = options.cwd ?? process.cwd()
+  const hiddenPaths = root === 'host' ? secretsOf(machine, grant).now() : []
+  const key = JSON.stringify([root, limits, network, mounts, env, user, hostname, requires, cwd, hiddenPaths, defaults])
+  const kept = shapes.get(key)
+  if (kept !== undefined) return kept
+  const around = { host: machine.host, ids: machine.ids, hiddenPaths, cwd, home: homedir() }
+  const shape = shapeOf(options, around, defaults)
+  if (shapes.size >= MAX_SHAPES) shapes.clear()
+  shapes.set(key, shape)
+  return shape
+}
+
+function secretsOf({ homes }: Machine, grant: readonly string[]): ExistingPaths {
+  const key = grant.join('\0')
+  const kept = secrets.get(key)
+  if (kept !== undefined) return kept
+  const made = existingPaths(secretPaths(homes, grant))
+  if (secrets.size >= MAX_SHAPES) secrets.clear()
+  secrets.set(key, made)
+  return made
+}

@@ -1,0 +1,78 @@
+/** A caller that is killed leaves nothing behind: what its executor cannot clean up, the next caller does. */
+
+import { afterAll, expect, test } from 'bun:test'
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { processesOf, readText, until } from '../kernel/leaks.ts'
+import { binOf, RUNTIMES } from './both-runtimes.ts'
+import { cgroupsBelow } from './left.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'coffer-library-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+const index = JSON.stringify(join(import.meta.dir, '..', '..', 'src', 'index.ts'))
+const program = join(directory, 'caller.mts')
+writeFileSync(
+  program,
+  `import { run, sandbox } from ${index}
+   const box = await sandbox({ root: 'host', cwd: '/' })
+   const child = await box.spawn(['sh', '-c', '(setsid sleep 1000 &) ; echo up; exec sleep 1000'])
+   child.stdout.once('data', () => console.log('up'))
+   await run(['sh', '-c', 'trap "" TERM; sleep 1000'], { root: 'host', cwd: '/' })`,
+)
+const next = join(directory, 'next.mts')
+writeFileSync(
+  next,
+  `import { run } from ${index}\nconsole.log((await run(['true'], { root: 'host', cwd: '/' })).verdict)`,
+)
+
+async function startCaller(runtime: string): Promise<{ readonly pid: number; readonly exited: Promise<number> }> {
+  const caller = Bun.spawn([binOf(runtime), program], { stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' })
+  const reader = caller.stdout.getReader()
+  await reader.read()
+  return { pid: caller.pid, exited: caller.exited }
+}
+
+for (const runtime of RUNTIMES) {
+  test(`a caller that is killed takes its boxes along, ${runtime} (S293)`, async () => {
+    const { pid, exited } = await startCaller(runtime)
+    const before = processesOf(`coffer-lib-${pid}-`).length
+    process.kill(pid, 'SIGKILL')
+    await exited
+    until('its processes to end', () => processesOf(`coffer-lib-${pid}-`).length === 0)
+    until('its cgroups to go', () => cgroupsBelow(`coffer-lib-${pid}-`).length === 0)
+    // The first process of the box, what it was told to run, and what that started.
+    expect(before).toBeGreaterThanOrEqual(3)
+  })
+
+  test(`cgroups and fifos of callers that are gone are removed at the next start, and no others, ${runtime}`, () => {
+    const gone = Bun.spawnSync(['true']).pid
+    const own = `${process.pid}-${startOf(process.pid)}`
+    const made = [`${gone}-1`, own].map((owner) => ({
+      cgroup: `/sys/fs/cgroup/pids/coffer-lib-${owner}-1`,
+      fifos: `/run/coffer/lib-${owner}`,
+    }))
+    for (const { cgroup, fifos } of made) {
+      mkdirSync(cgroup)
+      mkdirSync(fifos, { recursive: true })
+      writeFileSync(join(fifos, '1.out'), '')
+    }
+    try {
+      const { stdout } = Bun.spawnSync([binOf(runtime), next], { stderr: 'inherit' })
+      expect(stdout.toString()).toBe('ok\n')
+      expect(made.map(({ cgroup, fifos }) => [existsSync(cgroup), existsSync(fifos)])).toEqual([
+        [false, false],
+        [true, true],
+      ])
+    } finally {
+      for (const { cgroup, fifos } of made) {
+        if (existsSync(cgroup)) rmdirSync(cgroup)
+        rmSync(fifos, { recursive: true, force: true })
+      }
+    }
+  })
+}
+
+const startOf = (pid: number): string =>
+  (readText(`/proc/${pid}/stat`) ?? '').replace(/^.*\) /s, '').split(' ')[19] ?? ''
