@@ -4,6 +4,7 @@ import { runPlan } from '../executor/run-embedded.ts'
 import { stringifyExact } from '../observe/count.ts'
 import { parseConfig } from '../oci/config.ts'
 import { parseResources } from '../oci/resources.ts'
+import { isWish, liftsSwap } from '../plan/cgroup-limits.ts'
 import { planCgroupUpdate } from '../plan/cgroup-update.ts'
 import { planRecord } from '../plan/state.ts'
 import { hostOf } from './host.ts'
@@ -32,19 +33,32 @@ export function updateContainer(machine: Machine, id: string, document: unknown,
     isRootless,
     usedBytes: used === undefined ? undefined : Number(used),
   })
-  const json = stringifyExact(withResources(record, document as Document))
+  const updated = withResources(record, document as Document)
+  // Whoever reads the record has to be able to: fields that exclude each other are refused before anything changes.
+  parseConfig(updated.config, name)
+  const json = stringifyExact(updated)
   runPlan(native, { operation: `update ${id}`, steps: [...steps, ...planRecord({ root, id }, json)] })
 }
 
-/** The record as it has to be for the next update: sections of the document replace fields, not sections, of the configuration. */
+/**
+ * The record as it has to be for the next update: sections of the document replace fields, not sections, of the configuration. Limits that wish
+ * nothing keep what was: engines write 0 for what their user left out.
+ */
 function withResources(record: StateRecord, document: Document): StateRecord {
   const config = sectionOf(record, 'config')
   const linux = sectionOf(config, 'linux')
   const before = sectionOf(linux, 'resources')
   const resources: Record<string, unknown> = { ...before }
   for (const [name, value] of Object.entries(document))
-    resources[name] = isSection(value) ? { ...sectionOf(before, name), ...value } : value
+    resources[name] = isSection(value) ? { ...sectionOf(before, name), ...changesOf(name, value) } : value
   return { ...record, config: { ...config, linux: { ...linux, resources } } }
+}
+
+function changesOf(name: string, section: Document): Document {
+  if (name !== 'memory' && name !== 'cpu' && name !== 'blockIO') return section
+  const wishes = Object.entries(section).filter(([field, value]) => isWish(field, value))
+  const changes = Object.fromEntries(wishes)
+  return name === 'memory' && liftsSwap(changes) ? { ...changes, swap: -1 } : changes
 }
 
 const isSection = (value: unknown): value is Document =>

@@ -99,7 +99,8 @@ function firstIn<Key extends string>(
   return found === undefined ? undefined : `${section}.${found}`
 }
 
-function isWish(key: string, value: unknown): boolean {
+/** Whether a field of memory, cpu or blockIO asks for something. */
+export function isWish(key: string, value: unknown): boolean {
   if (key === 'idle' || key === 'classID' || key === 'swappiness') return value !== undefined
   if (key === 'useHierarchy') return value === false
   return Array.isArray(value) ? value.length > 0 : value !== undefined && value !== 0 && value !== '' && value !== false
@@ -130,10 +131,11 @@ const withDiskWeights = (update: BlockIO, current: BlockIO | undefined): BlockIO
     : update
 
 /** Without a limit on memory there can be none on memory and swap together, unless both are given. */
+export const liftsSwap = ({ limit, swap }: Pick<Memory, 'limit' | 'swap'>): boolean =>
+  limit === -1 && wish(swap) === undefined
+
 const memoryWithSwap = (update: Memory, current: Memory | undefined): Memory =>
-  update.limit === -1 && wish(update.swap) === undefined
-    ? { ...update, swap: -1 }
-    : withPair(update, current, 'limit', 'swap')
+  liftsSwap(update) ? { ...update, swap: -1 } : withPair(update, current, 'limit', 'swap')
 
 function withPair<Section extends object, Key extends keyof Section>(
   update: Section,

@@ -104,6 +104,28 @@ test('update takes a document, from a file or from standard input', () => {
   expect(limitsOf(site)['pids.max']).toBe('22')
 })
 
+test('an update with the zeros that engines write for what they leave out changes the rest, again and again', () => {
+  using site = makeSite()
+  site.up()
+  const seen = (): readonly unknown[] => {
+    const limits = limitsOf(site)
+    return [limits['memory.limit_in_bytes'] ?? limits['memory.max'], limits['cpu.shares'] ?? limits['cpu.weight']]
+  }
+  const [unlimited, shares] = seen()
+  const update = (document: object): readonly unknown[] => {
+    const { exitCode, stderr } = site.call(['update', '-r', '-', site.id], { stdin: JSON.stringify(document) })
+    expect([exitCode, stderr]).toEqual([0, ''])
+    return seen()
+  }
+  const left = { memory: { limit: 0, reservation: 0, kernel: 0 }, cpu: { shares: 0, cpus: '', mems: '' } }
+  expect(update({ ...left, memory: { limit: 64 << 20, swap: 64 << 20 } })).toEqual([`${64 << 20}`, shares])
+  const [limit, fewer] = update({ ...left, cpu: { shares: 300 } })
+  expect([limit, fewer === shares]).toEqual([`${64 << 20}`, false])
+  expect(update({ ...left, memory: { limit: 32 << 20 } })).toEqual([`${32 << 20}`, fewer])
+  expect(update({ memory: { limit: -1 } })).toEqual([unlimited, fewer])
+  expect(update(left)).toEqual([unlimited, fewer])
+})
+
 test('an update that cannot be made changes nothing, and says which limit it was', () => {
   using site = makeSite()
   site.up({ 'linux.resources': { pids: { limit: 10 } } })
