@@ -49,6 +49,8 @@ test('the search goes on behind a place without it, and its error is that of the
     ].join('\n'),
   )
   expect(planExecTarget({ args: ['sh'], env })[0]?.why).toBe('find sh in $PATH')
+  expect(planExecTarget({ args: ['sh'], env: ['PATH=/bin'] })[0]?.why).toBe('find sh in $PATH')
+  expect(planExecTarget({ args: ['/bin/sh'], env })[0]?.why).toBe('find /bin/sh')
 })
 
 test('the signal mask is cleared, then comes the filter, then execve at each place', () => {

@@ -76,8 +76,7 @@ const STATX_MODE = 28
  */
 export function planExecTarget(program: Program): readonly Step[] {
   const [name = ''] = program.args
-  const paths = candidatesOf(program)
-  return findFrom(paths, 0, paths.length === 1 ? `find ${name}` : `find ${name} in $PATH`)
+  return findFrom(candidatesOf(program), 0, name.includes('/') ? `find ${name}` : `find ${name} in $PATH`)
 }
 
 /** Looks in the rest of the places if it is not in the first one. */

@@ -35,10 +35,22 @@ export function logTo(native: Native, path: string | undefined, format: 'text' |
       if (path === undefined) writeText(native, 2, `warning: ${text}\n`)
     },
     failure: (error) => {
-      writeText(native, 2, `error: ${describeError(error)}\n`)
+      writeText(native, 2, `error: ${forPeople(error)}\n`)
       append(line('error', forEngines(error)))
     },
   }
+}
+
+/**
+ * podman takes no log from a runtime that is not among `runtime_supports_json` of containers.conf. It reads standard error then, and tells a
+ * program that is missing (127) by the words in the first line.
+ */
+function forPeople(error: unknown): string {
+  const text = describeError(error)
+  if (!(error instanceof OperationError) || error.code !== 'ENOENT' || error.syscall === undefined) return text
+  return error.operation.startsWith('find ')
+    ? text.replace(error.message, (line) => `${line}: ${wordsOf(error)}`)
+    : text
 }
 
 /**

@@ -213,10 +213,14 @@ for (const runtime of ['coffer', 'runc'] as const) {
   test(`engines find in the log of ${runtime} why a program cannot be started`, () => {
     using site = makeSite()
     for (const [args, words] of UNSTARTABLE) {
-      site.configure({ 'process.args': args })
-      const created = logged(site, ['create', site.id], runtime)
-      expect([created.exitCode, args, created.msg]).toEqual([1, args, expect.stringContaining(words)])
-      expect(created.msg).toContain(args[0] ?? '')
+      for (const path of ['/bin', '/usr/bin:/bin']) {
+        site.configure({ 'process.args': args, 'process.env': [`PATH=${path}`] })
+        const created = logged(site, ['create', site.id], runtime)
+        expect([created.exitCode, args, created.msg]).toEqual([1, args, expect.stringContaining(words)])
+        expect(created.msg).toContain(args[0] ?? '')
+        // podman reads it there.
+        if (words !== 'permission denied') expect(created.stderr).toContain(words)
+      }
     }
     site.configure({ 'root.path': 'nowhere' })
     expect(logged(site, ['create', site.id], runtime).msg).toMatch(/no such file or directory|invalid rootfs/)
