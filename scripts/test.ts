@@ -67,12 +67,14 @@ const legs: readonly Leg[] = [
   hostLeg('mutants', './test/mutants'),
   hostLeg('fuzz tests', './test/fuzz'),
   hostLeg('soak tests', './test/soak'),
+  { ...hostLeg('tests of clients', './test/clients'), command: [bun, 'test', '--timeout', '180000'] },
   guestLeg('guest tests', 'v2', ['./test/guest/', ...kernelTests(alsoOnV2), './test/tools/cgroup.test.ts']),
   guestLeg('guest tests of cgroup v1', 'v1', [
     './test/guest-v1/',
     './test/guest/usual.test.ts',
     ...kernelTests(alsoOnV1),
   ]),
+  guestLeg('guest tests of containerd', 'v2', ['./test/clients/ctr.test.ts']),
 ]
 
 function runLeg({ name, command, tests }: Leg): Counts {

@@ -225,7 +225,7 @@ const read = (out: string, err: string): Pick<Outcome, 'stdout' | 'stderr'> => (
   stderr: readFileSync(err, 'utf8'),
 })
 
-function removes(path: string): boolean {
+export function removes(path: string): boolean {
   try {
     rmdirSync(path)
     return true
