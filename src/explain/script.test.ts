@@ -42,6 +42,16 @@ mount -t tmpfs -o nosuid,nodev,size=64m,noswap tmpfs /srv/web/dev
 `)
 })
 
+test('an unmount that has to fail is left out', () => {
+  const takeOff = mounts.umount2('.', mounts.MNT_DETACH)
+  expect(
+    body(
+      step(takeOff, 'take it away'),
+      step(takeOff, 'be sure', { check: { result: 1, errno: 'EBUSY' }, tolerate: ['EINVAL'] }),
+    ),
+  ).toBe('# 1. take it away\numount -l .\n')
+})
+
 test('a cloned tree becomes a bind mount, its attributes a remount', () => {
   expect(
     body(
