@@ -98,6 +98,14 @@ describe('in the background', () => {
     engine.must('rm', '--force', 'host')
   })
 
+  test('one that runs goes with all its files, although its monitor writes one more at its end', () => {
+    for (let round = 0; round < 40; round++) {
+      engine.must('run', '--detach', '--name', 'brief', 'busybox', 'sleep', '100')
+      engine.must('rm', '--force', 'brief')
+    }
+    expect(listed('containers')).toEqual([])
+  })
+
   test('a container may have the process ids of another', () => {
     engine.must('run', '-d', '--name', 'first', 'busybox', 'sleep', '1234')
     expect(run('--pid', 'container:first', 'busybox', 'ps')).toContain('sleep 1234')
