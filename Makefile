@@ -105,7 +105,7 @@ $(OUT)/front: $(FRONT)
 build-strict:
 	@$(MAKE) --no-print-directory OUT=$(OUT)-strict STRICT='-DFORCE_GC_AT_MALLOC -DOVERWRITE_FREED' $(OUT)-strict/front
 
-$(OUT)/coffer.js: $(PACKAGES) package.json $(shell find src -name '*.ts' ! -name '*.test.ts')
+$(OUT)/coffer.js: $(PACKAGES) package.json $(shell find src labs -name '*.ts' ! -name '*.test.ts' -o -name lab.md)
 	@mkdir -p $(@D)
 	node_modules/@esbuild/linux-*/bin/esbuild src/main.ts --bundle --format=iife --global-name=coffer --target=es2020 \
 	  --platform=neutral --supported:class-private-field=true --supported:class-field=true --define:COFFER_VERSION='"$(VERSION)"' --define:COFFER_BUILD='"$(shell cat $$(find src -name '*.ts' ! -name '*.test.ts' | LC_ALL=C sort) | cksum | cut -d ' ' -f 1)"' --log-level=warning --outfile=$@
@@ -132,7 +132,7 @@ dist/coffer-executor dist/coffer-init: dist/coffer-%: $(OUT)/%
 
 ## Everything.
 
-.PHONY: test bench e2e fuzz soak tools clean
+.PHONY: test lab bench e2e fuzz soak tools clean
 tools: ## the Debian packages that building and testing use
 	@scripts/install-tools test
 
@@ -141,6 +141,9 @@ test: $(PACKAGES) ## check, build and the tests that need a kernel; needs root
 
 test-%: build tools ## only the legs with this word in their name: make test-kernel test-guest
 	$(BUN) scripts/test.ts $*
+
+lab: build tools ## every lab: its solution passes its checker, and nothing else does
+	$(BUN) scripts/test.ts lab
 
 clean: ## remove what was built
 	rm -rf build dist

@@ -62,6 +62,7 @@ const legs: readonly Leg[] = [
   hostLeg('kernel tests', './test/kernel'),
   hostLeg('library tests', './test/library'),
   hostLeg('tool tests', './test/tools'),
+  hostLeg('lab tests', './test/labs'),
   hostLeg('engine tests', './test/engine'),
   hostLeg('security tests', './test/security'),
   hostLeg('mutants', './test/mutants'),

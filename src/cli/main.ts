@@ -10,6 +10,7 @@ import { listEngineContainers } from '../engine/containers.ts'
 import { afterEnd } from '../engine/ended.ts'
 import { ENDED_COMMAND } from '../engine/start.ts'
 import { writeText } from '../executor/embedded-files.ts'
+import { labDoor } from '../lab/door.ts'
 import { toolsDoor } from '../tools/door.ts'
 import { GROUPS, TOOLS } from '../tools/tools.ts'
 import { attachTo, type Command, exec, kill, logs, ps, rm, start, stop, wait } from './containers.ts'
@@ -30,6 +31,7 @@ usage: coffer COMMAND [FLAGS] [OPERANDS]
 commands:
   run      run a program in a container: coffer run --rm -it host bash
   explain  show what a command does, step by step, before or while it does it
+  lab      learn namespaces and cgroups by hand: coffer lab lists the labs
   version  print the version
 
 tools, with the flags of util-linux and iproute2:
@@ -83,6 +85,8 @@ export function cliDoor(native: Native): number {
         return 0
       case ENDED_COMMAND:
         return endedCommand(native, rest)
+      case 'lab':
+        return labDoor(openSession(native).engine, rest)
       default: {
         if (TRANSFER_COMMANDS.includes(command)) return transfer(openSession(native), command, rest)
         const run = COMMANDS.get(command)
@@ -92,6 +96,7 @@ export function cliDoor(native: Native): number {
         const near = nearest(command, [
           ...COMMANDS.keys(),
           ...TRANSFER_COMMANDS,
+          'lab',
           'version',
           'help',
           ...[...TOOLS, ...GROUPS].map(({ name }) => name),

@@ -1,4 +1,4 @@
-/** Questions to rtnetlink that are answered with a list. netlink(7) */
+/** Questions over netlink that are answered with a list. netlink(7) */
 
 import { OperationError } from '../base/errors.ts'
 import type { Native } from '../base/native.ts'
@@ -21,9 +21,15 @@ import { must } from './embedded-call.ts'
 /** A page or two at a time is what the kernel sends; it never sends more than 32 KiB: net/netlink/af_netlink.c, netlink_dump. */
 const ANSWER_BYTES = 32 << 10
 
-/** All that the kernel has of what `type` asks for, e.g. RTM_GETADDR; `bodyBytes` zeros are the body of the question. */
-export function dump(native: Native, operation: string, type: number, bodyBytes: number): readonly Answer[] {
-  const socket = must(native, operation, 'socket', AF_NETLINK, SOCK_RAW | O_CLOEXEC, NETLINK_ROUTE)
+/** All that the kernel has of what `type` asks `protocol` for, e.g. RTM_GETADDR; `bodyBytes` zeros are the body of the question. */
+export function dump(
+  native: Native,
+  operation: string,
+  type: number,
+  bodyBytes: number,
+  protocol: number = NETLINK_ROUTE,
+): readonly Answer[] {
+  const socket = must(native, operation, 'socket', AF_NETLINK, SOCK_RAW | O_CLOEXEC, protocol)
   try {
     const body = { bytes: new Uint8Array(bodyBytes) }
     const { struct } = netlinkMessage({ type, flags: NLM_F_REQUEST | NLM_F_DUMP, body, attributes: [] })
@@ -49,7 +55,7 @@ function refusal(operation: string, { body }: Answer): OperationError {
     kind: kindOf(code),
     operation,
     code,
-    syscall: 'recvfrom(NETLINK_ROUTE)',
-    see: ['rtnetlink(7)'],
+    syscall: 'recvfrom(AF_NETLINK)',
+    see: ['netlink(7)'],
   })
 }

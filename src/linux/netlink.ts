@@ -11,6 +11,7 @@ import type { Buffer, Call, Slot, Struct, StructField } from './call.ts'
 export const AF_NETLINK = 16
 export const SOCK_RAW = 3
 export const NETLINK_ROUTE = 0
+export const NETLINK_NETFILTER = 12
 
 export const NLMSG_ERROR = 2
 export const NLMSG_DONE = 3

@@ -1,0 +1,3 @@
+# missing: no user namespace is inside another one
+# missing: uid_map is empty
+unshare --user bash -c 'echo ready; sleep 1000'

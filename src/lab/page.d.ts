@@ -1,0 +1,5 @@
+/** Pages of labs are text in the bundle. */
+declare module '*.md' {
+  const text: string
+  export = text
+}
