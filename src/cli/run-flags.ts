@@ -8,6 +8,8 @@ export const RUN_FLAGS: readonly Flag[] = [
   { name: 'detach', short: 'd', type: 'bool', help: 'run it in the background, and print its id' },
   { name: 'rm', type: 'bool', help: 'remove it when it has ended' },
   { name: 'entrypoint', type: 'string', value: 'PROGRAM', help: "instead of the image's" },
+  { name: 'pull', type: 'string', value: 'always|missing|never', help: 'when to pull the image; missing if not given' },
+  { name: 'platform', type: 'string', value: 'OS/ARCHITECTURE', help: 'of which platform to pull it' },
   { name: 'rootfs', type: 'string', value: 'DIR', help: 'use this directory as its root, instead of an image' },
   { name: 'name', type: 'string', value: 'NAME', help: 'its name; made up if not given' },
   { name: 'hostname', short: 'h', type: 'string', value: 'NAME', help: 'its host name; its name if not given' },

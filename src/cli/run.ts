@@ -14,9 +14,11 @@ import { removeFiles } from '../engine/remove.ts'
 import { startContainer } from '../engine/start.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { findImage, layerDirectory, type StoredImage } from '../image/layout.ts'
+import { familiarName, parseReference } from '../image/reference.ts'
 import type { ResolvedUser } from '../observe/users.ts'
 import type { Session } from './open.ts'
 import { RUN_FLAGS } from './run-flags.ts'
+import { pullFirst } from './transfer.ts'
 
 const COMMAND = 'coffer run'
 
@@ -63,7 +65,7 @@ export function wantedContainer({ native, engine, cwd, env }: Session, words: re
   const given = parseFlags(words, RUN_FLAGS, COMMAND)
   const id = newId(native)
   const directory = containerPath(engine, id)
-  const source = sourceOf(engine, given, directory, cwd)
+  const source = sourceOf({ native, engine, cwd, env }, given, directory)
   const { image } = source
   const user = source.user(given.string('user') ?? image?.config.process.user ?? '')
   const host = hostOf(engine.machine)
@@ -112,7 +114,10 @@ interface Source {
   readonly user: (request: string) => ResolvedUser
 }
 
-function sourceOf({ dataRoot, machine: { files } }: Engine, given: Parsed, directory: string, cwd: string): Source {
+function sourceOf(session: Session, given: Parsed, directory: string): Source {
+  const { cwd, engine } = session
+  const { dataRoot, machine } = engine
+  const { files } = machine
   const at = `${directory}/rootfs`
   const rootfs = given.string('rootfs')
   const entrypoint = given.string('entrypoint')
@@ -131,14 +136,7 @@ function sourceOf({ dataRoot, machine: { files } }: Engine, given: Parsed, direc
   if (name === undefined) throw usage(COMMAND, 'it takes an image and a command', 'coffer run --rm -it host bash')
   if (name === 'host')
     return { name, root: { kind: 'host', at }, args: plain(command), user: (text) => userIn(files, [''], text) }
-  const image = findImage(files, dataRoot, name)
-  if (image === undefined)
-    throw new OperationError({
-      kind: 'missing',
-      operation: `run the image ${name}`,
-      reason: `Unable to find image '${name}' locally`,
-      hint: 'coffer pull, load or import it; or use host, a copy-on-write view of this machine, or --rootfs DIR',
-    })
+  const image = imageFor(session, given, name)
   const layers = image.config.diffIds.map((diffId) => layerDirectory(dataRoot, diffId)).reverse()
   return {
     name,
@@ -147,6 +145,31 @@ function sourceOf({ dataRoot, machine: { files } }: Engine, given: Parsed, direc
     args: argsOf(image.config.process, { entrypoint, command }),
     user: (text) => userIn(files, layers, text),
   }
+}
+
+/** As docker does: what is not there is pulled, unless --pull says otherwise. */
+function imageFor(session: Session, given: Parsed, name: string): StoredImage {
+  const { dataRoot, machine } = session.engine
+  const policy = given.string('pull') ?? 'missing'
+  if (!['always', 'missing', 'never'].includes(policy))
+    throw usage(COMMAND, `--pull is "${policy}"`, 'use always, missing or never')
+  const platform = given.string('platform')
+  const platformWords = platform === undefined ? [] : ['--platform', platform]
+  const found = findImage(machine.files, dataRoot, name)
+  if (found !== undefined && policy !== 'always') return found
+  if (policy !== 'never') {
+    const reference = parseReference(name)
+    if (found === undefined) writeText(session.native, 2, `Unable to find image '${familiarName(reference)}' locally\n`)
+    pullFirst(session, [...platformWords, familiarName(reference)])
+    const pulled = findImage(machine.files, dataRoot, name)
+    if (pulled !== undefined) return pulled
+  }
+  throw new OperationError({
+    kind: 'missing',
+    operation: `run the image ${name}`,
+    reason: `Unable to find image '${name}' locally`,
+    hint: 'coffer pull, load or import it; or use host, a copy-on-write view of this machine, or --rootfs DIR',
+  })
 }
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'

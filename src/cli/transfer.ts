@@ -4,11 +4,41 @@
  * This program becomes `node transfer.js COMMAND …`. The script lies beside the program.
  */
 
-import { OperationError } from '../base/errors.ts'
-import { become } from '../executor/embedded-process.ts'
+import { describeError, OperationError } from '../base/errors.ts'
+import { must } from '../executor/embedded-call.ts'
+import { writeText } from '../executor/embedded-files.ts'
+import { become, exit, exitStatus, waitForPid } from '../executor/embedded-process.ts'
+import { SIGCHLD } from '../linux/process.ts'
 import type { Session } from './open.ts'
 
-export const TRANSFER_COMMANDS: readonly string[] = ['import', 'load']
+export const TRANSFER_COMMANDS: readonly string[] = ['import', 'load', 'pull', 'push']
+
+const STDOUT = 1
+const STDERR = 2
+
+/**
+ * pull, in a process of its own, for a command that goes on when the image is there. What it prints goes to standard error, as standard output
+ * is that of the container. Throws if it failed; why, it has printed itself.
+ */
+export function pullFirst(session: Session, words: readonly string[]): void {
+  const { native } = session
+  const child = must(native, 'make a process for the pull', 'clone', SIGCHLD, 0, null, null, 0)
+  if (child === 0) {
+    try {
+      must(native, 'print to standard error', 'dup3', STDERR, STDOUT, 0)
+      transfer(session, 'pull', words)
+    } catch (error) {
+      writeText(native, STDERR, `error: ${describeError(error)}\n`)
+    }
+    exit(native, 1)
+  }
+  if (exitStatus(waitForPid(native, child)) === 0) return
+  throw new OperationError({
+    kind: 'missing',
+    operation: `pull ${words.slice(-1).join()}`,
+    reason: 'it says why above',
+  })
+}
 
 /** Does not return, unless there is no Node. */
 export function transfer({ native, engine, env }: Session, command: string, words: readonly string[]): never {

@@ -46,7 +46,7 @@ export async function keepManifest(store: Store, kept: Kept): Promise<readonly s
 }
 
 /** The bytes are the same for the same image, so that its digest is. */
-async function writeManifest(store: Store, { mediaType, config, layers }: ImageManifest): Promise<Descriptor> {
+export async function writeManifest(store: Store, { mediaType, config, layers }: ImageManifest): Promise<Descriptor> {
   const text = JSON.stringify({
     schemaVersion: 2,
     mediaType,
@@ -69,22 +69,48 @@ export async function imageOfManifest(store: Store, entry: Descriptor): Promise<
   return chooseManifest(store, manifests)
 }
 
-/** Throws `unsupported`, with what there is. */
+/** For this machine, unless a platform is asked for. Throws `unsupported`, with what there is. */
 export function chooseManifest(
   { architecture }: Pick<Store, 'architecture'>,
   manifests: readonly Descriptor[],
+  wanted: Platform = { os: 'linux', architecture: OCI_ARCHITECTURES[architecture] },
 ): Descriptor {
-  const wanted = OCI_ARCHITECTURES[architecture]
-  const found = manifests.find(({ platform }) => platform?.os === 'linux' && platform.architecture === wanted)
+  const found = manifests.find(({ platform }) => platform !== undefined && fits(platform, wanted))
   if (found !== undefined) return found
   const platforms = manifests.flatMap(({ platform }) => (platform === undefined ? [] : [platformText(platform)]))
   throw new OperationError({
     kind: 'unsupported',
-    operation: 'choose the image for this machine',
-    reason: `there is none for linux/${wanted}`,
+    operation: 'choose the image of the platform',
+    reason: `there is none for ${platformText(wanted)}`,
     hint: `there is: ${platforms.join(', ') || 'nothing'}`,
   })
 }
+
+const fits = (platform: Platform, wanted: Platform): boolean =>
+  platform.os === wanted.os &&
+  platform.architecture === wanted.architecture &&
+  (wanted.variant === undefined || wanted.variant === platform.variant)
+
+/** `linux/arm64/v8`; the system may be left out as docker allows. Throws `invalid`. */
+export function parsePlatform(text: string): Platform {
+  const parts = text.split('/')
+  const [os = '', architecture = '', variant] = parts.length === 1 ? ['linux', text] : parts
+  if (parts.length <= 3 && parts.every((part) => /^[a-z0-9._-]+$/.test(part)))
+    return {
+      os,
+      architecture: ARCHITECTURE_NAMES[architecture] ?? architecture,
+      ...(variant === undefined ? {} : { variant }),
+    }
+  throw new OperationError({
+    kind: 'invalid',
+    operation: `read the platform ${JSON.stringify(text)}`,
+    reason: 'it is no platform',
+    hint: 'write it as linux/amd64 or linux/arm64/v8',
+  })
+}
+
+/** What uname says, in Go's words. */
+const ARCHITECTURE_NAMES: Readonly<Record<string, string>> = { x86_64: 'amd64', aarch64: 'arm64' }
 
 export const platformText = ({ os, architecture, variant }: Platform): string =>
   [os, architecture, ...(variant === undefined ? [] : [variant])].join('/')

@@ -118,7 +118,7 @@ export const execveat = (dir: Slot | number, path: Pointer, args: Strings, env: 
  */
 export const fork = (pidfd: Buffer): Call => ({ name: 'clone', args: [CLONE_PIDFD | SIGCHLD, 0, pidfd, 0, 0] })
 const CLONE_PIDFD = 0x1000
-const SIGCHLD = 17
+export const SIGCHLD = 17
 
 /** Copies the descriptor with this number out of another process, close-on-exec. pidfd_getfd(2), Linux 5.6 */
 export const pidfdGetfd = (pidfd: Slot, fd: Argument): Call => ({ name: 'pidfd_getfd', args: [pidfd, fd, 0] })

@@ -3,19 +3,23 @@
 import { dirname, join } from 'node:path'
 import { describeError } from '../base/errors.ts'
 import { openExecutor } from '../executor/persistent-node.ts'
+import { readRegistrySettings } from '../image/registry-settings-node.ts'
 import { prepareStore, type Store } from '../image/store-node.ts'
 import { nodeFiles } from '../observe/files-node.ts'
+import type { TransferCommand } from './command.ts'
 import { importCommand } from './import.ts'
 import { loadCommand } from './load.ts'
+import { pullCommand } from './pull.ts'
+import { pushCommand } from './push.ts'
 
 /** docker's status for a failure of its own. */
 const FAILURE = 1
 
-export type TransferCommand = (store: Store, words: readonly string[]) => Promise<void>
-
 const COMMANDS: ReadonlyMap<string, TransferCommand> = new Map([
   ['import', importCommand],
   ['load', loadCommand],
+  ['pull', pullCommand],
+  ['push', pushCommand],
 ])
 
 async function main(dataRoot: string, [command = '', ...words]: readonly string[]): Promise<number> {
@@ -30,7 +34,7 @@ async function main(dataRoot: string, [command = '', ...words]: readonly string[
     isRootless: process.geteuid?.() !== 0,
   }
   await prepareStore(store)
-  await run(store, words)
+  await run(store, words, { settings: readRegistrySettings(store.files, process.env, !store.isRootless) })
   return 0
 }
 

@@ -176,7 +176,7 @@ describe('names', () => {
   })
 
   test("an image that is not there is said so, with docker's words", () => {
-    const { status, stderr } = engine.coffer('run', 'absent', 'true')
+    const { status, stderr } = engine.coffer('run', '--pull', 'never', 'absent', 'true')
     expect([status, stderr]).toEqual([125, expect.stringContaining("Unable to find image 'absent' locally")])
   })
 })

@@ -25,10 +25,11 @@ export interface TestEngine extends Disposable {
   readonly spawn: (...words: readonly string[]) => Bun.Subprocess<'pipe', 'pipe', 'pipe'>
 }
 
-export function openTestEngine(): TestEngine {
+/** `more` goes into the environment of each command. */
+export function openTestEngine(more: Readonly<Record<string, string>> = {}): TestEngine {
   const directory = mkdtempSync(join(tmpdir(), 'coffer-engine-'))
   const [dataRoot, runRoot] = [join(directory, 'data'), join(directory, 'run')]
-  const env = { PATH: process.env.PATH ?? '', COFFER_DATA_ROOT: dataRoot, COFFER_RUN_ROOT: runRoot }
+  const env = { PATH: process.env.PATH ?? '', COFFER_DATA_ROOT: dataRoot, COFFER_RUN_ROOT: runRoot, ...more }
   const command = (words: readonly string[]): string[] => [join(project, 'dist', 'coffer'), ...words]
   const cofferWith: TestEngine['cofferWith'] = (stdin, ...words) => {
     const input = typeof stdin === 'string' ? Buffer.from(stdin) : stdin

@@ -1,0 +1,37 @@
+import { expect, test } from 'bun:test'
+import { parseChallenges, readCredentials } from './registry-auth.ts'
+
+const shown = (header: string): readonly (readonly [string, Readonly<Record<string, string>>])[] =>
+  parseChallenges(header).map(({ scheme, parameters }) => [scheme, Object.fromEntries(parameters)])
+
+test('a challenge has a scheme and parameters, quoted or not, with commas inside the quotes', () => {
+  expect(shown('Bearer realm="https://auth.example/token",service="a, b",scope="repository:x:pull,push"')).toEqual([
+    ['bearer', { realm: 'https://auth.example/token', service: 'a, b', scope: 'repository:x:pull,push' }],
+  ])
+  expect(shown('Basic realm=plain, Bearer realm="with \\"quotes\\""')).toEqual([
+    ['basic', { realm: 'plain' }],
+    ['bearer', { realm: 'with "quotes"' }],
+  ])
+})
+
+test('what is no challenge is none', () => {
+  expect(shown('')).toEqual([])
+  expect(shown('"="')).toEqual([])
+  expect(shown(',,,')).toEqual([])
+})
+
+const read = (auths: object): Readonly<Record<string, object>> =>
+  Object.fromEntries(readCredentials(JSON.stringify({ auths }), 'config.json', atob))
+
+test('an account is kept under the host of its registry, and that of docker.io under its old address', () => {
+  expect(
+    read({
+      'https://index.docker.io/v1/': { auth: btoa('me:a:b') },
+      'localhost:5000': { username: 'u', password: 'p' },
+    }),
+  ).toEqual({ 'docker.io': { user: 'me', password: 'a:b' }, 'localhost:5000': { user: 'u', password: 'p' } })
+})
+
+test('an entry that a helper fills in is no account', () => {
+  expect(read({ 'localhost:5000': {} })).toEqual({})
+})

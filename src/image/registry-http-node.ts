@@ -1,0 +1,227 @@
+/**
+ * Requests to one registry: TLS, accounts, redirections, bounds.
+ *
+ * Not fetch(): it cannot be told which authorities to trust for one server, and its streams cost twice the time. Credentials go to the origin
+ * of the registry and to the server of tokens that it names, and nowhere else; from https nothing leads to http.
+ *
+ * Source: oci:distribution-spec, docker: registry/spec/auth/token.md, RFC 9110
+ */
+
+import { type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http'
+import { Agent as TlsAgent, request as tlsRequest } from 'node:https'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { rootCertificates } from 'node:tls'
+import { OperationError } from '../base/errors.ts'
+import { optionalString, sectionOf } from '../base/field.ts'
+import { parseJson } from '../base/json.ts'
+import { type Challenge, type Credentials, parseChallenges } from './registry-auth.ts'
+
+export interface Endpoint {
+  /** `https://registry-1.docker.io`. */
+  readonly origin: string
+  readonly credentials: Credentials | undefined
+  /** Beside the usual ones, PEM. */
+  readonly authorities: string | undefined
+  readonly checksCertificate: boolean
+  /** `repository:library/busybox:pull`. */
+  readonly scope: string
+}
+
+export interface RegistryRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT'
+  /** A path of the registry, or a whole address that it gave. */
+  readonly url: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** Called again if the request has to be made again. */
+  readonly body?: (() => Readable) | undefined
+}
+
+const REDIRECTIONS = 5
+const SILENCE_MS = 60_000
+const MAX_TOKEN_BYTES = 1024 * 1024
+const MAX_ERROR_BYTES = 64 * 1024
+
+export class Connection {
+  readonly origin: string
+  readonly #endpoint: Endpoint
+  readonly #plain = new PlainAgent({ keepAlive: true })
+  readonly #tls: TlsAgent
+  #authorization: string | undefined
+  #login: Promise<string | undefined> | undefined
+
+  constructor(endpoint: Endpoint) {
+    this.origin = endpoint.origin
+    this.#endpoint = endpoint
+    const { authorities, checksCertificate } = endpoint
+    this.#tls = new TlsAgent({
+      keepAlive: true,
+      rejectUnauthorized: checksCertificate,
+      ...(authorities === undefined ? {} : { ca: [...rootCertificates, authorities] }),
+    })
+  }
+
+  close(): void {
+    this.#plain.destroy()
+    this.#tls.destroy()
+  }
+
+  /** The response, whatever its status but 401, whose body is the caller's to read. Throws what went wrong on the way. */
+  async send(request: RegistryRequest): Promise<IncomingMessage> {
+    const used = this.#authorization
+    const response = await this.#follow(request)
+    if (response.statusCode !== 401) return response
+    const challenges = parseChallenges(response.headers['www-authenticate'] ?? '')
+    const again = await this.#logIn(challenges, used)
+    if (again === undefined || again === used) return response
+    response.resume()
+    return this.#follow(request)
+  }
+
+  /** Several requests that are refused at once log in once. */
+  async #logIn(challenges: readonly Challenge[], used: string | undefined): Promise<string | undefined> {
+    if (this.#authorization !== used) return this.#authorization
+    this.#login ??= this.#authorizationFor(challenges)
+    try {
+      this.#authorization = await this.#login
+      return this.#authorization
+    } finally {
+      this.#login = undefined
+    }
+  }
+
+  async #authorizationFor(challenges: readonly Challenge[]): Promise<string | undefined> {
+    const { credentials } = this.#endpoint
+    const bearer = challenges.find(({ scheme, parameters }) => scheme === 'bearer' && parameters.has('realm'))
+    if (bearer !== undefined) return `Bearer ${await this.#token(bearer)}`
+    const canTell = challenges.some(({ scheme }) => scheme === 'basic') && credentials !== undefined
+    return canTell ? basic(credentials) : undefined
+  }
+
+  async #token({ parameters }: Challenge): Promise<string> {
+    const { credentials, scope } = this.#endpoint
+    const realm = this.#resolve(parameters.get('realm') ?? '', this.origin)
+    const service = parameters.get('service')
+    if (service !== undefined) realm.searchParams.set('service', service)
+    realm.searchParams.set('scope', scope)
+    if (credentials !== undefined) realm.searchParams.set('account', credentials.user)
+    const headers = credentials === undefined ? {} : { authorization: basic(credentials) }
+    const response = await this.#once(realm, { method: 'GET', url: realm.href, headers })
+    if (response.statusCode !== 200) throw await refusal(response, `log in to ${realm.host}`)
+    const text = (await readBounded(response, MAX_TOKEN_BYTES, `the token of ${realm.host}`)).toString('utf8')
+    const answer = sectionOf(parseJson(text, `the token of ${realm.host}`), 'token: ')
+    const token = optionalString(answer, 'token') ?? optionalString(answer, 'access_token')
+    if (token === undefined || !/^[\x21-\x7e]+$/.test(token))
+      throw new OperationError({ kind: 'invalid', operation: `log in to ${realm.host}`, reason: 'it gave no token' })
+    return token
+  }
+
+  async #follow(request: RegistryRequest): Promise<IncomingMessage> {
+    let url = this.#resolve(request.url, this.origin)
+    for (let count = 0; ; count++) {
+      const isOwn = url.origin === this.origin
+      const authorization = isOwn && this.#authorization !== undefined ? { authorization: this.#authorization } : {}
+      const response = await this.#once(url, { ...request, headers: { ...request.headers, ...authorization } })
+      const { statusCode = 0, headers } = response
+      const location = headers.location
+      const isRedirection = [301, 302, 303, 307, 308].includes(statusCode) && location !== undefined
+      if (!isRedirection) return response
+      response.resume()
+      if (count === REDIRECTIONS) throw unusable(`ask ${this.origin}`, `it redirects more than ${REDIRECTIONS} times`)
+      url = this.#resolve(location, url.href)
+    }
+  }
+
+  #resolve(text: string, base: string): URL {
+    const url = URL.parse(text, base)
+    if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:'))
+      throw unusable(`ask ${this.origin}`, `it leads to ${JSON.stringify(text.slice(0, 80))}, which is no address`)
+    if (url.protocol === 'http:' && this.origin.startsWith('https:'))
+      throw unusable(`ask ${this.origin}`, `it leads from https to ${url.origin}`)
+    return url
+  }
+
+  async #once(url: URL, { method, headers, body }: RegistryRequest): Promise<IncomingMessage> {
+    // Not the whole URL: a name and a password in it would be sent.
+    const place = { hostname: url.hostname.replace(/^\[|\]$/g, ''), port: url.port, path: url.pathname + url.search }
+    const options = { ...place, method, headers: { 'user-agent': 'coffer', ...headers } }
+    const request =
+      url.protocol === 'https:'
+        ? tlsRequest({ ...options, agent: this.#tls })
+        : plainRequest({ ...options, agent: this.#plain })
+    const response = new Promise<IncomingMessage>((resolve, reject) => {
+      request.on('response', resolve)
+      request.on('error', reject)
+      request.setTimeout(SILENCE_MS, () => request.destroy(silence(url.host)))
+    })
+    try {
+      const [answer] = await Promise.all([response, body === undefined ? request.end() : pipeline(body(), request)])
+      return answer
+    } catch (cause) {
+      if (cause instanceof OperationError) throw cause
+      throw unreachableServer(url.origin, cause)
+    }
+  }
+}
+
+const basic = ({ user, password }: Credentials): string =>
+  `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+
+const silence = (host: string): Error =>
+  Object.assign(new Error(`${host} was silent for ${SILENCE_MS / 1000} s`), { code: 'ETIMEDOUT' })
+
+const unusable = (operation: string, reason: string): OperationError =>
+  new OperationError({ kind: 'invalid', operation, reason })
+
+/** The words of TLS are those of OpenSSL, and say more than a code. */
+function unreachableServer(origin: string, cause: unknown): OperationError {
+  const { code, message } = cause as NodeJS.ErrnoException
+  const isCertificate = /CERT|SELF_SIGNED|ALTNAME|UNABLE_TO|UNABLE_TO_VERIFY/.test(code ?? '')
+  return new OperationError({
+    kind: isCertificate ? 'denied' : 'missing',
+    operation: `ask ${origin}`,
+    reason: message === '' ? (code ?? 'no answer') : message,
+    ...(code === undefined ? {} : { code }),
+    ...(isCertificate
+      ? { hint: 'give the certificate of its authority in /etc/coffer/certs.d/REGISTRY/ca.crt, or --tls-verify=false' }
+      : {}),
+    cause,
+  })
+}
+
+/** Throws `invalid` if there is more: what comes is not kept in memory to see how much more. */
+export async function readBounded(response: IncomingMessage, maxBytes: number, name: string): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > maxBytes) throw unusable(`read ${name}`, `it has more than ${maxBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** The error of a response that is none of those that were hoped for; reads what the registry says. */
+export async function refusal(response: IncomingMessage, operation: string, hint?: string): Promise<OperationError> {
+  const { statusCode = 0 } = response
+  const said = messageIn((await readBounded(response, MAX_ERROR_BYTES, 'the error of a registry')).toString('utf8'))
+  return new OperationError({
+    kind: statusCode === 401 || statusCode === 403 ? 'denied' : statusCode === 404 ? 'missing' : 'kernel',
+    operation,
+    reason: `the registry answered ${statusCode}${said === undefined ? '' : `: ${said}`}`,
+    ...(hint === undefined ? {} : { hint }),
+    see: ['oci:distribution-spec#error-codes'],
+  })
+}
+
+/** `{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "…"}]}`; a stranger's words, so they are cut and cleaned. */
+function messageIn(text: string): string | undefined {
+  try {
+    const { errors } = JSON.parse(text) as { readonly errors?: readonly { readonly message?: unknown }[] }
+    const message = errors?.[0]?.message
+    return typeof message === 'string' ? message.replace(/[^ -~]/g, '?').slice(0, 300) : undefined
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError) return undefined
+    throw error
+  }
+}

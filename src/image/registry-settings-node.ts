@@ -1,0 +1,51 @@
+/** What the user and the administrator have decided about registries: accounts, mirrors, certificates, and who may go without TLS. */
+
+import { sectionOf, stringsOf } from '../base/field.ts'
+import type { Files } from '../base/files.ts'
+import { parseJson } from '../base/json.ts'
+import { type Credentials, readCredentials, usesHelper } from './registry-auth.ts'
+
+export interface RegistrySettings {
+  /** `host` or `host:port`, as in names of images. */
+  readonly credentials: ReadonlyMap<string, Credentials>
+  /** Accounts are with a program that coffer does not run. */
+  readonly hasHelper: boolean
+  /** Those whose certificate is not checked, and that may do without TLS; exact names. */
+  readonly insecure: ReadonlySet<string>
+  /** Addresses that are asked for images of docker.io first. */
+  readonly mirrors: readonly string[]
+  /** Certificates of authorities that are trusted for this registry beside the usual ones, PEM. */
+  readonly authoritiesOf: (registry: string) => string | undefined
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * | file                                          | holds                                                              |
+ * |-----------------------------------------------|--------------------------------------------------------------------|
+ * | `$DOCKER_CONFIG/config.json`, `~/.docker/…`   | accounts, as docker and podman write them                          |
+ * | `/etc/coffer/registries.json`, or `~/.config/coffer/…` of a caller that is not root | `insecure-registries` and `registry-mirrors`, as in docker's daemon.json |
+ * | `/etc/coffer/certs.d/REGISTRY/ca.crt`, and the same below /etc/docker | authorities                                        |
+ *
+ * `$COFFER_REGISTRIES` names another registries.json. Throws `invalid` for a file that cannot be read as what it is.
+ */
+export function readRegistrySettings(files: Files, env: Environment, isRoot: boolean): RegistrySettings {
+  const home = env.HOME ?? ''
+  const accounts = `${env.DOCKER_CONFIG ?? `${home}/.docker`}/config.json`
+  const accountsText = files.readText(accounts)
+  const own = isRoot ? '/etc/coffer' : `${env.XDG_CONFIG_HOME ?? `${home}/.config`}/coffer`
+  const path = env.COFFER_REGISTRIES ?? `${own}/registries.json`
+  const settings = sectionOf(parseJson(files.readText(path) ?? '{}', path), `${path}: `)
+  return {
+    credentials: accountsText === undefined ? new Map() : readCredentials(accountsText, accounts, decoded),
+    hasHelper: accountsText !== undefined && usesHelper(accountsText, accounts),
+    insecure: new Set(stringsOf(settings, 'insecure-registries')),
+    mirrors: stringsOf(settings, 'registry-mirrors'),
+    authoritiesOf: (registry) => {
+      const found = [own, '/etc/docker'].map((directory) => files.readText(`${directory}/certs.d/${registry}/ca.crt`))
+      return found.find((text) => text !== undefined)
+    },
+  }
+}
+
+const decoded = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8')

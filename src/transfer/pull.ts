@@ -1,0 +1,74 @@
+/** pull: an image from a registry. */
+
+import { type Flag, parseFlags, usage } from '../base/flags.ts'
+import { parsePlatform } from '../image/keep-node.ts'
+import { type LayerEvent, pullImage } from '../image/pull-node.ts'
+import { canonicalName, familiarName, parseReference } from '../image/reference.ts'
+import type { RegistrySettings } from '../image/registry-settings-node.ts'
+import type { TransferCommand } from './command.ts'
+import { openProgress, type Progress } from './progress.ts'
+
+const COMMAND = 'coffer pull'
+
+export const TLS_VERIFY: Flag = {
+  name: 'tls-verify',
+  type: 'bool',
+  help: 'check the certificate of the registry; with =false it may also do without TLS',
+}
+
+const FLAGS: readonly Flag[] = [
+  { name: 'platform', type: 'string', value: 'OS/ARCHITECTURE', help: 'of which platform, if there are several' },
+  { name: 'quiet', short: 'q', type: 'bool', help: 'print the name only' },
+  {
+    name: 'all-tags',
+    short: 'a',
+    type: 'bool',
+    help: 'all tags of the repository',
+    refused: 'pull each tag by its name',
+  },
+  { name: 'disable-content-trust', type: 'bool', help: 'accepted; images are not signed by name here' },
+  TLS_VERIFY,
+]
+
+export const pullCommand: TransferCommand = async (store, words, { settings }) => {
+  const given = parseFlags(words, FLAGS, COMMAND, { mixed: true })
+  const [text, ...others] = given.rest
+  if (text === undefined || others.length > 0) throw usage(COMMAND, 'it takes the name of one image')
+  const reference = parseReference(text)
+  const platform = given.string('platform')
+  const isQuiet = given.bool('quiet')
+  const out = (line: string): boolean => isQuiet || process.stdout.write(`${line}\n`)
+  const tag = reference.digest ?? reference.tag
+  if (!text.includes('@') && !/:[^/]+$/.test(text)) out(`Using default tag: ${tag}`)
+  out(`${tag}: Pulling from ${reference.repository}`)
+  const progress = openProgress(process.stdout, isQuiet)
+  const pulled = await pullImage(store, {
+    reference,
+    platform: platform === undefined ? undefined : parsePlatform(platform),
+    settings: trusting(settings, reference.registry, given.isSet('tls-verify') && !given.bool('tls-verify')),
+    onLayer: (event) => sayLayer(progress, event),
+  })
+  progress.close()
+  out(`Digest: ${pulled.digest}`)
+  const what = pulled.isNew ? 'Downloaded newer image for' : 'Image is up to date for'
+  out(`Status: ${what} ${familiarName(reference)}`)
+  process.stdout.write(`${canonicalName(reference)}\n`)
+}
+
+/** What a flag says for one command. */
+export const trusting = (settings: RegistrySettings, registry: string, isInsecure: boolean): RegistrySettings =>
+  isInsecure ? { ...settings, insecure: new Set([...settings.insecure, registry]) } : settings
+
+const WORDS = {
+  waiting: 'Pulling fs layer',
+  exists: 'Already exists',
+  downloading: 'Downloading',
+  downloaded: 'Download complete',
+  done: 'Pull complete',
+} as const
+
+function sayLayer(progress: Progress, event: LayerEvent): void {
+  const { digest, kind } = event
+  if (kind === 'downloading') progress.sayBytes(digest, WORDS[kind], event.bytes, event.sizeBytes)
+  else progress.say(digest, WORDS[kind])
+}

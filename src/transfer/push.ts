@@ -1,0 +1,55 @@
+/** push: an image to a registry. */
+
+import { OperationError } from '../base/errors.ts'
+import { type Flag, parseFlags, usage } from '../base/flags.ts'
+import { findImage } from '../image/layout.ts'
+import { pushImage } from '../image/push-node.ts'
+import { canonicalName, familiarName, familiarRepository, parseReference } from '../image/reference.ts'
+import type { TransferCommand } from './command.ts'
+import { openProgress } from './progress.ts'
+import { TLS_VERIFY, trusting } from './pull.ts'
+
+const COMMAND = 'coffer push'
+const FLAGS: readonly Flag[] = [
+  { name: 'quiet', short: 'q', type: 'bool', help: 'print the name only' },
+  {
+    name: 'all-tags',
+    short: 'a',
+    type: 'bool',
+    help: 'all tags of the repository',
+    refused: 'push each tag by its name',
+  },
+  { name: 'disable-content-trust', type: 'bool', help: 'accepted; images are not signed by name here' },
+  TLS_VERIFY,
+]
+
+const WORDS = { preparing: 'Preparing', exists: 'Layer already exists', pushed: 'Pushed' } as const
+
+export const pushCommand: TransferCommand = async (store, words, { settings }) => {
+  const given = parseFlags(words, FLAGS, COMMAND, { mixed: true })
+  const [text, ...others] = given.rest
+  if (text === undefined || others.length > 0) throw usage(COMMAND, 'it takes the name of one image')
+  const reference = parseReference(text)
+  if (reference.digest !== undefined) throw usage(COMMAND, 'a name with a digest cannot be pushed', 'give it a tag')
+  const image = findImage(store.files, store.root, canonicalName(reference))
+  if (image === undefined)
+    throw new OperationError({
+      kind: 'missing',
+      operation: `push ${text}`,
+      reason: `An image does not exist locally with the tag: ${familiarRepository(reference)}`,
+      hint: `coffer images lists what there is; coffer tag IMAGE ${familiarName(reference)} gives it this name`,
+    })
+  const isQuiet = given.bool('quiet')
+  const out = (line: string): boolean => isQuiet || process.stdout.write(`${line}\n`)
+  out(`The push refers to repository [${reference.registry}/${reference.repository}]`)
+  const progress = openProgress(process.stdout, isQuiet)
+  const { digest, sizeBytes } = await pushImage(store, {
+    image,
+    reference,
+    settings: trusting(settings, reference.registry, given.isSet('tls-verify') && !given.bool('tls-verify')),
+    onLayer: (layer, kind) => progress.say(layer, WORDS[kind]),
+  })
+  progress.close()
+  out(`${reference.tag}: digest: ${digest} size: ${sizeBytes}`)
+  if (isQuiet) process.stdout.write(`${canonicalName(reference)}\n`)
+}
