@@ -15,6 +15,7 @@ import { toolsDoor } from '../tools/door.ts'
 import { GROUPS, TOOLS } from '../tools/tools.ts'
 import { attachTo, type Command, exec, kill, logs, ps, rm, start, stop, wait } from './containers.ts'
 import { explainCommand } from './explain.ts'
+import { history, imageGroup, images, rmi, tag } from './images.ts'
 import { openSession } from './open.ts'
 import { runCommand } from './run.ts'
 import { TRANSFER_COMMANDS, transfer } from './transfer.ts'
@@ -53,6 +54,11 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
     rm,
     attach: attachTo,
     exec,
+    image: imageGroup,
+    images,
+    tag,
+    rmi,
+    history,
   }),
 )
 

@@ -7,12 +7,13 @@ import { ownIds } from '../container/own-ids.ts'
 import { attach, connect } from '../engine/attach.ts'
 import { findContainer, UNSEEN_STATUS } from '../engine/containers.ts'
 import { argsOf, userIn } from '../engine/image-process.ts'
+import { holdImages } from '../engine/image-store.ts'
 import type { Intent, IntentNamespace, IntentRoot, NamespaceChoice } from '../engine/intent.ts'
 import { makeContainer, type NewContainer, newId } from '../engine/make.ts'
 import { containerPath, type Engine } from '../engine/place.ts'
 import { removeFiles } from '../engine/remove.ts'
 import { startContainer } from '../engine/start.ts'
-import { writeText } from '../executor/embedded-files.ts'
+import { close, writeText } from '../executor/embedded-files.ts'
 import { findImage, layerDirectory, type StoredImage } from '../image/layout.ts'
 import { familiarName, parseReference } from '../image/reference.ts'
 import type { ResolvedUser } from '../observe/users.ts'
@@ -24,8 +25,11 @@ const COMMAND = 'coffer run'
 
 /** Answers the exit status of the program, or 0 for one in the background, whose id is printed. */
 export function runCommand({ native, engine, cwd, env }: Session, words: readonly string[]): number {
+  // From when the image is found until the container says that it uses it, nobody may remove it.
+  const held = holdImages(engine)
   const wanted = wantedContainer({ native, engine, cwd, env }, words)
   const record = makeContainer(engine, wanted.container, wanted.id)
+  close(native, held)
   const warn = (text: string): void => writeText(native, 2, `warning: ${text}\n`)
   let socket: number | undefined
   try {

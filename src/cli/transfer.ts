@@ -5,13 +5,14 @@
  */
 
 import { describeError, OperationError } from '../base/errors.ts'
+import { holdImages } from '../engine/image-store.ts'
 import { must } from '../executor/embedded-call.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { become, exit, exitStatus, waitForPid } from '../executor/embedded-process.ts'
 import { SIGCHLD } from '../linux/process.ts'
 import type { Session } from './open.ts'
 
-export const TRANSFER_COMMANDS: readonly string[] = ['import', 'load', 'pull', 'push']
+export const TRANSFER_COMMANDS: readonly string[] = ['import', 'load', 'pull', 'push', 'save']
 
 const STDOUT = 1
 const STDERR = 2
@@ -49,6 +50,8 @@ export function transfer({ native, engine, env }: Session, command: string, word
   const inPath = (env.get('PATH') ?? '')
     .split(':')
     .flatMap((place) => ['node', 'bun'].map((name) => `${place}/${name}`))
+  // Nothing that is moved is taken away as unused meanwhile: the descriptor stays open in the program.
+  holdImages(engine)
   const environment = [
     ...native.env.filter((entry) => !entry.startsWith('COFFER_DATA_ROOT=')),
     `COFFER_DATA_ROOT=${dataRoot}`,

@@ -10,9 +10,10 @@ import {
   readIndex,
   readManifest,
 } from '../oci/image.ts'
+import { printDescriptor } from './layout.ts'
 import { addName } from './names.ts'
 import { familiarName, parseReference } from './reference.ts'
-import { addBlob, changeEntries, printDescriptor, readDocument, type Store, unpackLayer } from './store-node.ts'
+import { addBlob, changeEntries, readDocument, type Store, unpackLayer } from './store-node.ts'
 
 export type Kept = { readonly names: readonly string[] } & (
   | { readonly manifest: ImageManifest }

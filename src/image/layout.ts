@@ -3,6 +3,8 @@
  *
  *     images/oci-layout, index.json, blobs/sha256/…   the layout; each name is an entry of index.json
  *     layers/HEX                                      a layer as the overlay takes it, complete from the moment it has this name
+ *     layers/HEX.size                                 how many bytes its archive has
+ *     incoming/                                       what is being made
  *
  * Source: oci:image-spec/image-layout.md
  */
@@ -13,6 +15,7 @@ import {
   type Descriptor,
   type ImageConfig,
   type ImageManifest,
+  MEDIA_TYPES,
   readImageConfig,
   readIndex,
   readManifest,
@@ -44,6 +47,8 @@ export const blobPath = (root: string, digest: string): string => `${root}/image
 /** 128 bits are enough to tell layers apart, and keep the list of them within the page that mount(2) takes. */
 export const layerDirectory = (root: string, diffId: string): string =>
   `${root}/layers/${diffId.slice(diffId.indexOf(':') + 1).slice(0, 32)}`
+
+export const layerSizePath = (root: string, diffId: string): string => `${layerDirectory(root, diffId)}.size`
 
 /** The entries of index.json; none if there is no store yet. */
 export function readEntries(files: Files, root: string): readonly Descriptor[] {
@@ -111,7 +116,8 @@ const sourcesOf = (entries: readonly Descriptor[]): readonly string[] => {
   return [...new Set(sources)]
 }
 
-function readBlob(files: Files, root: string, digest: string): string {
+/** Throws `missing`. */
+export function readBlob(files: Files, root: string, digest: string): string {
   const path = blobPath(root, digest)
   const text = files.readText(path)
   if (text !== undefined) return text
@@ -124,3 +130,15 @@ function readBlob(files: Files, root: string, digest: string): string {
     see: ['oci:image-spec/image-layout.md'],
   })
 }
+
+/** The text of index.json. */
+export const printIndex = (entries: readonly Descriptor[]): string =>
+  JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPES.index, manifests: entries.map(printDescriptor) })
+
+export const printDescriptor = ({ mediaType, digest, sizeBytes, platform, annotations }: Descriptor): object => ({
+  mediaType,
+  digest,
+  size: sizeBytes,
+  platform,
+  annotations: Object.keys(annotations).length === 0 ? undefined : annotations,
+})

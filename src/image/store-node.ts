@@ -15,10 +15,18 @@ import type { Files } from '../base/files.ts'
 import type { Executor } from '../executor/persistent-node.ts'
 import type { Architecture } from '../linux/numbers.ts'
 import { bytesOf, textOf } from '../observe/files-node.ts'
-import { type Compression, type Descriptor, MAX_DOCUMENT_BYTES, MEDIA_TYPES } from '../oci/image.ts'
+import { type Compression, type Descriptor, MAX_DOCUMENT_BYTES } from '../oci/image.ts'
 import { compressionOf, decompressor } from './compression-node.ts'
 import { planLayer } from './layer.ts'
-import { blobPath, imagesDirectory, indexPath, layerDirectory, readEntries } from './layout.ts'
+import {
+  blobPath,
+  imagesDirectory,
+  indexPath,
+  layerDirectory,
+  layerSizePath,
+  printIndex,
+  readEntries,
+} from './layout.ts'
 import { planReplace } from './replace.ts'
 import { readTar } from './tar-read.ts'
 
@@ -121,7 +129,8 @@ export async function unpackLayer(store: Store, { digest }: Descriptor, diffId: 
   await mkdir(directory, { mode: 0o755 })
   try {
     const got = await unpack(store, blobPath(store.root, digest), directory)
-    if (got !== diffId) throw wrongDigest(diffId, got)
+    if (got.digest !== diffId) throw wrongDigest(diffId, got.digest)
+    await writeFile(bytesOf(layerSizePath(store.root, diffId)), String(got.sizeBytes))
     await settle(directory, final)
   } catch (error) {
     await rm(directory, { recursive: true, force: true })
@@ -140,13 +149,18 @@ async function settle(directory: string, final: string): Promise<void> {
   }
 }
 
-/** Answers the digest of the archive without its compression. While a plan runs the next one is made. */
-async function unpack(store: Store, blob: string, directory: string): Promise<string> {
+/** Answers what the archive is without its compression. While a plan runs the next one is made. */
+async function unpack(
+  store: Store,
+  blob: string,
+  directory: string,
+): Promise<{ readonly digest: string; readonly sizeBytes: number }> {
   const { executor, architecture, isRootless } = store
   const hash = createHash('sha256')
   // What fails in one of the streams is thrown by the last one, which is read.
   const plain = pipe(createReadStream(bytesOf(blob)), decompressor(await compressionIn(blob)), () => undefined)
-  const archive = hashed(plain, hash)
+  const count = { bytes: 0 }
+  const archive = hashed(plain, hash, count)
   const opaqueAttribute = isRootless ? 'user.overlay.opaque' : 'trusted.overlay.opaque'
   const entries = readTar(archive, textOf)
   let running: Promise<unknown> = Promise.resolve()
@@ -158,12 +172,17 @@ async function unpack(store: Store, blob: string, directory: string): Promise<st
   }
   await running
   for await (const _ of archive);
-  return `sha256:${hash.digest('hex')}`
+  return { digest: `sha256:${hash.digest('hex')}`, sizeBytes: count.bytes }
 }
 
-async function* hashed(chunks: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
+async function* hashed(
+  chunks: AsyncIterable<Uint8Array>,
+  hash: Hash,
+  count: { bytes: number },
+): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
     hash.update(chunk)
+    count.bytes += chunk.length
     yield chunk
   }
 }
@@ -196,14 +215,3 @@ export async function changeEntries(
     }
   }
 }
-
-const printIndex = (entries: readonly Descriptor[]): string =>
-  JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPES.index, manifests: entries.map(printDescriptor) })
-
-export const printDescriptor = ({ mediaType, digest, sizeBytes, platform, annotations }: Descriptor): object => ({
-  mediaType,
-  digest,
-  size: sizeBytes,
-  platform,
-  annotations: Object.keys(annotations).length === 0 ? undefined : annotations,
-})

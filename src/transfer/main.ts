@@ -11,6 +11,7 @@ import { importCommand } from './import.ts'
 import { loadCommand } from './load.ts'
 import { pullCommand } from './pull.ts'
 import { pushCommand } from './push.ts'
+import { saveCommand } from './save.ts'
 
 /** docker's status for a failure of its own. */
 const FAILURE = 1
@@ -20,6 +21,7 @@ const COMMANDS: ReadonlyMap<string, TransferCommand> = new Map([
   ['load', loadCommand],
   ['pull', pullCommand],
   ['push', pushCommand],
+  ['save', saveCommand],
 ])
 
 async function main(dataRoot: string, [command = '', ...words]: readonly string[]): Promise<number> {

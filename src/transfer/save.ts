@@ -1,0 +1,58 @@
+/** save: images into an archive. */
+
+import { createWriteStream } from 'node:fs'
+import { rename, rm } from 'node:fs/promises'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { OperationError } from '../base/errors.ts'
+import { type Flag, parseFlags, usage } from '../base/flags.ts'
+import { findImage } from '../image/layout.ts'
+import { canonicalName, isDigest, parseReference } from '../image/reference.ts'
+import { archiveOf, type Saved } from '../image/save-node.ts'
+import type { Store } from '../image/store-node.ts'
+import type { TransferCommand } from './command.ts'
+
+const COMMAND = 'coffer save'
+const FLAGS: readonly Flag[] = [
+  { name: 'output', short: 'o', type: 'string', value: 'FILE', help: 'write to this file, not to standard output' },
+]
+
+export const saveCommand: TransferCommand = async (store, words) => {
+  const given = parseFlags(words, FLAGS, COMMAND, { mixed: true })
+  if (given.rest.length === 0) throw usage(COMMAND, 'it takes one image or more')
+  const output = given.string('output')
+  if (output === undefined && process.stdout.isTTY)
+    throw usage(COMMAND, 'an archive is nothing for a terminal', 'give --output FILE, or redirect it')
+  const archive = Readable.from(archiveOf(store, savedImages(store, given.rest)))
+  if (output === undefined) await pipeline(archive, process.stdout)
+  else await writeWhole(archive, output)
+}
+
+/** Nobody finds half of it under the name. */
+async function writeWhole(archive: Readable, path: string): Promise<void> {
+  const temporary = `${path}.coffer-${process.pid}`
+  try {
+    await pipeline(archive, createWriteStream(temporary, { flags: 'wx', mode: 0o600 }))
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+}
+
+/** An image that is asked for by its id goes without names, as docker does it. */
+function savedImages(store: Store, words: readonly string[]): readonly Saved[] {
+  const byId = new Map<string, Saved>()
+  for (const word of words) {
+    const image = findImage(store.files, store.root, word)
+    if (image === undefined)
+      throw new OperationError({
+        kind: 'missing',
+        operation: `save ${word}`,
+        reason: `reference does not exist: ${word}`,
+      })
+    const names = isDigest(word) ? [] : image.names.filter((name) => name === canonicalName(parseReference(word)))
+    byId.set(image.id, { image, names: [...new Set([...(byId.get(image.id)?.names ?? []), ...names])] })
+  }
+  return [...byId.values()]
+}
