@@ -10,7 +10,7 @@ import {
   readIndex,
   readManifest,
 } from '../oci/image.ts'
-import { printDescriptor } from './layout.ts'
+import { blobPath, printDescriptor } from './layout.ts'
 import { addName } from './names.ts'
 import { familiarName, parseReference } from './reference.ts'
 import { addBlob, changeEntries, readDocument, type Store, unpackLayer } from './store-node.ts'
@@ -36,14 +36,26 @@ export async function keepManifest(store: Store, kept: Kept): Promise<readonly s
     })
   await Promise.all(manifest.layers.map((layer, at) => unpackLayer(store, layer, diffIds[at] ?? '')))
   const entry = { ...descriptor, platform: config.platform }
-  await changeEntries(store, (entries) =>
-    kept.names.length === 0
-      ? addName(entries, entry, undefined)
-      : kept.names.reduce((changed, name) => addName(changed, entry, name), entries),
-  )
+  await changeEntries(store, (entries) => {
+    const twins = entries.filter((other) => idIn(store, other) === manifest.config.digest)
+    const [twin] = twins
+    // A manifest that came with the image is what a registry knows it by; one that was made here is worth less than any.
+    const chosen = 'manifest' in kept && twin !== undefined ? { ...twin, annotations: {} } : entry
+    const { mediaType, digest, sizeBytes } = chosen
+    const merged = entries.map((other) => (twins.includes(other) ? { ...other, mediaType, digest, sizeBytes } : other))
+    return kept.names.length === 0
+      ? addName(merged, chosen, undefined)
+      : kept.names.reduce<readonly Descriptor[]>((changed, name) => addName(changed, chosen, name), merged)
+  })
   return kept.names.length === 0
     ? [manifest.config.digest]
     : kept.names.map((name) => familiarName(parseReference(name)))
+}
+
+/** Of an entry of index.json. Images are known by this id, so all their names lead to one manifest. */
+function idIn({ files, root }: Store, { digest }: Descriptor): string | undefined {
+  const text = files.readText(blobPath(root, digest))
+  return text === undefined ? undefined : readManifest(text, digest).config.digest
 }
 
 /** The bytes are the same for the same image, so that its digest is. */

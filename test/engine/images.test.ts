@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { watch } from 'node:fs/promises'
 import { join } from 'node:path'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
 
@@ -64,6 +65,31 @@ describe('what there is', () => {
   })
 })
 
+/** The same image with its layer compressed, as an archive of an OCI layout, which has no name for it. */
+function compressedTwin(own: TestEngine, name: string): string {
+  const layout = join(own.directory, 'layout')
+  mkdirSync(layout)
+  own.must('save', '-o', join(own.directory, 'plain.tar'), name)
+  Bun.spawnSync(['tar', '-C', layout, '-xf', join(own.directory, 'plain.tar')])
+  const keep = (bytes: Uint8Array | string): { readonly digest: string; readonly size: number } => {
+    const hex = new Bun.CryptoHasher('sha256').update(bytes).digest('hex')
+    writeFileSync(join(layout, 'blobs/sha256', hex), bytes)
+    return { digest: `sha256:${hex}`, size: Buffer.byteLength(bytes) }
+  }
+  const blob = (digest: string): Buffer => readFileSync(join(layout, 'blobs', digest.replace(':', '/')))
+  const index = JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8'))
+  const manifest = JSON.parse(blob(index.manifests[0].digest).toString())
+  const mediaType = `${manifest.layers[0].mediaType}+gzip`
+  const layers = [{ mediaType, ...keep(Bun.gzipSync(new Uint8Array(blob(manifest.layers[0].digest)))) }]
+  const twin = keep(JSON.stringify({ ...manifest, layers }))
+  writeFileSync(
+    join(layout, 'index.json'),
+    JSON.stringify({ schemaVersion: 2, manifests: [{ mediaType: manifest.mediaType, ...twin }] }),
+  )
+  Bun.spawnSync(['sh', '-c', 'rm manifest.json; tar -cf ../twin.tar .'], { cwd: layout })
+  return join(own.directory, 'twin.tar')
+}
+
 describe('names', () => {
   test('an image has several, and goes with the last', () => {
     using own = openTestEngine()
@@ -111,6 +137,37 @@ describe('names', () => {
     expect(own.cofferWith('y\n', 'image', 'prune').stdout).toContain('Deleted Images:\ndeleted: sha256:')
     expect(own.must('images', '-q').split('\n').length).toBe(1)
     expect(own.must('image', 'prune', '--all', '--force')).toMatch(/Total reclaimed space: [\d.]+MB$/)
+    expect(stored(own)).toEqual([0, 0, 0])
+  })
+
+  test('an image that comes again in another form stays one image', () => {
+    using own = openTestEngine()
+    own.must('import', archive, 'one')
+    own.must('tag', 'one', 'two')
+    own.must('load', '-i', compressedTwin(own, 'one'))
+    expect(own.must('images', '-q').split('\n').length).toBe(1)
+    expect(own.must('image', 'inspect', '-f', '{{len .RepoTags}}', 'two')).toBe('2')
+    own.must('rmi', '--force', own.must('images', '-q'))
+    expect(stored(own)).toEqual([0, 0, 0])
+  })
+
+  test('nothing is removed while an image is on its way', async () => {
+    using own = openTestEngine()
+    own.must('import', archive, 'one')
+    own.must('save', '-o', join(own.directory, 'one.tar'), 'one')
+    const bytes = readFileSync(join(own.directory, 'one.tar'))
+    const events = watch(join(own.dataRoot, 'incoming'))[Symbol.asyncIterator]()
+    const load = own.spawn('load')
+    load.stdin.write(bytes.subarray(0, 100_000))
+    await load.stdin.flush()
+    await events.next()
+    own.must('rmi', 'one')
+    expect(stored(own).slice(0, 2)).toEqual([3, 2])
+    load.stdin.write(bytes.subarray(100_000))
+    await load.stdin.end()
+    expect(await load.exited).toBe(0)
+    expect(own.must('run', '--rm', 'one', 'echo', 'hello')).toBe('hello')
+    own.must('rmi', 'one')
     expect(stored(own)).toEqual([0, 0, 0])
   })
 
