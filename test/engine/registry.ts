@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer, Socket } from 'node:net'
 import { join } from 'node:path'
+import type { Ran, TestEngine } from './engine.ts'
 
 export interface TestRegistry extends AsyncDisposable {
   /** `localhost:PORT`. */
@@ -15,8 +16,6 @@ export interface RegistryOptions {
   readonly accounts?: string
   readonly certificate?: { readonly certificate: string; readonly key: string }
 }
-
-export const hasRegistry: boolean = Bun.which('docker-registry') !== null
 
 export async function openRegistry(directory: string, options: RegistryOptions = {}): Promise<TestRegistry> {
   mkdirSync(directory, { recursive: true })
@@ -133,4 +132,29 @@ export async function openCuttingProxy(target: string, bytes: number, times: num
         server.close(() => resolve())
       }),
   }
+}
+
+export type Lie = (path: string, request: Request, port: number | undefined) => Response | Promise<Response> | undefined
+
+/** A registry that has what the real one has, but for what `lie` says of a path. */
+export const openLiar = ({ host }: TestRegistry, lie: Lie): Bun.Server<undefined> =>
+  Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    fetch: (request, { port }) => {
+      const { pathname } = new URL(request.url)
+      const accept = request.headers.get('accept') ?? ''
+      return lie(pathname, request, port) ?? fetch(`http://${host}${pathname}`, { headers: { accept } })
+    },
+  })
+
+/** For what talks to a server in this very process, which has to go on meanwhile. */
+export async function ran(other: TestEngine, ...words: readonly string[]): Promise<Ran> {
+  const child = other.spawn(...words)
+  const [stdout, stderr, status] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ])
+  return { status, stdout, stderr }
 }
