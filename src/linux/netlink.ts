@@ -25,11 +25,25 @@ export const RTM_GETNSID = 90
 
 export const NLM_F_REQUEST = 1
 export const NLM_F_ACK = 4
+export const NLM_F_REPLACE = 0x100
 export const NLM_F_EXCL = 0x200
 export const NLM_F_DUMP = 0x300
 export const NLM_F_CREATE = 0x400
 
+export const RTM_DELLINK = 17
+export const RTM_NEWROUTE = 24
+
+export const IFLA_ADDRESS = 1
 export const IFLA_IFNAME = 3
+export const IFLA_MTU = 4
+export const IFLA_MASTER = 10
+export const IFLA_LINKINFO = 18
+export const IFLA_INFO_KIND = 1
+export const IFLA_INFO_DATA = 2
+export const VETH_INFO_PEER = 1
+export const RTA_OIF = 4
+export const RTA_GATEWAY = 5
+export const RTA_DST = 1
 export const IFLA_NET_NS_FD = 28
 export const IFA_ADDRESS = 1
 export const IFA_LOCAL = 2
@@ -58,7 +72,13 @@ export const LINK_INDEX: number = NLMSG_HEADER_BYTES + 4
 export interface Attribute {
   readonly type: number
   /** A slot is a number of 4 bytes. */
-  readonly value: Uint8Array | Slot
+  readonly value: Uint8Array | Slot | Nested
+}
+
+/** Attributes as the value of another one, behind a structure if there is one. */
+export interface Nested {
+  readonly head?: Uint8Array
+  readonly nested: readonly Attribute[]
 }
 
 export interface Message {
@@ -94,6 +114,15 @@ export function addressBody({ family, prefixLength, scope, index }: AddressBody)
   return withNumber(new Uint8Array([family, prefixLength, 0, scope, 0, 0, 0, 0]), 4, index)
 }
 
+const RT_TABLE_MAIN = 254
+const RTPROT_BOOT = 3
+const RTN_UNICAST = 1
+
+/** struct rtmsg of a route that an administrator adds: family, lengths of destination and source, tos, table, protocol, scope, type, flags. */
+export const routeBody = (family: number, destinationLength: number): Body => ({
+  bytes: Uint8Array.of(family, destinationLength, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST, 0, 0, 0, 0),
+})
+
 function withNumber(bytes: Uint8Array, offset: number, value: number | Slot): Body {
   if (typeof value !== 'number') return { bytes, fields: [{ offset, sizeBytes: 4, value }] }
   new DataView(bytes.buffer).setUint32(offset, value, true)
@@ -108,16 +137,21 @@ export function numberAttribute(type: number, value: number): Attribute {
   return { type, value: bytes }
 }
 
-const sizeOf = ({ value }: Attribute): number => RTATTR_BYTES + (value instanceof Uint8Array ? value.length : 4)
+const isNested = (value: Attribute['value']): value is Nested => 'nested' in value
+
+function sizeOf({ value }: Attribute): number {
+  if (value instanceof Uint8Array) return RTATTR_BYTES + value.length
+  return RTATTR_BYTES + (isNested(value) ? (value.head?.length ?? 0) + sizeOfAll(value.nested) : 4)
+}
+
+const sizeOfAll = (attributes: readonly Attribute[]): number =>
+  attributes.reduce((sum, attribute) => sum + aligned(sizeOf(attribute)), 0)
 
 export const aligned = (size: number): number => (size + 3) & ~3
 
 /** The message as bytes and what is filled in when it is sent. */
 export function netlinkMessage({ type, flags, body, attributes }: Message): Struct {
-  const total = attributes.reduce(
-    (sum, attribute) => sum + aligned(sizeOf(attribute)),
-    NLMSG_HEADER_BYTES + body.bytes.length,
-  )
+  const total = NLMSG_HEADER_BYTES + body.bytes.length + sizeOfAll(attributes)
   const struct = new Uint8Array(total)
   const view = new DataView(struct.buffer)
   view.setUint32(0, total, true)
@@ -128,15 +162,31 @@ export function netlinkMessage({ type, flags, body, attributes }: Message): Stru
     ...field,
     offset: field.offset + NLMSG_HEADER_BYTES,
   }))
-  let at = NLMSG_HEADER_BYTES + body.bytes.length
+  putAttributes({ struct, view, fields }, NLMSG_HEADER_BYTES + body.bytes.length, attributes)
+  return { struct, fields }
+}
+
+interface Putting {
+  readonly struct: Uint8Array
+  readonly view: DataView
+  readonly fields: StructField[]
+}
+
+function putAttributes(putting: Putting, start: number, attributes: readonly Attribute[]): void {
+  const { struct, view, fields } = putting
+  let at = start
   for (const attribute of attributes) {
+    const { type, value } = attribute
+    const inside = at + RTATTR_BYTES
     view.setUint16(at, sizeOf(attribute), true)
-    view.setUint16(at + 2, attribute.type, true)
-    if (attribute.value instanceof Uint8Array) struct.set(attribute.value, at + RTATTR_BYTES)
-    else fields.push({ offset: at + RTATTR_BYTES, sizeBytes: 4, value: attribute.value })
+    view.setUint16(at + 2, type, true)
+    if (value instanceof Uint8Array) struct.set(value, inside)
+    else if (isNested(value)) {
+      if (value.head !== undefined) struct.set(value.head, inside)
+      putAttributes(putting, inside + (value.head?.length ?? 0), value.nested)
+    } else fields.push({ offset: inside, sizeBytes: 4, value })
     at += aligned(sizeOf(attribute))
   }
-  return { struct, fields }
 }
 
 /** The kernel has answered by the time that a message is sent. recvfrom(2) */

@@ -7,13 +7,11 @@
  */
 
 import { OperationError } from '../base/errors.ts'
-import { type Buffer, buffer, type Slot, slot, text } from '../linux/call.ts'
+import { buffer, type Slot, slot, text } from '../linux/call.ts'
 import { O_RDONLY, openat } from '../linux/files.ts'
 import { IFF_UP } from '../linux/interfaces.ts'
 import { CLONE_NEWNET, clone3, setns } from '../linux/namespaces.ts'
 import {
-  AF_NETLINK,
-  ANSWER_ERROR,
   ANSWER_TYPE,
   type Attribute,
   addressBody,
@@ -24,29 +22,20 @@ import {
   IFA_RT_PRIORITY,
   IFLA_IFNAME,
   IFLA_NET_NS_FD,
-  LINK_INDEX,
   linkBody,
-  type Message,
-  NETLINK_ROUTE,
-  NLM_F_ACK,
   NLM_F_CREATE,
   NLM_F_EXCL,
-  NLM_F_REQUEST,
   NLMSG_ERROR,
-  netlinkMessage,
   numberAttribute,
-  RTM_GETLINK,
   RTM_NEWADDR,
   RTM_NEWLINK,
-  receive,
-  SOCK_RAW,
   textAttribute,
 } from '../linux/netlink.ts'
 import type { LinkAddress } from '../linux/netlink-read.ts'
-import { getpid, P_PIDFD, SI_STATUS, SIGINFO_BYTES, waitid } from '../linux/process.ts'
-import { sendto, socket } from '../linux/sockets.ts'
+import { P_PIDFD, SI_STATUS, SIGINFO_BYTES, waitid } from '../linux/process.ts'
 import type { Host } from './host.ts'
 import type { Ref, Step } from './plan.ts'
+import { ANSWER, ask, find, openRoute } from './rtnetlink.ts'
 import { HOST_PROC, INIT_PID } from './slots.ts'
 import { hear, tell } from './turns.ts'
 
@@ -73,8 +62,6 @@ const CONTAINERS = slot('container-network')
 const ON_HOST = slot('host-rtnetlink')
 const IN_CONTAINER = slot('container-rtnetlink')
 const INDEX = slot('device-index')
-/** The beginning of an answer; what is longer is cut off. */
-const ANSWER: Buffer = buffer('answer', 64)
 
 /** For init: nothing that concerns its devices may happen before they are there. */
 export const awaitDevices: Step = hear('child', 'd', 'have its network devices')
@@ -145,17 +132,10 @@ const inProcess = (child: readonly Step[], why: string): Step => ({
   child,
 })
 
-const openSocket = (into: Slot): Step => ({
-  call: socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE),
-  why: 'configure network devices',
-  see: SEE,
-  into,
-})
-
 const openSockets: readonly Step[] = [
-  openSocket(ON_HOST),
+  openRoute(ON_HOST),
   { call: setns(CONTAINERS, CLONE_NEWNET), why: 'enter the network namespace of the container', see: ['setns(2)'] },
-  openSocket(IN_CONTAINER),
+  openRoute(IN_CONTAINER),
 ]
 
 function moveIn(device: MovedDevice): readonly Step[] {
@@ -177,7 +157,7 @@ const moveBack = ({ device, name, addresses }: MovedDevice): readonly Step[] => 
 /** The kernel would find out only when the device is there, and leave it there with its old name: net/core/rtnetlink.c, do_setlink. */
 function refuseTaken(name: string): readonly Step[] {
   const why = `be sure that the container has no network device ${name} yet`
-  const [send, answer] = find(IN_CONTAINER, name, why)
+  const [send, answer] = find(IN_CONTAINER, name, why, INDEX)
   const isError = { in: ANSWER, offset: ANSWER_TYPE, sizeBytes: 2, equals: NLMSG_ERROR, errno: 'EEXIST' } as const
   return [send, { call: answer.call, why, see: SEE, check: isError }]
 }
@@ -192,34 +172,14 @@ interface Move {
 function move({ from, name, to, as }: Move): readonly Step[] {
   const attributes = [{ type: IFLA_NET_NS_FD, value: to }, textAttribute(IFLA_IFNAME, as)]
   return [
-    ...find(from, name, `find the network device ${name}`),
+    ...find(from, name, `find the network device ${name}`, INDEX),
     ...ask(from, { type: RTM_NEWLINK, body: linkBody(INDEX), attributes }, `move the network device ${name}, as ${as}`),
-  ]
-}
-
-/** A name is looked up once; after that the index says which device is meant. */
-function find(route: Slot, name: string, why: string): readonly [Step, Step] {
-  const message = netlinkMessage({
-    type: RTM_GETLINK,
-    flags: NLM_F_REQUEST,
-    body: linkBody(0),
-    attributes: [textAttribute(IFLA_IFNAME, name)],
-  })
-  return [
-    { call: sendto(route, message, message.struct.length), why, see: SEE },
-    {
-      call: receive(route, ANSWER),
-      why,
-      see: SEE,
-      check: { in: ANSWER, offset: ANSWER_TYPE, sizeBytes: 2, equals: RTM_NEWLINK, errno: 'ENODEV' },
-      keep: [{ slot: INDEX, in: ANSWER, offset: LINK_INDEX, sizeBytes: 4 }],
-    },
   ]
 }
 
 /** Addresses come first: those of IPv6 would be checked for duplicates only once the device is up. */
 const restore = (route: Slot, name: string, addresses: readonly LinkAddress[]): readonly Step[] => [
-  ...find(route, name, `find the network device ${name} again`),
+  ...find(route, name, `find the network device ${name} again`, INDEX),
   ...addresses.flatMap((address) => addAddress(route, name, address)),
   ...ask(
     route,
@@ -245,34 +205,3 @@ function addAddress(route: Slot, name: string, address: LinkAddress): readonly S
     `give the network device ${name} its address back`,
   )
 }
-
-type Question = Omit<Message, 'flags'> & { readonly flags?: number }
-
-/** Sends a message, and fails with what the kernel answers. */
-export function ask(route: Slot, message: Question, why: string, see: readonly Ref[] = SEE): readonly Step[] {
-  const bytes = netlinkMessage({ ...message, flags: (message.flags ?? 0) | NLM_F_REQUEST | NLM_F_ACK })
-  const answers = { in: ANSWER, offset: ANSWER_ERROR, sizeBytes: 4 } as const
-  // The errno of a check is fixed, so there is one for each that says something, and one for all others.
-  const refusals = REFUSALS.map(
-    ([errno, number]): Step => ({
-      call: getpid(),
-      why,
-      see,
-      check: { ...answers, differs: 2 ** 32 - number, errno },
-    }),
-  )
-  return [
-    { call: sendto(route, bytes, bytes.struct.length), why, see },
-    { call: receive(route, ANSWER), why, see },
-    ...refusals,
-    { call: getpid(), why, see, check: { ...answers, equals: 0, errno: 'EIO' } },
-  ]
-}
-
-const REFUSALS = [
-  ['EPERM', 1],
-  ['ENODEV', 19],
-  ['EEXIST', 17],
-  ['EBUSY', 16],
-  ['EINVAL', 22],
-] as const

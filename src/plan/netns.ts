@@ -44,9 +44,9 @@ import { socket } from '../linux/sockets.ts'
 import { planAttended } from './attended.ts'
 import { type Command, planCommand } from './command.ts'
 import type { Host } from './host.ts'
-import { ask } from './net-devices.ts'
 import { planLoopback } from './network-lo.ts'
 import type { Plan, Ref, Step } from './plan.ts'
+import { ask } from './rtnetlink.ts'
 
 export const NETNS_DIRECTORY = '/run/netns'
 export const netnsFile = (name: string): string => `${NETNS_DIRECTORY}/${name}`
