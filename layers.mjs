@@ -17,7 +17,7 @@ export const layers = {
   sandbox: ['base', 'linux', 'oci', 'seccomp', 'plan', 'explain', 'executor', 'observe', 'container', 'engine'],
   runtime: ['base', 'linux', 'oci', 'explain', 'executor', 'observe', 'container'],
   lab: ['base', 'linux', 'oci', 'plan', 'executor', 'observe', 'container', 'engine'],
-  cli: ['base', 'linux', 'oci', 'explain', 'executor', 'observe', 'image', 'container', 'engine', 'tools', 'lab'],
+  cli: ['base', 'linux', 'oci', 'explain', 'executor', 'observe', 'image', 'network', 'container', 'engine', 'tools', 'lab'],
   transfer: ['base', 'oci', 'executor', 'observe', 'image'],
   api: ['base', 'oci', 'explain', 'engine'],
   cri: ['base', 'oci', 'engine'],

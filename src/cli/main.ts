@@ -16,6 +16,7 @@ import { GROUPS, TOOLS } from '../tools/tools.ts'
 import { attachTo, type Command, exec, kill, logs, ps, rm, start, stop, wait } from './containers.ts'
 import { explainCommand } from './explain.ts'
 import { history, imageGroup, images, rmi, tag } from './images.ts'
+import { network } from './networks.ts'
 import { openSession } from './open.ts'
 import { runCommand } from './run.ts'
 import { TRANSFER_COMMANDS, transfer } from './transfer.ts'
@@ -59,6 +60,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map(
     tag,
     rmi,
     history,
+    network,
   }),
 )
 

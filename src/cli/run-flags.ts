@@ -46,5 +46,14 @@ export const RUN_FLAGS: readonly Flag[] = [
       help: `its ${name === 'cgroupns' ? 'cgroup' : name} namespace`,
     }),
   ),
-  { name: 'net', type: 'string', value: 'private|host|none|ns:PATH', help: 'short for --network' },
+  { name: 'net', type: 'string', value: 'NETWORK|none|host|container:NAME|ns:PATH', help: 'short for --network' },
+  {
+    name: 'publish',
+    short: 'p',
+    type: 'list',
+    value: '[[ADDRESS:]PORT:]PORT[/PROTOCOL]',
+    help: 'have a port of it on this machine',
+  },
+  { name: 'ip', type: 'string', value: 'ADDRESS', help: 'its address in the network' },
+  { name: 'network-alias', type: 'list', value: 'NAME', help: 'another name by which others in the network find it' },
 ]

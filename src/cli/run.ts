@@ -17,6 +17,7 @@ import { close, writeText } from '../executor/embedded-files.ts'
 import { findImage, layerDirectory, type StoredImage } from '../image/layout.ts'
 import { familiarName, parseReference } from '../image/reference.ts'
 import type { ResolvedUser } from '../observe/users.ts'
+import { networkOf, networkWord } from './network-flags.ts'
 import type { Session } from './open.ts'
 import { RUN_FLAGS } from './run-flags.ts'
 import { pullFirst } from './transfer.ts'
@@ -86,7 +87,7 @@ export function wantedContainer({ native, engine, cwd, env }: Session, words: re
     noNewPrivileges: false,
     capabilitiesAdded: given.list('cap-add'),
     capabilitiesDropped: given.list('cap-drop'),
-    namespaces: namespacesOf(engine, given),
+    namespaces: namespacesOf(engine, given, host.isRootless),
     binds: given.list('volume').map((word) => volumeOf(word, cwd)),
     tmpfs: given.list('tmpfs').map(tmpfsOf),
     resources: resourcesOf(given),
@@ -106,6 +107,7 @@ export function wantedContainer({ native, engine, cwd, env }: Session, words: re
       stopSignal: image?.config.process.stopSignal ?? 'SIGTERM',
       stopSeconds: 10,
       log: { driver: 'local', limitBytes: 0, files: 1 },
+      network: networkOf(given, COMMAND, host.isRootless),
     },
   }
 }
@@ -197,10 +199,10 @@ function environmentOf(
   return [...env].map(([name, value]) => `${name}=${value}`)
 }
 
-function namespacesOf(engine: Engine, given: Parsed): Intent['namespaces'] {
+function namespacesOf(engine: Engine, given: Parsed, isRootless: boolean): Intent['namespaces'] {
   const choice = (flag: string, type: string): NamespaceChoice => {
     const word = given.string(flag) ?? 'private'
-    if (word === 'private' || (word === 'none' && type === 'network')) return { kind: 'private' }
+    if (word === 'private') return { kind: 'private' }
     if (word === 'host') return { kind: 'host' }
     if (word.startsWith('ns:/')) return { kind: 'path', path: word.slice(3) }
     if (word.startsWith('container:')) return { kind: 'path', path: namespaceOf(engine, word.slice(10), type) }
@@ -208,7 +210,9 @@ function namespacesOf(engine: Engine, given: Parsed): Intent['namespaces'] {
   }
   const namespaces: Record<IntentNamespace, NamespaceChoice> = {
     pid: choice('pid', 'pid'),
-    network: choice(given.isSet('net') ? 'net' : 'network', 'network'),
+    network: /^(?:host$|container:|ns:)/.test(networkWord(given, isRootless))
+      ? choice(given.isSet('network') ? 'network' : 'net', 'network')
+      : { kind: 'private' },
     ipc: choice('ipc', 'ipc'),
     uts: choice('uts', 'uts'),
     cgroup: choice('cgroupns', 'cgroup'),

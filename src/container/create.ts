@@ -21,7 +21,7 @@ import { isOwnNamespace } from './namespaces.ts'
 import { readMovedDevices } from './net-devices.ts'
 import { withNotifySocket } from './notify-socket.ts'
 import type { RecordFacts } from './record.ts'
-import { checkId, readContainer } from './store.ts'
+import { checkId, NETWORKS_DIRECTORY, readContainer } from './store.ts'
 import { listTree } from './tree.ts'
 
 export interface Bundle {
@@ -159,7 +159,7 @@ export function planFor(machine: Machine, request: CreateRequest, manner: Manner
     listenFds: request.listenFds,
     preserveFds: request.preserveFds,
     home: homeOf(machine.files, rootfs, process),
-    isHosts: (type) => isHosts(machine.files, config, type),
+    isHosts: (type) => isHosts(machine, config, type),
     netDevices: readMovedDevices(machine, linux.netDevices),
     hostParts: () => listHostParts(machine.files),
     listTree: (path) => listTree(machine.files, rootfs, path),
@@ -180,9 +180,10 @@ export function planFor(machine: Machine, request: CreateRequest, manner: Manner
   return { plan: planContainer(plain, host), host, facts, warnings }
 }
 
-function isHosts(files: Files, { linux }: Config, type: NamespaceType): boolean {
+function isHosts({ files, root }: Machine, { linux }: Config, type: NamespaceType): boolean {
   const path = linux.namespaces.find((one) => one.type === type)?.path
-  return path !== undefined && isOwnNamespace(files, type, path)
+  // A network that coffer made is not looked at: it is another one for each container, and their plans are alike.
+  return path !== undefined && !path.startsWith(`${root}/${NETWORKS_DIRECTORY}/`) && isOwnNamespace(files, type, path)
 }
 
 /** Where the executor finds the first descriptor beyond stdio, plan and report. */

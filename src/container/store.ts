@@ -35,9 +35,10 @@ interface Known {
 
 export type LiveContainer = Extract<Container, { readonly init: ProcessIdentity }>
 
-/** Names below the run root that are no containers: kept plans, and the sockets of monitors. */
+/** Names below the run root that are no containers: kept plans, the sockets of monitors, and network namespaces that were made for containers. */
 export const ATTACH_DIRECTORY = '.attach'
-const RESERVED = [PLANS_DIRECTORY, ATTACH_DIRECTORY]
+export const NETWORKS_DIRECTORY = '.netns'
+const RESERVED = [PLANS_DIRECTORY, ATTACH_DIRECTORY, NETWORKS_DIRECTORY]
 
 const isId = (id: string): boolean =>
   /^[\w+.-]+$/.test(id) && id !== '.' && id !== '..' && !RESERVED.includes(id) && id.length <= 255

@@ -2,12 +2,14 @@
 
 import { removeContainer as removeInner } from '../container/remove.ts'
 import { remove } from '../executor/embedded-files.ts'
+import { disconnectContainer } from './container-network.ts'
 import { readEngineContainer } from './containers.ts'
 import { attachPath, type Engine } from './place.ts'
 import { removeFiles } from './remove.ts'
 
 export function afterEnd(engine: Engine, id: string, warn: (text: string) => void): void {
   removeInner(engine.machine, id, { force: true, warn })
+  disconnectContainer(engine, id)
   remove(engine.machine.native, attachPath(engine, id))
   const container = readEngineContainer(engine, id)
   if (container?.record.removesItself === true) removeFiles(engine, container.record)

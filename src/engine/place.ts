@@ -9,11 +9,13 @@
  *     containers/ID/log          what it printed: container/log.ts
  *     containers/ID/upper work   what it has written
  *     containers/ID/rootfs       an empty directory, at which its root is mounted in its own mount namespace
+ *     containers/ID/network.json     its addresses, while it runs: container-network.ts
  *     containers/ID/hosts hostname resolv.conf   mounted over those of the image
+ *     networks/NAME              network/networks.ts
  */
 
 import type { Machine } from '../container/machine.ts'
-import { ATTACH_DIRECTORY } from '../container/store.ts'
+import { ATTACH_DIRECTORY, NETWORKS_DIRECTORY } from '../container/store.ts'
 
 export interface Engine {
   readonly machine: Machine
@@ -30,3 +32,7 @@ export const namesDirectory = ({ dataRoot }: Pick<Engine, 'dataRoot'>): string =
 /** Where the monitor listens; below the run root, as the path of a socket has room for 107 bytes. */
 export const attachPath = ({ machine }: Pick<Engine, 'machine'>, id: string): string =>
   `${machine.root}/${ATTACH_DIRECTORY}/${id.slice(0, 32)}`
+/** The network namespace of a container: a file that keeps it. */
+export const networkDirectory = ({ machine }: Pick<Engine, 'machine'>): string =>
+  `${machine.root}/${NETWORKS_DIRECTORY}`
+export const networkFile = (engine: Pick<Engine, 'machine'>, id: string): string => `${networkDirectory(engine)}/${id}`

@@ -27,6 +27,29 @@ export interface ContainerRecord {
   readonly stopSignal: string
   readonly stopSeconds: number
   readonly log: LogPolicy
+  readonly network: NetworkWish
+}
+
+/** Where a container's packets go. With `none` and `joined` the intent's namespace says all. */
+export type NetworkWish =
+  | { readonly kind: 'none' | 'joined' }
+  | {
+      readonly kind: 'bridge'
+      /** The name of the network. */
+      readonly network: string
+      readonly address?: string | undefined
+      /** Names beside its own, by which others in the network find it. */
+      readonly aliases: readonly string[]
+      readonly ports: readonly PortWish[]
+    }
+
+export interface PortWish {
+  /** An address of this machine; all of them if absent. */
+  readonly hostAddress?: string | undefined
+  /** 0 is any that is free. */
+  readonly hostPort: number
+  readonly port: number
+  readonly protocol: 'tcp' | 'udp' | 'sctp'
 }
 
 export interface RestartPolicy {

@@ -4,6 +4,7 @@ import { OperationError } from '../base/errors.ts'
 import { removeContainer as removeInner } from '../container/remove.ts'
 import { remove, rename } from '../executor/embedded-files.ts'
 import { removeTree } from '../executor/embedded-tree.ts'
+import { disconnectContainer } from './container-network.ts'
 import type { EngineContainer } from './containers.ts'
 import { withNamesLock } from './make.ts'
 import { attachPath, containerPath, type Engine, namesDirectory } from './place.ts'
@@ -24,6 +25,7 @@ export function removeContainer(
       hint: 'stop it before, or give --force',
     })
   removeInner(engine.machine, record.id, { force: true, warn })
+  disconnectContainer(engine, record.id)
   remove(engine.machine.native, attachPath(engine, record.id))
   removeFiles(engine, record)
 }

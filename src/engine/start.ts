@@ -7,6 +7,7 @@ import { remove, replaceFile } from '../executor/embedded-files.ts'
 import { effectiveCapabilities } from '../executor/embedded-process.ts'
 import { capabilitiesIn } from '../linux/capabilities.ts'
 import { readConfig } from '../oci/config.ts'
+import { connectContainer, disconnectContainer } from './container-network.ts'
 import { EXIT_FILE, STARTED_FILE } from './containers.ts'
 import { configOf, type IntentFacts } from './intent.ts'
 import { attachPath, containerPath, type Engine } from './place.ts'
@@ -32,7 +33,6 @@ export function startContainer(engine: Engine, record: ContainerRecord, { warn, 
   remove(native, `${directory}/${EXIT_FILE}`)
   const started = `${directory}/${STARTED_FILE}`
   replaceFile(native, { path: started, temporary: `${started}.new`, text: machine.now().toISOString(), mode: 0o600 })
-  const request = requestOf(engine, { id, container: record }, warn)
   const watched = {
     directory,
     attachPath: attach,
@@ -42,13 +42,23 @@ export function startContainer(engine: Engine, record: ContainerRecord, { warn, 
     cleaner: (name: string) => [program, ENDED_COMMAND, dataRoot, machine.root, name],
   }
   try {
+    const request = requestOf(engine, { id, container: connected(engine, record) }, warn)
     runWatched(machine, request, watched, before)
   } catch (error) {
+    disconnectContainer(engine, id)
     remove(native, started)
     remove(native, attach)
     remove(native, `${directory}/${LOG_FILE}`)
     throw error
   }
+}
+
+/** With a network of its own it joins that, which is made now. */
+function connected(engine: Engine, record: ContainerRecord): Pick<ContainerRecord, 'intent'> {
+  const { network, intent } = record
+  if (network.kind !== 'bridge') return record
+  const path = connectContainer(engine, record, network)
+  return { intent: { ...intent, namespaces: { ...intent.namespaces, network: { kind: 'path', path } } } }
 }
 
 /** The configuration of a container, as a bundle would have it. */

@@ -156,10 +156,11 @@ const RULES = [
   ]),
 ]
 
+const sets: readonly Bytes[] = [newTable(TABLE), ...NAMES.map((name) => newSet(SETS[name], idOf(name)))]
+
 /** Table, sets, chains and rules; what is there already is there once. */
 const base: readonly Bytes[] = [
-  newTable(TABLE),
-  ...NAMES.map((name) => newSet(SETS[name], idOf(name))),
+  ...sets,
   ...CHAINS,
   ...['prerouting', 'output', 'postrouting', 'forward'].map((chain) => flushChain(TABLE, chain)),
   ...RULES,
@@ -179,11 +180,18 @@ export interface BridgeRules {
 export const addBridge = (bridge: BridgeRules): Bytes =>
   batch([...base, ...bridgeElements(bridge).map(([set, list]) => addElements(TABLE, set, list))])
 
-export const removeBridge = (bridge: BridgeRules): Bytes =>
-  batch(bridgeElements(bridge).map(([set, list]) => deleteElements(TABLE, set, list)))
+export const removeBridge = (bridge: BridgeRules): Bytes => takenAway(bridgeElements(bridge))
 
-/** With the last network the table goes. */
-export const removeRules = (): Bytes => batch([deleteTable(TABLE)])
+/** To take away what is not there is an error to the kernel: so it is added before, in the same batch. */
+const takenAway = (elements: readonly (readonly [SetName, readonly Element[]])[]): Bytes =>
+  batch([
+    ...sets,
+    ...elements.map(([set, list]) => addElements(TABLE, set, list)),
+    ...elements.map(([set, list]) => deleteElements(TABLE, set, list)),
+  ])
+
+/** With the last container the table goes. */
+export const removeRules = (): Bytes => batch([newTable(TABLE), deleteTable(TABLE)])
 
 function bridgeElements({
   device,
@@ -227,4 +235,4 @@ export const publish = (ports: readonly PublishedPort[]): Bytes =>
   batch(ports.map(portElement).map(([set, element]) => addElements(TABLE, set, [element])))
 
 export const unpublish = (ports: readonly PublishedPort[]): Bytes =>
-  batch(ports.map(portElement).map(([set, { key }]) => deleteElements(TABLE, set, [{ key }])))
+  takenAway(ports.map(portElement).map(([set, element]) => [set, [element]]))

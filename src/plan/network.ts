@@ -12,18 +12,7 @@
  */
 
 import { buffer, type Slot, slot } from '../linux/call.ts'
-import {
-  AT_FDCWD,
-  close,
-  mkdirat,
-  O_CREAT,
-  O_EXCL,
-  O_RDONLY,
-  O_WRONLY,
-  openat,
-  unlinkat,
-  write,
-} from '../linux/files.ts'
+import { AT_FDCWD, close, O_CREAT, O_EXCL, O_RDONLY, O_WRONLY, openat, unlinkat, write } from '../linux/files.ts'
 import { IFF_UP } from '../linux/interfaces.ts'
 import { bindMount, MNT_DETACH, umount2 } from '../linux/mount.ts'
 import { CLONE_NEWNET, clone3 } from '../linux/namespaces.ts'
@@ -312,19 +301,16 @@ export function planNetworkRemoval({ name, file, bridge, rules }: NetworkRemoval
   }
 }
 
-const removeDevice = (device: string): readonly Step[] => [
-  openRoute(ROUTE),
-  ...ask(
-    ROUTE,
-    { type: RTM_DELLINK, body: linkBody(0), attributes: [textAttribute(IFLA_IFNAME, device)] },
-    `remove the bridge ${device}`,
-  ),
-]
-
-/** Where files of namespaces are. */
-export const makeNetworkDirectory = (directory: string): Step => ({
-  call: mkdirat(AT_FDCWD, directory, 0o700),
-  why: 'have a directory for network namespaces',
-  see: ['mkdir(2)'],
-  tolerate: ['EEXIST'],
-})
+function removeDevice(device: string): readonly Step[] {
+  const why = `remove the bridge ${device}`
+  const [send, found] = find(ROUTE, device, why, INDEX)
+  return [
+    openRoute(ROUTE),
+    send,
+    {
+      ...found,
+      tolerate: ['ENODEV'],
+      then: ask(ROUTE, { type: RTM_DELLINK, body: linkBody(INDEX), attributes: [] }, why),
+    },
+  ]
+}

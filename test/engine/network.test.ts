@@ -1,0 +1,157 @@
+/** Networks of containers: who reaches whom, and what is left when they are gone. */
+
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
+
+let engine: TestEngine
+beforeAll(() => {
+  engine = openTestEngine()
+  engine.must('import', busyboxArchive(engine.directory), 'busybox')
+})
+afterAll(() => engine[Symbol.dispose]())
+
+const run = (...words: readonly string[]): string => engine.must('run', '--rm', ...words)
+const rules = (): string => engine.inNetwork('nft', 'list', 'ruleset').stdout
+const links = (): string => engine.inNetwork('ip', '-br', 'link').stdout
+
+/** Answers one line to each connection. */
+const SERVER = (line: string): readonly string[] => ['sh', '-c', `while true; do echo ${line} | nc -l -p 80; done`]
+
+function serve(name: string, ...flags: readonly string[]): void {
+  engine.must('run', '-d', '--name', name, ...flags, 'busybox', ...SERVER(name))
+  // It listens from some moment on.
+  engine.must('exec', name, 'sh', '-c', 'until netstat -ltn | grep -q ":80 "; do :; done')
+}
+
+const ask = (address: string, port: number): string =>
+  engine.inNetwork('busybox', 'nc', '-w', '2', address, `${port}`).stdout.trim()
+
+describe('the default network', () => {
+  test('a container has an address, a way out and lo', () => {
+    const shown = run('busybox', 'sh', '-c', 'ip -4 addr; ip route')
+    expect(shown).toContain('127.0.0.1/8')
+    expect(shown).toMatch(/inet 172\.\d+\.0\.\d+\/16 .*eth0/)
+    expect(shown).toMatch(/default via 172\.\d+\.0\.1 dev eth0/)
+  })
+
+  test('a published port is reached from this machine, at 127.0.0.1 too, and from a neighbour', () => {
+    serve('web', '-p', '8080:80')
+    expect(ask('127.0.0.1', 8080)).toBe('web')
+    const gateway = /(172\.\d+\.0\.1)\/16/.exec(engine.inNetwork('ip', '-4', 'addr').stdout)?.[1] ?? ''
+    expect(ask(gateway, 8080)).toBe('web')
+    expect(run('busybox', 'nc', '-w', '2', gateway, '8080')).toBe('web')
+    engine.must('rm', '-f', 'web')
+  })
+
+  test('a port of one address is reached there only', () => {
+    serve('local', '-p', '127.0.0.1:8081:80')
+    expect([ask('127.0.0.1', 8081), engine.inNetwork('busybox', 'nc', '-w', '1', '127.0.0.2', '8081').status]).toEqual([
+      'local',
+      1,
+    ])
+    engine.must('rm', '-f', 'local')
+  })
+
+  test('a port that is taken is refused, and nothing of the refused container stays', () => {
+    serve('first', '-p', '8082:80')
+    const { status, stderr } = engine.coffer('run', '--rm', '-p', '8082:80', 'busybox', 'true')
+    expect([status, stderr]).toEqual([125, expect.stringContaining('port is already allocated')])
+    engine.must('rm', '-f', 'first')
+    expect(readdirSync(join(engine.dataRoot, 'networks', 'bridge', 'leases'))).toEqual([])
+  })
+
+  test('neighbours reach each other', () => {
+    serve('neighbour')
+    const address =
+      engine.must('exec', 'neighbour', 'sh', '-c', 'ip -4 -o addr show eth0').match(/inet ([\d.]+)/)?.[1] ?? ''
+    expect(run('busybox', 'nc', '-w', '2', address, '80')).toBe('neighbour')
+    engine.must('rm', '-f', 'neighbour')
+  })
+
+  test('with the last container bridge, devices and rules go', () => {
+    serve('last', '-p', '8083:80')
+    expect([links().includes('coffer0'), rules().includes('table inet coffer')]).toEqual([true, true])
+    engine.must('rm', '-f', 'last')
+    expect(links().trim().split('\n').length).toBe(1)
+    expect([rules(), readdirSync(join(engine.runRoot, '.netns'))]).toEqual(['', []])
+  })
+
+  test('rules of others are as before', () => {
+    engine.inNetwork(
+      'nft',
+      'add table inet mine; add chain inet mine input { type filter hook input priority 0; }; add rule inet mine input tcp dport 9 drop',
+    )
+    const before = rules()
+    run('-p', '8084:80', 'busybox', 'true')
+    expect(rules()).toBe(before)
+    engine.inNetwork('nft', 'delete', 'table', 'inet', 'mine')
+  })
+})
+
+describe('another network', () => {
+  test('none has lo alone, host has what this machine has', () => {
+    expect(run('--network', 'none', 'busybox', 'sh', '-c', 'ip -o link | wc -l')).toBe('1')
+    serve('seen')
+    expect(run('--network', 'host', 'busybox', 'ip', '-o', 'link')).toContain('coffer0')
+    engine.must('rm', '-f', 'seen')
+  })
+
+  test('that of another container is the same, with its address', () => {
+    serve('shared')
+    expect(run('--network', 'container:shared', 'busybox', 'nc', '-w', '2', '127.0.0.1', '80')).toBe('shared')
+    engine.must('rm', '-f', 'shared')
+  })
+
+  test('one that is not there is said so', () => {
+    expect(engine.coffer('run', '--network', 'absent', 'busybox', 'true').stderr).toContain('network absent not found')
+  })
+})
+
+describe('networks that are made', () => {
+  test('their containers do not reach those of others', () => {
+    engine.must('network', 'create', '--subnet', '10.77.0.0/24', 'apart')
+    expect(engine.must('network', 'ls', '--quiet').split('\n').length).toBe(2)
+    serve('there', '--network', 'apart', '--ip', '10.77.0.9')
+    expect(run('--network', 'apart', 'busybox', 'nc', '-w', '2', '10.77.0.9', '80')).toBe('there')
+    expect(engine.coffer('run', '--rm', 'busybox', 'nc', '-w', '1', '10.77.0.9', '80').status).toBe(1)
+    const inspected = JSON.parse(engine.must('network', 'inspect', 'apart'))[0]
+    expect([inspected.Name, inspected.IPAM.Config[0], Object.values(inspected.Containers)]).toEqual([
+      'apart',
+      { Subnet: '10.77.0.0/24', Gateway: '10.77.0.1' },
+      [expect.objectContaining({ Name: 'there', IPv4Address: '10.77.0.9/24' })],
+    ])
+    expect(engine.coffer('network', 'rm', 'apart').stderr).toContain('has active endpoints')
+    engine.must('rm', '-f', 'there')
+    engine.must('network', 'rm', 'apart')
+    expect(engine.must('network', 'ls', '--quiet').split('\n').length).toBe(1)
+  })
+
+  test('an internal one has no way out', () => {
+    engine.must('network', 'create', '--internal', 'closed')
+    expect(run('--network', 'closed', 'busybox', 'ip', 'route')).not.toContain('default')
+    engine.must('network', 'rm', 'closed')
+  })
+
+  test('a name, a subnet and a gateway that cannot be are refused', () => {
+    engine.must('network', 'create', '--subnet', '10.78.0.0/24', 'taken')
+    const refusal = (...words: readonly string[]): string => engine.coffer('network', 'create', ...words).stderr
+    expect(refusal('taken')).toContain('network with name taken already exists')
+    expect(refusal('--subnet', '10.78.0.0/16', 'wide')).toContain('overlaps with 10.78.0.0/24')
+    expect(refusal('--subnet', '10.79.0.1/24', 'odd')).toContain('is no network')
+    expect(refusal('--subnet', '10.79.0.0/24', '--gateway', '10.80.0.1', 'odd')).toContain(
+      'is no address of the network',
+    )
+    expect(refusal('--driver', 'overlay', 'odd')).toContain('overlay')
+    engine.must('network', 'rm', 'taken')
+  })
+})
+
+test('ten containers at once have ten addresses', async () => {
+  const all = Array.from({ length: 10 }, () => engine.spawn('run', '-d', 'busybox', 'sleep', '1000'))
+  expect(await Promise.all(all.map((one) => one.exited))).toEqual(Array(10).fill(0))
+  expect(readdirSync(join(engine.dataRoot, 'networks', 'bridge', 'leases')).length).toBe(10)
+  engine.must('rm', '-f', ...engine.must('ps', '-q').split('\n'))
+  expect(readdirSync(join(engine.dataRoot, 'networks', 'bridge', 'leases'))).toEqual([])
+})
