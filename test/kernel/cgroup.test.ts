@@ -11,6 +11,7 @@ import { planKillAll } from '../../src/plan/cgroup-kill.ts'
 import { planCgroupRemove } from '../../src/plan/cgroup-remove.ts'
 import { planCgroupUpdate } from '../../src/plan/cgroup-update.ts'
 import type { Step } from '../../src/plan/plan.ts'
+import { mountedLines } from '../cgroup-lines.ts'
 import { inChild, runSteps, type StepsRun } from '../executor-run.ts'
 
 const files = nodeFiles()
@@ -49,7 +50,7 @@ test('a container is in a cgroup of its own in every hierarchy, and leaves none 
   const plan = planFor(DENY_ALL)
   const { stdout, failures } = runIn(plan, 'cat /proc/self/cgroup')
   expect(failures).toEqual([])
-  const lines = stdout.trim().split('\n')
+  const lines = mountedLines(stdout)
   expect(lines.filter((line) => !line.endsWith(`:/${NAME}`))).toEqual([])
   expect(lines).toHaveLength(layout.hierarchies.length)
   expect(directories(plan).filter(existsSync)).toEqual([])
@@ -179,7 +180,7 @@ test('exec joins the cgroups of the container, and those below them that it name
     const { open, join: steps, cloneInto } = planCgroupJoin({ cgroup: plan, subCgroups })
     const { stdout, failures } = runSteps([...open, ...inChild(steps, 'cat /proc/self/cgroup', cloneInto)])
     expect(failures).toEqual([])
-    return stdout.trim().split('\n')
+    return mountedLines(stdout)
   }
   expect(join([]).every((line) => line.endsWith(`:/${NAME}`))).toBe(true)
   const below = planFor({}, `/${NAME}/below`)

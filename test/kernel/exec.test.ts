@@ -3,6 +3,7 @@
 import { afterEach, expect, test } from 'bun:test'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { mountedLines } from '../cgroup-lines.ts'
 import type { Changes } from './bundle.ts'
 import { cgroupsOf, readText, until } from './leaks.ts'
 import { installInside } from './programs.ts'
@@ -163,7 +164,7 @@ test('exec --cgroup puts the process into a cgroup below that of the container, 
   const lines = (...cgroups: readonly string[]): readonly string[] => {
     const { stdout, stderr } = site.exec('cat /proc/self/cgroup', ...cgroups.flatMap((word) => ['--cgroup', word]))
     expect(stderr).toBe('')
-    return stdout.trim().split('\n')
+    return mountedLines(stdout)
   }
   expect(lines('below').filter((line) => !line.endsWith(`/${site.id}/below`))).toEqual([])
   if (lines().length > 1)

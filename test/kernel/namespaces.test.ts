@@ -1,6 +1,7 @@
 import { afterAll, expect, test } from 'bun:test'
 import { copyFileSync, readFileSync, readlinkSync } from 'node:fs'
 import { cProgram } from '../c-program.ts'
+import { mountedLines } from '../cgroup-lines.ts'
 import { keptNetwork, type Live, MOUNTS, type Outcome, place, sh, USUAL, type Wanted } from './namespace-bundle.ts'
 
 const site = place()
@@ -220,12 +221,7 @@ test('a cgroup namespace of its own shows the cgroup of the container as the roo
   expect(paths.length).toBeGreaterThan(0)
   expect(paths.filter((path) => path !== '/')).toEqual([])
   const inHosts = site.run({ namespaces: 'mount pid', script: 'cat /proc/self/cgroup' }).stdout
-  expect(
-    inHosts
-      .trim()
-      .split('\n')
-      .filter((line) => line.endsWith(':/')),
-  ).toEqual([])
+  expect(mountedLines(inHosts).filter((line) => line.endsWith(':/'))).toEqual([])
 })
 
 test('the clocks of a time namespace are those of the host and the offsets', () => {

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'bun:test'
 import { existsSync, readFileSync } from 'node:fs'
+import { mountedLines } from '../cgroup-lines.ts'
 import { COFFER, call, coffer, printed } from './call.ts'
 
 let count = 0
@@ -26,7 +27,7 @@ const isV1 = existsSync('/sys/fs/cgroup/memory/memory.limit_in_bytes')
 test('one name is a cgroup in each hierarchy, and exec is in all of them before the program begins', () => {
   const name = newName()
   ours('create', name)
-  const inside = ours('exec', name, 'cat', '/proc/self/cgroup').trim().split('\n')
+  const inside = mountedLines(ours('exec', name, 'cat', '/proc/self/cgroup'))
   const others = inside.filter((line) => !line.endsWith(`:/${name}`))
   expect(inside.length).toBeGreaterThan(others.length)
   // A hierarchy with a name belongs to systemd.
