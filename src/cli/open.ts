@@ -1,9 +1,9 @@
 /** The engine for a command: where it keeps its things, by flags, environment and who is calling. */
 
+import { OperationError } from '../base/errors.ts'
 import type { Native } from '../base/native.ts'
-import { openMachine } from '../container/open.ts'
+import { openMachine, SYSTEM_RUN_ROOT } from '../container/open.ts'
 import type { Engine } from '../engine/place.ts'
-import { must } from '../executor/embedded-call.ts'
 import { environment } from './environment.ts'
 
 export interface Session {
@@ -20,8 +20,19 @@ export function openSession(native: Native): Session {
     root: env.get('COFFER_RUN_ROOT'),
     runtimeDirectory: env.get('XDG_RUNTIME_DIR'),
   })
-  const isRoot = must(native, 'learn who is calling', 'geteuid') === 0
-  const own = `${env.get('XDG_DATA_HOME') ?? `${env.get('HOME') ?? ''}/.local/share`}/coffer`
-  const dataRoot = env.get('COFFER_DATA_ROOT') ?? (isRoot ? '/var/lib/coffer' : own)
+  const dataRoot = env.get('COFFER_DATA_ROOT') ?? dataRootBeside(machine.root, env)
   return { native, cwd, env, engine: { machine, dataRoot, program: machine.files.readLink('/proc/self/exe') ?? '' } }
+}
+
+/** Whoever has the run root of the whole machine has its data root too; anybody else a directory of their own. */
+function dataRootBeside(runRoot: string, env: ReadonlyMap<string, string>): string {
+  if (runRoot === SYSTEM_RUN_ROOT) return '/var/lib/coffer'
+  const home = env.get('XDG_DATA_HOME') ?? (env.has('HOME') ? `${env.get('HOME')}/.local/share` : undefined)
+  if (home !== undefined) return `${home}/coffer`
+  throw new OperationError({
+    kind: 'invalid',
+    operation: 'find where containers are kept',
+    reason: 'neither $XDG_DATA_HOME nor $HOME is set',
+    hint: 'set one of them, or $COFFER_DATA_ROOT',
+  })
 }

@@ -34,10 +34,13 @@ export function openMachine(native: Native, { root, runtimeDirectory }: OpenOpti
   }
 }
 
+/** Of containers that root makes. */
+export const SYSTEM_RUN_ROOT = '/run/coffer'
+
 function defaultRoot(native: Native, files: Files, runtimeDirectory = ''): string {
   const uid = must(native, 'learn who is calling', 'geteuid')
   // The root of a user namespace may have no say in /run, but knows where its user may write.
-  if (uid === 0 && (runtimeDirectory === '' || isInitialUserNamespace(files))) return '/run/coffer'
+  if (uid === 0 && (runtimeDirectory === '' || isInitialUserNamespace(files))) return SYSTEM_RUN_ROOT
   return `${runtimeDirectory === '' ? `/run/user/${uid}` : runtimeDirectory}/coffer`
 }
 

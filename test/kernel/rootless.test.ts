@@ -53,8 +53,12 @@ const RUNTIME_DIRECTORY = join(site.directory, 'xdg')
 mkdirSync(RUNTIME_DIRECTORY)
 chmodSync(RUNTIME_DIRECTORY, 0o700)
 chownSync(RUNTIME_DIRECTORY, ID, ID)
+const DATA_DIRECTORY = join(site.directory, 'data')
+mkdirSync(DATA_DIRECTORY)
+chownSync(DATA_DIRECTORY, ID, ID)
+const DIRECTORIES = [`XDG_RUNTIME_DIR=${RUNTIME_DIRECTORY}`, `XDG_DATA_HOME=${DATA_DIRECTORY}`]
 const coffer = (args: readonly string[], as: readonly string[] = USER): Outcome =>
-  spawn(['env', `XDG_RUNTIME_DIR=${RUNTIME_DIRECTORY}`, ...as, COFFER, ...args])
+  spawn(['env', ...DIRECTORIES, ...as, COFFER, ...args])
 
 const refused = (wanted: Wanted, as: readonly string[] = USER): string => {
   const { exitCode, stderr } = site.run(wanted, as)
@@ -250,7 +254,8 @@ test('coffer run gives a user a copy-on-write view of the machine, which is gone
   const script = `id -u; echo x >${mark} && cat ${mark}; echo y >>/etc/hostname-of-coffer; ls -di / /.. | cut -d' ' -f1 | uniq | wc -l; grep -c ' / / ' /proc/self/mountinfo; readlink /bin`
   expect(coffer(['run', '--rm', 'host', 'sh', '-c', script])).toEqual(succeeds('0\nx\n1\n1\nusr/bin\n'))
   expect(existsSync(mark)).toBe(false)
-  expect(readdirSync(join(RUNTIME_DIRECTORY, 'coffer')).filter((name) => name !== '.plans')).toEqual([])
+  expect(readdirSync(join(RUNTIME_DIRECTORY, 'coffer')).filter((name) => !name.startsWith('.'))).toEqual([])
+  expect(readdirSync(join(DATA_DIRECTORY, 'coffer', 'containers'))).toEqual([])
 })
 
 test('coffer run gives a user all the ids that it has', () => {
@@ -280,14 +285,6 @@ test('coffer run refuses limits that it cannot set for a user', () => {
 
 test('a user gets a terminal', () => {
   const command = `${COFFER} run --rm -it --rootfs ${site.rootfs} sh -c 'tty; test -c /dev/console && echo console'`
-  const { stdout } = spawn([
-    'env',
-    `XDG_RUNTIME_DIR=${RUNTIME_DIRECTORY}`,
-    ...USER,
-    'script',
-    '-qec',
-    command,
-    '/dev/null',
-  ])
+  const { stdout } = spawn(['env', ...DIRECTORIES, ...USER, 'script', '-qec', command, '/dev/null'])
   expect(stdout.replaceAll('\r', '').replaceAll('\0', '')).toContain('/dev/pts/0\nconsole\n')
 })
