@@ -169,16 +169,19 @@ function makeIt(engine: Engine, record: ContainerRecord, network: NetworkRecord,
     hardwareAddress: Uint8Array.from(connection.hardwareAddress.split(':'), (byte) => Number.parseInt(byte, 16)),
   }
   const ports = portsOf(connection)
-  runPlan(
-    engine.machine.native,
-    planNetwork({
-      name: record.name,
-      file: networkFile(engine, record.id),
-      attachment: { bridge, endpoint },
-      rules: [addBridge(rulesOf(network)), ...(ports.length === 0 ? [] : [publish(ports)])],
-      settings: settingsFor(engine, network, ports),
-    }),
-  )
+  const plan = planNetwork({
+    name: record.name,
+    file: networkFile(engine, record.id),
+    attachment: { bridge, endpoint },
+    rules: [addBridge(rulesOf(network)), ...(ports.length === 0 ? [] : [publish(ports)])],
+    settings: settingsFor(engine, network, ports),
+  })
+  runPlan(engine.machine.native, plan, { advise: (_, errno) => (errno === 'EPERM' ? NEEDS_PRIVILEGE : undefined) })
+}
+
+const NEEDS_PRIVILEGE = {
+  hint: 'a bridge needs CAP_NET_ADMIN over the network of this machine; without it: --network none, or --network host',
+  see: ['capabilities(7)'],
 }
 
 const portsOf = ({ address, ports }: Connection): readonly PublishedPort[] =>

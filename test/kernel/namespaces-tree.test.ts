@@ -35,15 +35,19 @@ test('nothing of the host is left above the root, however many mounts the config
 
 test('nothing of the host is left above a view of this machine (S30)', () => {
   const mark = `/usr/mark-${process.pid}`
-  expect(spawn([COFFER, 'run', '--rm', 'host', 'sh', '-c', `${LOOK_UP}; echo x >${mark}`])).toEqual(NOTHING_ABOVE)
+  expect(
+    spawn([COFFER, 'run', '--rm', '--network', 'none', 'host', 'sh', '-c', `${LOOK_UP}; echo x >${mark}`]),
+  ).toEqual(NOTHING_ABOVE)
   expect(existsSync(mark)).toBe(false)
 })
 
 test('a view of this machine is made in a view of this machine', () => {
-  const inner = ['/bin/coffer', 'run', '--rm', 'host', 'sh', '-c', LOOK_UP]
+  const inner = ['/bin/coffer', 'run', '--rm', '--network', 'none', 'host', 'sh', '-c', LOOK_UP]
   const outcome = spawn([
     COFFER,
     'run',
+    '--network',
+    'none',
     '--rm',
     '--privileged',
     '--volume',

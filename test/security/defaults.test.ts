@@ -15,7 +15,21 @@ const architecture = process.arch === 'x64' ? 'x86_64' : 'aarch64'
 
 /** `coffer run` of a script on the root file system of a site; its container is taken away with the site. */
 function runDefault(site: Site, script: string, ...flags: readonly string[]): Outcome {
-  const command = [coffer, 'run', '--rm', '--name', site.id, ...flags, '--rootfs', site.rootfs, 'sh', '-c', script]
+  const command = [
+    coffer,
+    'run',
+    '--rm',
+    '--network',
+    'none',
+    '--name',
+    site.id,
+    ...flags,
+    '--rootfs',
+    site.rootfs,
+    'sh',
+    '-c',
+    script,
+  ]
   const { exitCode, stdout, stderr } = Bun.spawnSync(command, {
     stdin: 'ignore',
     stdout: 'pipe',

@@ -73,7 +73,20 @@ test('--shares has equal letters for one namespace', async () => {
 test('containers of coffer are named, with all of their processes', async () => {
   const name = `coffer-tools-${process.pid}`
   const child = Bun.spawn(
-    [COFFER, 'run', '-i', '--rm', '--name', name, 'host', 'sh', '-c', 'echo up; sleep 1000 & read end'],
+    [
+      COFFER,
+      'run',
+      '-i',
+      '--rm',
+      '--network',
+      'none',
+      '--name',
+      name,
+      'host',
+      'sh',
+      '-c',
+      'echo up; sleep 1000 & read end',
+    ],
     {
       stdin: 'pipe',
       stdout: 'pipe',
