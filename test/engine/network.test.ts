@@ -17,7 +17,7 @@ const rules = (): string => engine.inNetwork('nft', 'list', 'ruleset').stdout
 const links = (): string => engine.inNetwork('ip', '-br', 'link').stdout
 
 /** Answers one line to each connection. */
-const SERVER = (line: string): readonly string[] => ['sh', '-c', `while true; do echo ${line} | nc -l -p 80; done`]
+const SERVER = (line: string): readonly string[] => ['nc', '-ll', '-p', '80', '-e', 'echo', line]
 
 function serve(name: string, ...flags: readonly string[]): void {
   engine.must('run', '-d', '--name', name, ...flags, 'busybox', ...SERVER(name))
