@@ -48,11 +48,8 @@ const alsoOnV1 = ['cgroup', 'limits-v1']
 const kernelTests = (names: readonly string[]): readonly string[] =>
   names.map((name) => `./test/kernel/${name}.test.ts`)
 
-/** The leg in a network namespace of its own: containers of the engine have a bridge and rules, and those of this machine are left alone. */
-const inOwnNetwork = (leg: Leg): Leg => ({
-  ...leg,
-  command: ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', ...leg.command],
-})
+/** Containers of the engine have a bridge and rules; those of this machine are left alone. */
+const inOwnNetwork = (leg: Leg): Leg => ({ ...leg, command: ['scripts/in-own-network', ...leg.command] })
 
 const rootTests = readdirSync('test').filter((file) => file.endsWith('.test.ts'))
 
@@ -69,7 +66,7 @@ const legs: readonly Leg[] = [
   hostLeg('library tests', './test/library'),
   hostLeg('tool tests', './test/tools'),
   inOwnNetwork(hostLeg('lab tests', './test/labs')),
-  hostLeg('engine tests', './test/engine'),
+  inOwnNetwork(hostLeg('engine tests', './test/engine')),
   hostLeg('security tests', './test/security'),
   hostLeg('mutants', './test/mutants'),
   hostLeg('fuzz tests', './test/fuzz'),

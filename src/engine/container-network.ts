@@ -113,7 +113,8 @@ function take(engine: Engine, record: ContainerRecord, network: NetworkRecord, w
     gateway: network.gateway,
     // Locally administered, and as unique in the network as the address.
     hardwareAddress: [2, 0x42, ...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':'),
-    device: `cof${record.id.slice(0, 10)}`,
+    // Another one at each start: the kernel takes its time with the devices of a namespace that is gone.
+    device: `cof${randomHex(engine, 6)}`,
     ports,
   }
   const path = `${containerPath(engine, record.id)}/${CONNECTION_FILE}`

@@ -1,4 +1,4 @@
-/** An engine for a test: with a data root, a run root, images and a network namespace of its own, so that its bridge is not this machine's. */
+/** An engine for a test, with a data root, a run root and images of its own, in a network that is not this machine's. */
 
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -16,8 +16,6 @@ export interface TestEngine extends Disposable {
   readonly directory: string
   readonly dataRoot: string
   readonly runRoot: string
-  /** Runs a program in the network namespace of the engine. */
-  readonly inNetwork: (...words: readonly string[]) => Ran
   /** Runs `coffer` with these words; a shell would take them apart. */
   readonly coffer: (...words: readonly string[]) => Ran
   /** As `coffer`, with something to read. */
@@ -29,13 +27,14 @@ export interface TestEngine extends Disposable {
 
 /** `more` goes into the environment of each command. */
 export function openTestEngine(more: Readonly<Record<string, string>> = {}): TestEngine {
+  if (process.env.COFFER_OWN_NETWORK === undefined)
+    throw new Error(
+      'containers get a bridge and rules: scripts/in-own-network bun test test/engine, or make test-engine',
+    )
   const directory = mkdtempSync(join(tmpdir(), 'coffer-engine-'))
   const [dataRoot, runRoot] = [join(directory, 'data'), join(directory, 'run')]
   const env = { PATH: process.env.PATH ?? '', COFFER_DATA_ROOT: dataRoot, COFFER_RUN_ROOT: runRoot, ...more }
-  const network = join(directory, 'network')
-  makeNetwork(network)
-  const inside = (words: readonly string[]): string[] => ['nsenter', `--net=${network}`, ...words]
-  const command = (words: readonly string[]): string[] => inside([join(project, 'dist', 'coffer'), ...words])
+  const command = (words: readonly string[]): string[] => [join(project, 'dist', 'coffer'), ...words]
   const cofferWith: TestEngine['cofferWith'] = (stdin, ...words) => {
     const input = typeof stdin === 'string' ? Buffer.from(stdin) : stdin
     const { exitCode, stdout, stderr } = Bun.spawnSync(command(words), {
@@ -56,10 +55,6 @@ export function openTestEngine(more: Readonly<Record<string, string>> = {}): Tes
     directory,
     dataRoot,
     runRoot,
-    inNetwork: (...words) => {
-      const { exitCode, stdout, stderr } = Bun.spawnSync(inside(words), { stdout: 'pipe', stderr: 'pipe' })
-      return { status: exitCode, stdout: stdout.toString(), stderr: stderr.toString() }
-    },
     coffer,
     cofferWith,
     must,
@@ -69,17 +64,9 @@ export function openTestEngine(more: Readonly<Record<string, string>> = {}): Tes
         .stdout.split('\n')
         .filter((id) => id !== '')
       for (const id of ids) coffer('rm', '--force', id)
-      Bun.spawnSync(['umount', network])
       rmSync(directory, { recursive: true })
     },
   }
-}
-
-/** A network namespace with `lo` on, kept by this file. */
-function makeNetwork(file: string): void {
-  writeFileSync(file, '')
-  const { exitCode, stderr } = Bun.spawnSync(['unshare', `--net=${file}`, 'ip', 'link', 'set', 'lo', 'up'])
-  if (exitCode !== 0) throw new Error(`no network namespace: ${stderr.toString()}`)
 }
 
 /** The archive of a root file system of busybox, with these of its programs. */

@@ -13,8 +13,10 @@ beforeAll(() => {
 afterAll(() => engine[Symbol.dispose]())
 
 const run = (...words: readonly string[]): string => engine.must('run', '--rm', ...words)
-const rules = (): string => engine.inNetwork('nft', 'list', 'ruleset').stdout
-const links = (): string => engine.inNetwork('ip', '-br', 'link').stdout
+/** In the network that the engine is in. */
+const outside = (...words: readonly string[]): string => Bun.spawnSync([...words]).stdout.toString()
+const rules = (): string => outside('nft', 'list', 'ruleset')
+const links = (): string => outside('ip', '-br', 'link')
 
 /** Answers one line to each connection. */
 const SERVER = (line: string): readonly string[] => ['nc', '-ll', '-p', '80', '-e', 'echo', line]
@@ -25,8 +27,7 @@ function serve(name: string, ...flags: readonly string[]): void {
   engine.must('exec', name, 'sh', '-c', 'until netstat -ltn | grep -q ":80 "; do :; done')
 }
 
-const ask = (address: string, port: number): string =>
-  engine.inNetwork('busybox', 'nc', '-w', '2', address, `${port}`).stdout.trim()
+const ask = (address: string, port: number): string => outside('busybox', 'nc', '-w', '2', address, `${port}`).trim()
 
 describe('the default network', () => {
   test('a container has an address, a way out and lo', () => {
@@ -39,7 +40,7 @@ describe('the default network', () => {
   test('a published port is reached from this machine, at 127.0.0.1 too, and from a neighbour', () => {
     serve('web', '-p', '8080:80')
     expect(ask('127.0.0.1', 8080)).toBe('web')
-    const gateway = /(172\.\d+\.0\.1)\/16/.exec(engine.inNetwork('ip', '-4', 'addr').stdout)?.[1] ?? ''
+    const gateway = /(172\.\d+\.0\.1)\/16/.exec(outside('ip', '-4', 'addr'))?.[1] ?? ''
     expect(ask(gateway, 8080)).toBe('web')
     expect(run('busybox', 'nc', '-w', '2', gateway, '8080')).toBe('web')
     engine.must('rm', '-f', 'web')
@@ -47,10 +48,7 @@ describe('the default network', () => {
 
   test('a port of one address is reached there only', () => {
     serve('local', '-p', '127.0.0.1:8081:80')
-    expect([ask('127.0.0.1', 8081), engine.inNetwork('busybox', 'nc', '-w', '1', '127.0.0.2', '8081').status]).toEqual([
-      'local',
-      1,
-    ])
+    expect([ask('127.0.0.1', 8081), ask('127.0.0.2', 8081)]).toEqual(['local', ''])
     engine.must('rm', '-f', 'local')
   })
 
@@ -79,14 +77,14 @@ describe('the default network', () => {
   })
 
   test('rules of others are as before', () => {
-    engine.inNetwork(
+    outside(
       'nft',
       'add table inet mine; add chain inet mine input { type filter hook input priority 0; }; add rule inet mine input tcp dport 9 drop',
     )
     const before = rules()
     run('-p', '8084:80', 'busybox', 'true')
     expect(rules()).toBe(before)
-    engine.inNetwork('nft', 'delete', 'table', 'inet', 'mine')
+    outside('nft', 'delete', 'table', 'inet', 'mine')
   })
 })
 
