@@ -29,6 +29,8 @@ export interface ErrorFields {
   /** The call as a reader would write it, e.g. `mount("/dev/null")`. */
   readonly syscall?: string
   readonly path?: string
+  /** The whole call of the step that failed, as explain shows it. */
+  readonly step?: string
   /** An action; only given when it is known to be right. */
   readonly hint?: string
   readonly see?: readonly string[]
@@ -41,6 +43,7 @@ export class OperationError extends Error {
   readonly code: string | undefined
   readonly syscall: string | undefined
   readonly path: string | undefined
+  readonly step: string | undefined
   readonly hint: string | undefined
   readonly see: readonly string[]
   override readonly cause: unknown
@@ -53,6 +56,7 @@ export class OperationError extends Error {
     this.code = fields.code
     this.syscall = fields.syscall
     this.path = fields.path
+    this.step = fields.step
     this.hint = fields.hint === undefined ? undefined : visible(fields.hint)
     this.see = fields.see ?? []
     this.cause = fields.cause

@@ -7,6 +7,7 @@ import { attach, connect, waitForEnd } from '../engine/attach.ts'
 import { type EngineContainer, findContainer, listEngineContainers, UNSEEN_STATUS } from '../engine/containers.ts'
 import { printLog } from '../engine/logs.ts'
 import { removeContainer } from '../engine/remove.ts'
+import { keepSent } from '../engine/sent.ts'
 import { startContainer } from '../engine/start.ts'
 import { stopContainer } from '../engine/stop.ts'
 import { writeText } from '../executor/embedded-files.ts'
@@ -24,7 +25,7 @@ function forEach(session: Session, command: string, { rest }: Parsed, body: (fou
   return 0
 }
 
-const PS: readonly Flag[] = [
+export const PS: readonly Flag[] = [
   { name: 'all', short: 'a', type: 'bool', help: 'also those that have ended' },
   { name: 'quiet', short: 'q', type: 'bool', help: 'ids only' },
   { name: 'no-trunc', type: 'bool', help: 'whole ids' },
@@ -63,7 +64,7 @@ export const wait: Command = (session, words) => {
   return forEach(session, 'coffer wait', given, ({ record }) => say(session, `${waitForEnd(session.engine, record)}\n`))
 }
 
-const STOP: readonly Flag[] = [
+export const STOP: readonly Flag[] = [
   { name: 'time', short: 't', type: 'int', value: 'SECONDS', help: 'how long to wait before it is killed' },
   { name: 'signal', short: 's', type: 'string', value: 'SIGNAL', help: 'instead of that of the container' },
 ]
@@ -76,12 +77,16 @@ export const stop: Command = (session, words) => {
   })
 }
 
-const KILL: readonly Flag[] = [{ name: 'signal', short: 's', type: 'string', value: 'SIGNAL', help: 'instead of KILL' }]
+export const KILL: readonly Flag[] = [
+  { name: 'signal', short: 's', type: 'string', value: 'SIGNAL', help: 'instead of KILL' },
+]
 
 export const kill: Command = (session, words) => {
   const given = parseFlags(words, KILL, 'coffer kill')
   return forEach(session, 'coffer kill', given, ({ record }) => {
-    killContainer(session.engine.machine, record.id, { signal: given.string('signal') ?? 'KILL', all: false })
+    const signal = given.string('signal') ?? 'KILL'
+    keepSent(session.engine, record.id, { command: 'kill', signal })
+    killContainer(session.engine.machine, record.id, { signal, all: false })
     say(session, `${record.name}\n`)
   })
 }
@@ -95,7 +100,7 @@ export const start: Command = (session, words) => {
   })
 }
 
-const RM: readonly Flag[] = [{ name: 'force', short: 'f', type: 'bool', help: 'also one that runs' }]
+export const RM: readonly Flag[] = [{ name: 'force', short: 'f', type: 'bool', help: 'also one that runs' }]
 
 export const rm: Command = (session, words) => {
   const given = parseFlags(words, RM, 'coffer rm')
@@ -118,7 +123,7 @@ export const attachTo: Command = (session, words) => {
   return end.kind === 'exited' ? end.status : end.kind === 'detached' ? 0 : UNSEEN_STATUS
 }
 
-const EXEC: readonly Flag[] = [
+export const EXEC: readonly Flag[] = [
   { name: 'interactive', short: 'i', type: 'bool', help: 'keep standard input open' },
   { name: 'tty', short: 't', type: 'bool', help: 'give it a terminal' },
   { name: 'detach', short: 'd', type: 'bool', help: 'run it in the background' },

@@ -35,10 +35,11 @@ interface Known {
 
 export type LiveContainer = Extract<Container, { readonly init: ProcessIdentity }>
 
-/** Names below the run root that are no containers: kept plans, the sockets of monitors, and network namespaces that were made for containers. */
+/** Names below the run root that are no containers: kept plans, sockets of monitors, networks of containers, and the last failure. */
 export const ATTACH_DIRECTORY = '.attach'
 export const NETWORKS_DIRECTORY = '.netns'
-const RESERVED = [PLANS_DIRECTORY, ATTACH_DIRECTORY, NETWORKS_DIRECTORY]
+export const LAST_FILE = '.last-failure'
+const RESERVED = [PLANS_DIRECTORY, ATTACH_DIRECTORY, NETWORKS_DIRECTORY, LAST_FILE]
 
 const isId = (id: string): boolean =>
   /^[\w+.-]+$/.test(id) && id !== '.' && id !== '..' && !RESERVED.includes(id) && id.length <= 255

@@ -4,10 +4,12 @@ import { removeContainer as removeInner } from '../container/remove.ts'
 import { remove } from '../executor/embedded-files.ts'
 import { disconnectContainer } from './container-network.ts'
 import { readEngineContainer } from './containers.ts'
+import { keepEnd } from './end.ts'
 import { attachPath, type Engine } from './place.ts'
 import { removeFiles } from './remove.ts'
 
 export function afterEnd(engine: Engine, id: string, warn: (text: string) => void): void {
+  keepEnd(engine, id)
   removeInner(engine.machine, id, { force: true, warn })
   disconnectContainer(engine, id)
   remove(engine.machine.native, attachPath(engine, id))

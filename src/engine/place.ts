@@ -6,6 +6,8 @@
  *     containers/ID/container.json   what was asked for; the container exists from the moment this file does
  *     containers/ID/started      when it was started last
  *     containers/ID/exit         how it ended last: native/monitor.c
+ *     containers/ID/sent         the signal that coffer sent last, and who: sent.ts
+ *     containers/ID/memory-end   what was killed for want of memory: end.ts
  *     containers/ID/log          what it printed: container/log.ts
  *     containers/ID/upper work   what it has written
  *     containers/ID/rootfs       an empty directory, at which its root is mounted in its own mount namespace

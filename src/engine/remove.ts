@@ -9,6 +9,7 @@ import type { EngineContainer } from './containers.ts'
 import { withNamesLock } from './make.ts'
 import { attachPath, containerPath, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, RECORD_FILE } from './record.ts'
+import { keepSent } from './sent.ts'
 
 /** Throws `conflict` for one that runs, unless forced. */
 export function removeContainer(
@@ -24,6 +25,7 @@ export function removeContainer(
       reason: `cannot remove container "${record.name}": container is ${status}`,
       hint: 'stop it before, or give --force',
     })
+  if (status === 'running' || status === 'paused') keepSent(engine, record.id, { command: 'rm', signal: 'KILL' })
   removeInner(engine.machine, record.id, { force: true, warn })
   disconnectContainer(engine, record.id)
   remove(engine.machine.native, attachPath(engine, record.id))

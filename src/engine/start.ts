@@ -9,9 +9,11 @@ import { capabilitiesIn } from '../linux/capabilities.ts'
 import { readConfig } from '../oci/config.ts'
 import { connectContainer, disconnectContainer } from './container-network.ts'
 import { EXIT_FILE, STARTED_FILE } from './containers.ts'
+import { MEMORY_END_FILE } from './end.ts'
 import { configOf, type IntentFacts } from './intent.ts'
 import { attachPath, containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
+import { SENT_FILE } from './sent.ts'
 
 /** The word behind which this program finds the id of a container that has ended: ended.ts. */
 export const ENDED_COMMAND = '--ended'
@@ -30,7 +32,7 @@ export function startContainer(engine: Engine, record: ContainerRecord, { warn, 
   const directory = containerPath(engine, id)
   const attach = attachPath(engine, id)
   remove(native, attach)
-  remove(native, `${directory}/${EXIT_FILE}`)
+  for (const before of [EXIT_FILE, SENT_FILE, MEMORY_END_FILE]) remove(native, `${directory}/${before}`)
   const started = `${directory}/${STARTED_FILE}`
   replaceFile(native, { path: started, temporary: `${started}.new`, text: machine.now().toISOString(), mode: 0o600 })
   const watched = {

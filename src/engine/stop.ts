@@ -7,6 +7,7 @@ import { close } from '../executor/embedded-files.ts'
 import { waitForEnd } from './attach.ts'
 import type { EngineContainer } from './containers.ts'
 import type { Engine } from './place.ts'
+import { keepSent } from './sent.ts'
 
 export interface StopOptions {
   /** How long to wait; below 0 for ever. Undefined: as the container has it. */
@@ -27,10 +28,15 @@ export function stopContainer(
     liveContainer(findInner(machine.files, machine.root, record.id), `stop ${record.name}`),
   )
   try {
-    killContainer(machine, record.id, { signal: signal ?? record.stopSignal, all: false })
+    const first = signal ?? record.stopSignal
+    keepSent(engine, record.id, { command: 'stop', signal: first })
+    killContainer(machine, record.id, { signal: first, all: false })
     const limit = seconds ?? record.stopSeconds
     const ended = poll(machine.native, [{ fd: pidfd, events: POLLIN }], limit < 0 ? undefined : limit * 1000)
-    if ((ended?.[0] ?? 0) === 0) killContainer(machine, record.id, { signal: 'KILL', all: false })
+    if ((ended?.[0] ?? 0) === 0) {
+      keepSent(engine, record.id, { command: 'stop', signal: 'KILL', waitedSeconds: limit })
+      killContainer(machine, record.id, { signal: 'KILL', all: false })
+    }
   } finally {
     close(machine.native, pidfd)
   }

@@ -3,6 +3,7 @@
 import { bug, OperationError } from '../base/errors.ts'
 import type { Argument, Buffer, Slot } from '../linux/call.ts'
 import { errnoName } from '../linux/errno.ts'
+import { callText } from '../linux/signatures-show.ts'
 import { kindOf } from '../linux/system-error.ts'
 import { failureText } from '../plan/hook-endings.ts'
 import type { AwaitedProgram, Step } from '../plan/plan.ts'
@@ -139,6 +140,7 @@ export function stepError(step: Step, code: string, { before, advise, bytes }: F
     ...(step.program === undefined ? {} : { reason: reasonOf(step.program, code, bytes) }),
     syscall: `${step.call.name}(${path ?? ''})`,
     ...(path === undefined ? {} : { path }),
+    step: callText(step.call),
     ...(advice === undefined ? {} : { hint: advice.hint }),
     see: [...new Set([...step.see, ...(advice?.see ?? [])])],
   })

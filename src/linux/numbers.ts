@@ -13,7 +13,7 @@ const TABLE =
   'nanosleep 35 101,getpid 39 172,sendfile 40 71,socket 41 198,connect 42 203,accept4 288 242,sendto 44 206,recvfrom 45 207,sendmsg 46 211,recvmsg 47 212,shutdown 48 210,' +
   'bind 49 200,listen 50 201,getsockname 51 204,socketpair 53 199,setsockopt 54 208,getsockopt 55 209,clone 56 220,exit 60 93,' +
   'kill 62 129,uname 63 160,fcntl 72 25,flock 73 32,fsync 74 82,ftruncate 77 46,getcwd 79 17,chdir 80 49,fchdir 81 50,fchmod 91 52,fchown 93 55,umask 95 166,' +
-  'getuid 102 174,geteuid 107 175,getegid 108 177,getgid 104 176,setpgid 109 154,getppid 110 173,setsid 112 157,setgroups 116 159,setresuid 117 147,setresgid 119 149,capget 125 90,capset 126 91,' +
+  'getuid 102 174,syslog 103 116,geteuid 107 175,getegid 108 177,getgid 104 176,setpgid 109 154,getppid 110 173,setsid 112 157,setgroups 116 159,setresuid 117 147,setresgid 119 149,capget 125 90,capset 126 91,' +
   'personality 135 92,fstatfs 138 44,sched_setscheduler 144 119,sched_setparam 142 118,mlockall 151 230,pivot_root 155 41,prctl 157 167,chroot 161 51,sync 162 81,' +
   'mount 165 40,umount2 166 39,sethostname 170 161,setdomainname 171 162,gettid 186 178,setxattr 188 5,lsetxattr 189 6,fsetxattr 190 7,sched_setaffinity 203 122,' +
   'exit_group 231 94,tgkill 234 131,mbind 237 235,set_mempolicy 238 237,waitid 247 95,add_key 248 217,request_key 249 218,keyctl 250 219,ioprio_set 251 30,' +

@@ -115,6 +115,7 @@ pread64 fd:fd bytes:out size:size offset
 nanosleep time:timespec rest:out?
 getpid
 getppid
+syslog action:int buffer:out size:size
 gettid
 getuid
 getgid
