@@ -11,7 +11,6 @@ import { architectureOf } from '../executor/embedded-call.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { explainDiff } from '../explain/diff.ts'
 import { type Explained, FORMAT_FLAGS, formatOf, formatted } from '../explain/formats.ts'
-import { columns } from '../tools/help.ts'
 import { callerOf, parseTool } from '../tools/run.ts'
 import type { Tool } from '../tools/tool.ts'
 import { findTool } from '../tools/tools.ts'
@@ -22,35 +21,24 @@ import { wantedContainer } from './run.ts'
 const TOOL = 'coffer explain'
 const STDOUT = 1
 
-const FLAGS: readonly Flag[] = [
+export const EXPLAIN_FLAGS: readonly Flag[] = [
   ...FORMAT_FLAGS,
   { name: 'diff', type: 'bool', help: 'what makes two commands different; each of them is one word, in quotes' },
-  { name: 'help', short: 'h', type: 'bool', help: 'this text' },
 ]
 
-const HELP = `coffer explain - show each system call of a command, why it is made, and where that is documented
-
-usage: coffer explain [FLAGS] COMMAND...      any command of coffer that does something: run, unshare, netns exec, …
-       coffer explain --diff 'COMMAND' 'COMMAND'
-
-flags:
-${columns(FLAGS.map(({ name, value, help }) => [`--${name}${value === undefined ? '' : ` ${value}`}`, help])).join('\n')}
+export const EXPLAIN_DETAILS = `A command of coffer that does something: run, unshare, netns exec, …
 
   coffer explain unshare -Urpf --mount-proc
   coffer explain --format script run host true >by-hand
   coffer explain --run netns exec blue ip addr
-  coffer explain --diff 'unshare -m true' 'unshare -mn true'
-`
+  coffer explain --diff 'unshare -m true' 'unshare -mn true'`
 
 /** Answers the exit status: with --run that of the command. */
 export function explainCommand(session: Session, words: readonly string[]): number {
   const { native } = session
-  const given = parseFlags(words, FLAGS, TOOL)
+  const given = parseFlags(words, EXPLAIN_FLAGS, TOOL)
   const print = (text: string): void => writeText(native, STDOUT, text)
-  if (given.bool('help') || given.rest.length === 0) {
-    print(HELP)
-    return given.bool('help') ? 0 : 1
-  }
+  if (given.rest.length === 0) throw usage(TOOL, 'it takes a command')
   if (given.bool('diff')) return diffCommands(session, given)
   formatOf(given, TOOL)
   const command = commandOf(session, given.rest)

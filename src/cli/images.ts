@@ -50,7 +50,7 @@ const FORMAT: Flag = {
 const NO_TRUNC: Flag = { name: 'no-trunc', type: 'bool', help: 'whole ids and texts' }
 const QUIET: Flag = { name: 'quiet', short: 'q', type: 'bool', help: 'ids only' }
 
-const IMAGES: readonly Flag[] = [
+export const IMAGES: readonly Flag[] = [
   { name: 'all', short: 'a', type: 'bool', help: 'accepted; there are no hidden images' },
   { name: 'digests', type: 'bool', help: 'what registries know them by' },
   { name: 'filter', short: 'f', type: 'list', value: 'NAME=VALUE', help: 'only those that fit' },
@@ -100,7 +100,7 @@ export const tag: Command = ({ engine }, words) => {
   return 0
 }
 
-const RMI: readonly Flag[] = [
+export const RMI: readonly Flag[] = [
   { name: 'force', short: 'f', type: 'bool', help: 'all its names, and also if a container that does not run uses it' },
   { name: 'no-prune', type: 'bool', help: 'accepted; there are no parents without a name' },
 ]
@@ -113,7 +113,7 @@ export const rmi: Command = (session, words) => {
   )
 }
 
-const HISTORY: readonly Flag[] = [
+export const HISTORY: readonly Flag[] = [
   FORMAT,
   NO_TRUNC,
   QUIET,
@@ -210,6 +210,8 @@ const GROUP: ReadonlyMap<string, Command> = new Map<string, Command>([
 ])
 
 /** `coffer image COMMAND`. */
+export const IMAGE_COMMANDS: readonly string[] = [...GROUP.keys()]
+
 export const imageGroup: Command = (session, [command = '', ...words]) => {
   const run = GROUP.get(command)
   if (run !== undefined) return run(session, words)

@@ -1,7 +1,7 @@
 /** The door `coffer`: the command line for people. */
 
-import { describeError } from '../base/errors.ts'
-import { usage } from '../base/flags.ts'
+import { describeError, type OperationError } from '../base/errors.ts'
+import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
 import { nearest } from '../base/nearest.ts'
 import { VERSION } from '../base/version.ts'
@@ -12,13 +12,13 @@ import { ENDED_COMMAND } from '../engine/start.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { labDoor } from '../lab/door.ts'
 import { toolsDoor } from '../tools/door.ts'
-import { GROUPS, TOOLS } from '../tools/tools.ts'
-import { attachTo, type Command, exec, kill, logs, ps, rm, start, stop, wait } from './containers.ts'
-import { explainCommand } from './explain.ts'
-import { history, imageGroup, images, rmi, tag } from './images.ts'
-import { network } from './networks.ts'
+import { columns, groupHelp, toolHelp, wordsHelp } from '../tools/help.ts'
+import type { Words } from '../tools/tool.ts'
+import { findTool, GROUPS, TOOLS } from '../tools/tools.ts'
+import { ALL_WORDS, COMMANDS } from './commands.ts'
+import { completionScript } from './completion.ts'
+import { keepCommandFailure, keptBy } from './failure.ts'
 import { openSession } from './open.ts'
-import { runCommand } from './run.ts'
 import { TRANSFER_COMMANDS, transfer } from './transfer.ts'
 
 const STDOUT = 1
@@ -26,43 +26,18 @@ const STDERR = 2
 /** docker's status for a failure of its own, which no program of a container had a part in. */
 const FAILURE = 125
 
-const HELP = `coffer - containers for Linux
+const helpText = (): string => `coffer - containers for Linux
 
 usage: coffer COMMAND [FLAGS] [OPERANDS]
 
 commands:
-  run      run a program in a container: coffer run --rm -it host bash
-  explain  show what a command does, step by step, before or while it does it
-  lab      learn namespaces and cgroups by hand: coffer lab lists the labs
-  version  print the version
+${columns(COMMANDS.map(({ name, summary }) => [name, summary])).join('\n')}
 
 tools, with the flags of util-linux and iproute2:
-${[...TOOLS, ...GROUPS].map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`).join('\n')}
+${columns([...TOOLS, ...GROUPS].map(({ name, summary }) => [name, summary])).join('\n')}
 
-The OCI runtime is the same program under the name coffer-runc.
+coffer help COMMAND has the flags. The OCI runtime is the same program under the name coffer-runc.
 `
-
-const COMMANDS: ReadonlyMap<string, Command> = new Map(
-  Object.entries({
-    run: runCommand,
-    explain: explainCommand,
-    ps,
-    logs,
-    wait,
-    stop,
-    kill,
-    start,
-    rm,
-    attach: attachTo,
-    exec,
-    image: imageGroup,
-    images,
-    tag,
-    rmi,
-    history,
-    network,
-  }),
-)
 
 /** What the monitor becomes behind a container: nobody hears what it says. */
 function endedCommand(native: Native, [dataRoot = '', root = '', id = '']: readonly string[]): number {
@@ -77,47 +52,77 @@ const containerNames = (native: Native): ReadonlyMap<string, string> =>
 
 /** Answers the exit status. */
 export function cliDoor(native: Native): number {
+  const [name, ...rest] = native.args.slice(1)
   try {
-    const [command, ...rest] = native.args.slice(1)
-    switch (command) {
-      case undefined:
-      case 'help':
-      case '--help':
-      case '-h':
-        writeText(native, STDOUT, HELP)
-        return command === undefined ? FAILURE : 0
-      case 'version':
-      case '--version':
-      case '-v':
-        writeText(native, STDOUT, `coffer version ${VERSION}\n`)
-        return 0
-      case ENDED_COMMAND:
-        return endedCommand(native, rest)
-      case 'lab':
-        return labDoor(openSession(native).engine, rest)
-      default: {
-        if (TRANSFER_COMMANDS.includes(command)) return transfer(openSession(native), command, rest)
-        const run = COMMANDS.get(command)
-        if (run !== undefined) return run(openSession(native), rest)
-        const status = toolsDoor(native, native.args.slice(1), () => containerNames(native))
-        if (status !== undefined) return status
-        const near = nearest(command, [
-          ...COMMANDS.keys(),
-          ...TRANSFER_COMMANDS,
-          'lab',
-          'version',
-          'help',
-          ...[...TOOLS, ...GROUPS].map(({ name }) => name),
-        ])
-        throw usage(
-          'coffer',
-          `it has no command ${command}`,
-          near === undefined ? 'coffer --help' : `did you mean ${near}?`,
-        )
-      }
-    }
+    return runWords(native, name, rest)
   } catch (error) {
     writeText(native, STDERR, `error: ${describeError(error)}\n`)
+    if (name !== 'why') keepCommandFailure(native, { command: name ?? '', words: rest, status: FAILURE }, error)
     return FAILURE
   }
+}
+
+function runWords(native: Native, name: string | undefined, rest: readonly string[]): number {
+  const print = (text: string): number => {
+    writeText(native, STDOUT, text)
+    return 0
+  }
+  const command = COMMANDS.find((one) => one.name === name)
+  if (command !== undefined && wantsHelp(command, rest)) return print(wordsHelp(command))
+  switch (name) {
+    case undefined:
+      print(helpText())
+      return FAILURE
+    case 'help':
+    case '--help':
+    case '-h':
+      return print(rest.length === 0 ? helpText() : helpOf(rest))
+    case 'version':
+    case '--version':
+    case '-v':
+      return print(`coffer version ${VERSION}\n`)
+    case 'completion':
+      return print(completionScript(rest, ALL_WORDS))
+    case 'lab':
+      return labDoor(openSession(native).engine, rest)
+    case ENDED_COMMAND:
+      return endedCommand(native, rest)
+    default:
+      if (TRANSFER_COMMANDS.includes(name)) return transfer(openSession(native), name, rest)
+      return command?.run === undefined ? runTools(native, name, rest) : command.run(openSession(native), rest)
+  }
+}
+
+function runTools(native: Native, name: string, rest: readonly string[]): number {
+  const status = toolsDoor(native, [name, ...rest], () => containerNames(native), keptBy(native))
+  if (status !== undefined) return status
+  throw noCommand(name)
+}
+
+function noCommand(name: string): OperationError {
+  const near = nearest(
+    name,
+    [...COMMANDS, ...TOOLS, ...GROUPS].map((one) => one.name),
+  )
+  return usage('coffer', `it has no command ${name}`, near === undefined ? 'coffer --help' : `did you mean ${near}?`)
+}
+
+/** Of `coffer help netns add`, and of `coffer help netns`. */
+function helpOf(words: readonly string[]): string {
+  const command = COMMANDS.find(({ name }) => name === words[0])
+  if (command !== undefined) return wordsHelp(command)
+  const group = GROUPS.find(({ name }) => name === words[0])
+  if (group !== undefined && words.length === 1) return groupHelp(group)
+  const found = findTool(words)
+  if (found === undefined) throw noCommand(words.join(' '))
+  return 'group' in found ? groupHelp(found.group) : toolHelp(found.tool)
+}
+
+/** Among the flags of the command itself: those behind its operands are of the program in the container. */
+function wantsHelp({ name, flags, operands }: Words, words: readonly string[]): boolean {
+  if (!words.includes('--help') && !words.includes('-h')) return false
+  const short = flags.some((flag) => flag.short === 'h') ? {} : { short: 'h' }
+  const help: Flag = { name: 'help', ...short, type: 'bool', help: '' }
+  const mixed = !/PROGRAM|COMMAND/.test(operands)
+  return parseFlags(words, [...flags, help], `coffer ${name}`, { mixed }).bool('help')
 }

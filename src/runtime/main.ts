@@ -4,9 +4,10 @@ import { OperationError } from '../base/errors.ts'
 import { type Flag, type Parsed, parseFlags, usage } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
 import { nearest } from '../base/nearest.ts'
+import { commandFailure, keepFailure, openRunRoot } from '../container/last-failure.ts'
 import { openMachine } from '../container/open.ts'
 import { COMMANDS } from './commands.ts'
-import type { Command, Context } from './context.ts'
+import { type Command, type Context, operand } from './context.ts'
 import { commandHelp, programHelp, versionText } from './help.ts'
 import { type Log, logTo } from './log.ts'
 
@@ -99,7 +100,27 @@ function runCommand(native: Native, { command, rest, globals, log }: Call): numb
       full,
       `it takes ${command.operands === '' ? 'no operands' : command.operands}, and was given ${given.rest.length}`,
     )
-  return command.run(contextOf(native, globals, log), given)
+  const context = contextOf(native, globals, log)
+  try {
+    return command.run(context, given)
+  } catch (error) {
+    if (CHANGING.includes(command.name))
+      keep(context, full, { container: operand(given), status: command.failureStatus ?? 1 }, error)
+    throw error
+  }
+}
+
+/** Whose failures are kept. What engines ask of containers that are gone, all the time, is not. */
+const CHANGING = ['create', 'start', 'run', 'exec', 'update', 'checkpoint', 'restore']
+
+/** For `coffer why`. */
+function keep(
+  { machine: { native, root } }: Context,
+  command: string,
+  failed: { readonly container: string; readonly status: number },
+  error: unknown,
+): void {
+  keepFailure(native, openRunRoot(native, root), commandFailure(native, { command, ...failed }, error))
 }
 
 function contextOf(native: Native, globals: Parsed, log: Log): Context {

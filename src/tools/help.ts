@@ -1,17 +1,18 @@
 /** The help of tools, from the same records that their command lines are read by. */
 
 import type { Flag } from '../base/flags.ts'
-import type { Group, Tool } from './tool.ts'
+import type { Group, Tool, Words } from './tool.ts'
 
-export function toolHelp({ name, operands, summary, flags, details }: Tool): string {
+export const toolHelp = (tool: Tool): string =>
+  `${wordsHelp(tool)}\n${`To see what it does: coffer explain ${tool.name} ${tool.operands}`.trimEnd()}\n`
+
+export function wordsHelp({ name, operands, summary, flags, details }: Words): string {
   return [
     `coffer ${name} - ${summary}`,
     '',
     `usage: coffer ${name} ${flags.length === 0 ? '' : '[FLAGS] '}${operands}`.trimEnd(),
     ...(flags.length === 0 ? [] : ['', 'flags:', ...columns(flags.map(flagRow))]),
     ...(details === undefined ? [] : ['', details]),
-    '',
-    `To see what it does: coffer explain ${name} ${operands}`.trimEnd(),
     '',
   ].join('\n')
 }

@@ -16,14 +16,19 @@ import { CHILD_EXIT, CHILD_PIDFD, WSTOPPED } from '../plan/attended.ts'
 import type { Plan, Step } from '../plan/plan.ts'
 import { adviseTool } from './advise.ts'
 import { toolHelp } from './help.ts'
-import type { Caller, ContainerNames, Plans, Tool } from './tool.ts'
+import type { Caller, ContainerNames, KeepFailure, Plans, Tool } from './tool.ts'
 
 const STDOUT = 1
 const STDERR = 2
 const HELP: Flag = { name: 'help', short: 'h', type: 'bool', help: 'this text' }
 
+export interface Beside {
+  readonly names: ContainerNames
+  readonly keep: KeepFailure
+}
+
 /** Answers the exit status; of a tool that becomes a program only if it could not. */
-export function runTool(native: Native, tool: Tool, words: readonly string[], names: ContainerNames): number {
+export function runTool(native: Native, tool: Tool, words: readonly string[], { names, keep }: Beside): number {
   try {
     const given = parseTool(tool, words)
     const caller = callerOf(native, names)
@@ -35,7 +40,9 @@ export function runTool(native: Native, tool: Tool, words: readonly string[], na
     return runPlans(native, tool, tool.does, given, caller)
   } catch (error) {
     writeText(native, STDERR, `error: ${describeError(error)}\n`)
-    return statusOf(error, tool)
+    const status = statusOf(error, tool)
+    keep(tool.name, status, error)
+    return status
   }
 }
 

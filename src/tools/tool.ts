@@ -20,9 +20,13 @@ export interface Caller {
   readonly isTerminal: () => boolean
 }
 
+/** Keeps what a tool could not do, for `coffer why`. */
+export type KeepFailure = (command: string, status: number, error: unknown) => void
+
 export type ContainerNames = () => ReadonlyMap<string, string>
 
-export interface Tool {
+/** What a command line is made of: its help is, too, and what a shell completes. */
+export interface Words {
   /** The words behind `coffer`. */
   readonly name: string
   /** What follows the flags, e.g. `[PROGRAM [ARGUMENT...]]`. */
@@ -31,6 +35,9 @@ export interface Tool {
   readonly flags: readonly Flag[]
   /** Further lines of the help. */
   readonly details?: string
+}
+
+export interface Tool extends Words {
   /** The exit status of what the tool itself cannot do; what has no program ends with 127 or 126 behind it. */
   readonly failureStatus: number
   readonly does: Plans | Prints

@@ -1,19 +1,17 @@
 /** import: an image of one layer, from the archive of a root file system. */
 
 import { createReadStream } from 'node:fs'
-import { type Flag, parseFlags, usage } from '../base/flags.ts'
+import { parseFlags, usage } from '../base/flags.ts'
 import { importArchive } from '../image/import-node.ts'
 import { findImage } from '../image/layout.ts'
 import { canonicalName, parseReference } from '../image/reference.ts'
 import type { Store } from '../image/store-node.ts'
+import { IMPORT_FLAGS } from '../image/transfer-flags.ts'
 
 const COMMAND = 'coffer import'
-const FLAGS: readonly Flag[] = [
-  { name: 'message', short: 'm', type: 'string', value: 'TEXT', help: 'what the history says of it' },
-]
 
 export async function importCommand(store: Store, words: readonly string[]): Promise<void> {
-  const given = parseFlags(words, FLAGS, COMMAND)
+  const given = parseFlags(words, IMPORT_FLAGS, COMMAND)
   const [file, text, ...others] = given.rest
   if (file === undefined || others.length > 0)
     throw usage(COMMAND, 'it takes a file or -, and a name', 'coffer import root.tar name:tag')

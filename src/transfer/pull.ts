@@ -1,37 +1,18 @@
 /** pull: an image from a registry. */
 
-import { type Flag, parseFlags, usage } from '../base/flags.ts'
+import { parseFlags, usage } from '../base/flags.ts'
 import { parsePlatform } from '../image/keep-node.ts'
 import { type LayerEvent, pullImage } from '../image/pull-node.ts'
 import { canonicalName, familiarName, parseReference } from '../image/reference.ts'
 import type { RegistrySettings } from '../image/registry-settings-node.ts'
+import { PULL_FLAGS } from '../image/transfer-flags.ts'
 import type { TransferCommand } from './command.ts'
 import { openProgress, type Progress } from './progress.ts'
 
 const COMMAND = 'coffer pull'
 
-export const TLS_VERIFY: Flag = {
-  name: 'tls-verify',
-  type: 'bool',
-  help: 'check the certificate of the registry; with =false it may also do without TLS',
-}
-
-const FLAGS: readonly Flag[] = [
-  { name: 'platform', type: 'string', value: 'OS/ARCHITECTURE', help: 'of which platform, if there are several' },
-  { name: 'quiet', short: 'q', type: 'bool', help: 'print the name only' },
-  {
-    name: 'all-tags',
-    short: 'a',
-    type: 'bool',
-    help: 'all tags of the repository',
-    refused: 'pull each tag by its name',
-  },
-  { name: 'disable-content-trust', type: 'bool', help: 'accepted; images are not signed by name here' },
-  TLS_VERIFY,
-]
-
 export const pullCommand: TransferCommand = async (store, words, { settings }) => {
-  const given = parseFlags(words, FLAGS, COMMAND, { mixed: true })
+  const given = parseFlags(words, PULL_FLAGS, COMMAND, { mixed: true })
   const [text, ...others] = given.rest
   if (text === undefined || others.length > 0) throw usage(COMMAND, 'it takes the name of one image')
   const reference = parseReference(text)

@@ -1,32 +1,20 @@
 /** push: an image to a registry. */
 
 import { OperationError } from '../base/errors.ts'
-import { type Flag, parseFlags, usage } from '../base/flags.ts'
+import { parseFlags, usage } from '../base/flags.ts'
 import { findImage } from '../image/layout.ts'
 import { pushImage } from '../image/push-node.ts'
 import { canonicalName, familiarName, familiarRepository, parseReference } from '../image/reference.ts'
+import { PUSH_FLAGS } from '../image/transfer-flags.ts'
 import type { TransferCommand } from './command.ts'
 import { openProgress } from './progress.ts'
-import { TLS_VERIFY, trusting } from './pull.ts'
+import { trusting } from './pull.ts'
 
 const COMMAND = 'coffer push'
-const FLAGS: readonly Flag[] = [
-  { name: 'quiet', short: 'q', type: 'bool', help: 'print the name only' },
-  {
-    name: 'all-tags',
-    short: 'a',
-    type: 'bool',
-    help: 'all tags of the repository',
-    refused: 'push each tag by its name',
-  },
-  { name: 'disable-content-trust', type: 'bool', help: 'accepted; images are not signed by name here' },
-  TLS_VERIFY,
-]
-
 const WORDS = { preparing: 'Preparing', exists: 'Layer already exists', pushed: 'Pushed' } as const
 
 export const pushCommand: TransferCommand = async (store, words, { settings }) => {
-  const given = parseFlags(words, FLAGS, COMMAND, { mixed: true })
+  const given = parseFlags(words, PUSH_FLAGS, COMMAND, { mixed: true })
   const [text, ...others] = given.rest
   if (text === undefined || others.length > 0) throw usage(COMMAND, 'it takes the name of one image')
   const reference = parseReference(text)

@@ -5,20 +5,17 @@ import { rename, rm } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { OperationError } from '../base/errors.ts'
-import { type Flag, parseFlags, usage } from '../base/flags.ts'
+import { parseFlags, usage } from '../base/flags.ts'
 import { findImage } from '../image/layout.ts'
 import { canonicalName, isDigest, parseReference } from '../image/reference.ts'
 import { archiveOf, type Saved } from '../image/save-node.ts'
 import type { Store } from '../image/store-node.ts'
+import { SAVE_FLAGS } from '../image/transfer-flags.ts'
 import type { TransferCommand } from './command.ts'
 
 const COMMAND = 'coffer save'
-const FLAGS: readonly Flag[] = [
-  { name: 'output', short: 'o', type: 'string', value: 'FILE', help: 'write to this file, not to standard output' },
-]
-
 export const saveCommand: TransferCommand = async (store, words) => {
-  const given = parseFlags(words, FLAGS, COMMAND, { mixed: true })
+  const given = parseFlags(words, SAVE_FLAGS, COMMAND, { mixed: true })
   if (given.rest.length === 0) throw usage(COMMAND, 'it takes one image or more')
   const output = given.string('output')
   if (output === undefined && process.stdout.isTTY)

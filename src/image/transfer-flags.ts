@@ -1,0 +1,49 @@
+/** The flags of the commands that move images: Node reads them, and the front tells of them and completes them. */
+
+import type { Flag } from '../base/flags.ts'
+
+export const TLS_VERIFY: Flag = {
+  name: 'tls-verify',
+  type: 'bool',
+  help: 'check the certificate of the registry; with =false it may also do without TLS',
+}
+
+export const LOAD_FLAGS: readonly Flag[] = [
+  { name: 'input', short: 'i', type: 'string', value: 'FILE', help: 'read from this file, not from standard input' },
+  { name: 'quiet', short: 'q', type: 'bool', help: 'say nothing while it loads' },
+]
+
+export const IMPORT_FLAGS: readonly Flag[] = [
+  { name: 'message', short: 'm', type: 'string', value: 'TEXT', help: 'what the history says of it' },
+]
+
+export const PULL_FLAGS: readonly Flag[] = [
+  { name: 'platform', type: 'string', value: 'OS/ARCHITECTURE', help: 'of which platform, if there are several' },
+  { name: 'quiet', short: 'q', type: 'bool', help: 'print the name only' },
+  {
+    name: 'all-tags',
+    short: 'a',
+    type: 'bool',
+    help: 'all tags of the repository',
+    refused: 'pull each tag by its name',
+  },
+  { name: 'disable-content-trust', type: 'bool', help: 'accepted; images are not signed by name here' },
+  TLS_VERIFY,
+]
+
+export const PUSH_FLAGS: readonly Flag[] = [
+  { name: 'quiet', short: 'q', type: 'bool', help: 'print the name only' },
+  {
+    name: 'all-tags',
+    short: 'a',
+    type: 'bool',
+    help: 'all tags of the repository',
+    refused: 'push each tag by its name',
+  },
+  { name: 'disable-content-trust', type: 'bool', help: 'accepted; images are not signed by name here' },
+  TLS_VERIFY,
+]
+
+export const SAVE_FLAGS: readonly Flag[] = [
+  { name: 'output', short: 'o', type: 'string', value: 'FILE', help: 'write to this file, not to standard output' },
+]
