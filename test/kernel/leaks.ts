@@ -76,11 +76,11 @@ export function leaks({ cgroup, roots }: Owned, baseline: Baseline): readonly st
   ]
 }
 
-/** Plans that are kept for the next container belong to none. */
-const KEPT = '.plans'
+/** Plans that are kept for the next container belong to none, and what failed last is kept on purpose. */
+const KEPT = ['.plans', '.last-failure']
 
 export const stateIn = (root: string): readonly string[] =>
-  existsSync(root) ? readdirSync(root).filter((name) => name !== KEPT) : []
+  existsSync(root) ? readdirSync(root).filter((name) => !KEPT.includes(name)) : []
 
 const DEADLINE_MS = 30_000
 const SETTLING_MS = 2000
