@@ -18,9 +18,9 @@ $(PACKAGES): package-lock.json
 
 ## Checks: no root, no compiler, under 30 s.
 
-.PHONY: check check-types check-lint check-layers test-pure format
+.PHONY: check check-types check-lint check-layers check-api test-pure format api
 check: $(PACKAGES) ## types, style, layers and pure tests; needs no root
-	@$(MAKE) --no-print-directory -k -j4 --output-sync check-types check-lint check-layers test-pure
+	@$(MAKE) --no-print-directory -k -j4 --output-sync check-types check-lint check-layers check-api test-pure
 
 check-types: $(PACKAGES)
 	$(BIN)/tsc -p tsconfig.json
@@ -32,8 +32,14 @@ check-lint: $(PACKAGES)
 check-layers: $(PACKAGES)
 	$(NODE) $(BIN)/depcruise --config .dependency-cruiser.mjs --output-type err-long src
 
+check-api: $(PACKAGES)
+	@$(BUN) scripts/library-api.ts docs | diff -u --label docs/api.md --label 'what the docstrings say: make api' docs/api.md -
+
 test-pure: $(PACKAGES) ## the tests beside the sources
 	$(BUN) test ./src
+
+api: $(PACKAGES) ## docs/api.md from the docstrings of the library
+	@$(BUN) scripts/library-api.ts docs >docs/api.md
 
 format: $(PACKAGES) ## let biome rewrite what it can
 	$(BIN)/biome check --write
@@ -41,7 +47,7 @@ format: $(PACKAGES) ## let biome rewrite what it can
 ## The program. See native/front.c for how the engine's heap becomes part of it.
 
 .PHONY: build build-executor build-strict
-build: dist/coffer dist/coffer-runc dist/coffer-executor dist/coffer-init dist/transfer.js ## all of dist/
+build: dist/coffer dist/coffer-runc dist/coffer-executor dist/coffer-init dist/transfer.js dist/index.js dist/index.d.ts ## all of dist/
 
 ifeq ($(ARCH),$(shell uname -m))
   CC := gcc
@@ -121,10 +127,19 @@ dist/coffer-runc: dist/coffer
 	@ln -f $< $@
 	@$@ --version >/dev/null
 
-# Commands that move images run on Node: src/cli/transfer.ts
+# What runs on Node: commands that move images (src/cli/transfer.ts), and the library, as Node takes no TypeScript from node_modules.
+ESBUILD_NODE := node_modules/@esbuild/linux-*/bin/esbuild --bundle --format=esm --platform=node --target=node22 --log-level=warning
 dist/transfer.js: $(OUT)/coffer.js
 	@mkdir -p $(@D)
-	node_modules/@esbuild/linux-*/bin/esbuild src/transfer/main.ts --bundle --format=esm --platform=node --target=node22 --log-level=warning --outfile=$@
+	$(ESBUILD_NODE) src/transfer/main.ts --outfile=$@
+
+dist/index.js: $(OUT)/coffer.js
+	@mkdir -p $(@D)
+	$(ESBUILD_NODE) src/index.ts --outfile=$@
+
+dist/index.d.ts: $(OUT)/coffer.js scripts/library-api.ts
+	@mkdir -p $(@D)
+	$(BUN) scripts/library-api.ts types >$@
 
 dist/coffer-executor dist/coffer-init: dist/coffer-%: $(OUT)/%
 	@mkdir -p $(@D)

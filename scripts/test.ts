@@ -57,6 +57,7 @@ const legs: readonly Leg[] = [
   { name: 'types', command: ['make', '--no-print-directory', 'check-types'] },
   { name: 'style', command: ['make', '--no-print-directory', 'check-lint'] },
   { name: 'layers', command: ['make', '--no-print-directory', 'check-layers'] },
+  { name: 'API reference', command: ['make', '--no-print-directory', 'check-api'] },
   { name: 'pure tests', command: [bun, 'test'], tests: ['./src'] },
   { name: 'tools', command: ['make', '--no-print-directory', 'tools'] },
   { name: 'build', command: ['make', '--no-print-directory', 'build'] },

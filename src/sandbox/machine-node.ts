@@ -112,16 +112,18 @@ function homesOf(files: Files, { hostUid }: Host): readonly string[] {
   return [...new Set(homes)].filter((home) => home.startsWith('/'))
 }
 
-/** Programs are built beside the sources: `dist` of the package. */
+/** In `dist`: beside this code where that is built, and two levels up in a checkout. Nowhere else, as in a package of somebody's that is called dist. */
 export function programPath(name: string): string {
-  const candidates = ['../../dist', '..', '.'].map((up) => join(import.meta.dirname, up, name))
-  const path = candidates.find((one) => existsSync(one))
-  if (path !== undefined) return path
+  const isBuilt = !import.meta.filename.endsWith('.ts')
+  const path = join(import.meta.dirname, isBuilt ? '.' : '../../dist', name)
+  if (existsSync(path)) return path
   throw new OperationError({
     kind: 'missing',
     operation: `start ${name}`,
-    reason: `it is not beside the library: ${candidates[0]}`,
-    hint: 'in a checkout of coffer: make build',
+    reason: `it is not where it belongs: ${path}`,
+    hint: isBuilt
+      ? 'a bundler that takes coffer in leaves its programs behind: declare coffer as external'
+      : 'in a checkout of coffer: make build',
   })
 }
 
