@@ -1,10 +1,11 @@
 /** An empty folder into which coffer was installed as its users get it: from the archive of `npm pack`. */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { binOf } from './both-runtimes.ts'
 
 export interface Ran {
+  readonly pid: number
   readonly status: number
   readonly stdout: string
   readonly stderr: string
@@ -34,6 +35,8 @@ interface Packed {
 /** Not below /tmp, which commands in a container do not see. */
 export async function install(): Promise<Installed> {
   const base = mkdtempSync('/var/tmp/coffer-package-')
+  // Anybody may read it, so that what is not shown is not shown by the container.
+  chmodSync(base, 0o755)
   const [directory, home] = [join(base, 'program'), join(base, 'home')]
   for (const path of [directory, join(home, '.ssh')]) mkdirSync(path, { recursive: true })
   writeFileSync(join(home, '.ssh', 'id_ed25519'), SECRET)
@@ -74,5 +77,5 @@ export async function runIn(
     new Response(child.stderr).text(),
     child.exited,
   ])
-  return { status, stdout, stderr }
+  return { pid: child.pid, status, stdout, stderr }
 }
