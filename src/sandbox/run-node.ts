@@ -38,21 +38,38 @@ interface Start {
   readonly options: RunOptions
 }
 
+/** The plan that `run` would run. Throws and rejects as that does. */
+export async function planOf(command: readonly string[], options: RunOptions): Promise<Plan> {
+  checkCommand(command)
+  const machine = theMachine()
+  const shape = shapeFor(machine, options)
+  const channel = await machine.channels.take()
+  try {
+    return prepare(channel, { machine, shape, command, options }).plan
+  } finally {
+    channel.release()
+  }
+}
+
+function prepare(channel: Channel, start: Start) {
+  const { machine, shape, options } = start
+  const instance = requestFor({ ...machine, id: machine.nextId(), shape })
+  const accounts = accountFiles(instance.cgroup)
+  const measuresDisk = options.root === 'host' && shape.limits.diskBytes !== undefined
+  return { instance, accounts, measuresDisk, plan: planRun(instance, { ...start, channel, accounts, measuresDisk }) }
+}
+
 function runThrough(channel: Channel, start: Start): Promise<Result> {
   const { machine, shape, options } = start
   const { limits, enforced } = shape
-  const instance = requestFor({ ...machine, id: machine.nextId(), shape })
-  const accounts = accountFiles(instance.cgroup)
-  const measuresDisk = options.root === 'host' && limits.diskBytes !== undefined
+  const { instance, ...prepared } = prepare(channel, start)
   return runCommand({
     machine,
     channel,
-    plan: planRun(instance, { ...start, channel, accounts, measuresDisk }),
+    ...prepared,
     limits,
     enforced,
-    accounts,
     cgroupName: `coffer-${instance.request.place.id}`,
-    measuresDisk,
     signal: options.signal,
     onStart: (end) => watchCpu({ ...machine, cgroup: instance.cgroup, limits, onExceeded: () => end('cpu-time') }),
   })
