@@ -24,7 +24,7 @@ import { type ExecOptions, execIn } from './exec-node.ts'
 import type { Feature } from './features.ts'
 import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type Limits } from './limits.ts'
 import { type Machine, readProgram, theMachine } from './machine-node.ts'
-import type { BoxOptions } from './options.ts'
+import { type BoxOptions, invalid } from './options.ts'
 import { type InstanceRequest, intentResources, requestFor, type Shape } from './request.ts'
 import { type BoxProcess, type SpawnOptions, spawnIn } from './spawn-node.ts'
 import { shapeFor } from './surroundings-node.ts'
@@ -247,12 +247,22 @@ class LiveBox implements Box, BoxState {
   readonly [Symbol.asyncDispose] = (): Promise<void> => this.kill()
 
   readonly on = <Name extends keyof BoxEvents>(
-    _event: Name,
+    event: Name,
     listener: (detail: BoxEvents[Name]) => void,
   ): (() => void) => {
+    if (event !== 'exit') throw noEvent(event)
     this.#listeners.add(listener)
     return () => {
       this.#listeners.delete(listener)
     }
   }
+}
+
+function noEvent(event: string): OperationError {
+  if (event !== 'denied') return invalid(`there is no event ${JSON.stringify(event)}`, "there is one: 'exit'")
+  return new OperationError({
+    kind: 'unsupported',
+    operation: 'tell what a box was denied',
+    reason: 'the filter of a box answers what it denies in the kernel, and nobody hears of it',
+  })
 }

@@ -1,6 +1,7 @@
 /** What the library is asked for. Every option has a default that gives less, not more. */
 
 import { OperationError } from '../base/errors.ts'
+import { nearest } from '../base/nearest.ts'
 import type { Feature } from './features.ts'
 import type { Limits } from './limits.ts'
 
@@ -50,6 +51,60 @@ export interface CommandOptions {
 }
 
 export type RunOptions = BoxOptions & CommandOptions
+
+const NAMES: Readonly<Record<keyof RunOptions, true>> = {
+  root: true,
+  limits: true,
+  network: true,
+  mounts: true,
+  env: true,
+  cwd: true,
+  user: true,
+  hostname: true,
+  grant: true,
+  requires: true,
+  stdin: true,
+  signal: true,
+}
+
+/** What is asked of sandboxes, and what coffer has not got: the reason, and what to do. */
+const UNSERVED: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
+  allow: [
+    'coffer relays no connections, so a container has all of the network of this machine or none of it',
+    "leave allow out, and use network: 'none' or 'host'",
+  ],
+  fallback: [
+    'coffer has nothing weaker than namespaces to fall back to: without them nothing is run',
+    'leave fallback out; probe() tells what is missing for namespaces, and how to mend it',
+  ],
+}
+
+/** An option that is not known would be one without effect. Throws `invalid`, and `unsupported` for what coffer has not got. */
+export function checkNames(options: object): void {
+  for (const name of Object.keys(options)) {
+    if (Object.hasOwn(NAMES, name)) continue
+    if (Object.hasOwn(UNSERVED, name)) throw unserved(name)
+    const names = Object.keys(NAMES)
+    const meant = nearest(name, names)
+    throw invalid(
+      `there is no option ${JSON.stringify(name)}`,
+      meant === undefined ? `there are: ${names.join(', ')}` : `did you mean ${JSON.stringify(meant)}?`,
+    )
+  }
+}
+
+/** The refusal of an option that is in UNSERVED. */
+function unserved(name: string): OperationError {
+  const [reason, hint] = UNSERVED[name] ?? ['', '']
+  return new OperationError({ kind: 'unsupported', operation: `serve the option ${name}`, reason, hint })
+}
+
+/** Throws as checkNames does; the list of hosts that may be reached is looked for here as well. */
+export function checkNetwork(network: unknown): asserts network is 'none' | 'host' {
+  if (network === 'none' || network === 'host') return
+  if (typeof network === 'object' && network !== null && 'allow' in network) throw unserved('allow')
+  throw invalid(`network is ${JSON.stringify(network)}`, "use 'none' or 'host'")
+}
 
 /** Throws `invalid` for a command that is none. */
 export function checkCommand(command: readonly string[]): void {

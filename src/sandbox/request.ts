@@ -9,7 +9,7 @@ import type { Host } from '../plan/host.ts'
 import type { ContainerRequest } from '../plan/request.ts'
 import { CONTROLLERS, type Feature, featuresOf, hasController } from './features.ts'
 import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type LimitName } from './limits.ts'
-import { type BoxOptions, checkWord, invalid } from './options.ts'
+import { type BoxOptions, checkNetwork, checkWord, invalid } from './options.ts'
 
 /** What is known of the machine and the caller. */
 export interface Surroundings {
@@ -32,8 +32,7 @@ export interface Shape {
 export function shapeOf(options: BoxOptions, around: Surroundings, defaults: ExactLimits = DEFAULT_LIMITS): Shape {
   const limits = exactLimits(options.limits, defaults)
   const network = options.network ?? 'none'
-  if (network !== 'none' && network !== 'host')
-    throw invalid(`network is ${JSON.stringify(network)}`, "use 'none' or 'host'")
+  checkNetwork(network)
   const enforced = featuresOf(around.host, { limits, network })
   refuseMissing(options, enforced, around.host)
   const env = environmentOf(options, around)

@@ -55,6 +55,18 @@ export const cases: Cases = {
     const image = await refused(run(['true'], { root: { image: 'alpine' } } as unknown as RunOptions))
     assert.equal(image.kind, 'unsupported')
   },
+  'an option that coffer does not know or has not got is refused by name': async () => {
+    const withOption = (more: object) => refused(run(['true'], { ...HOST, ...more } as RunOptions))
+    const wrong = await withOption({ limit: { pids: 3 } })
+    assert.match(wrong.message, /no option "limit"/)
+    assert.match(wrong.hint ?? '', /"limits"/)
+    for (const more of [{ allow: ['example.com:443'] }, { network: { allow: [] } }, { fallback: 'landlock' }]) {
+      const { kind, message } = await withOption(more)
+      assert.equal(kind, 'unsupported')
+      assert.match(message, /cannot serve the option (allow|fallback): /)
+    }
+    assert.equal((await withOption({ network: 'some' })).kind, 'invalid')
+  },
   'words that look like flags or shell are just words (S295)': async () => {
     const { stdout } = await run(['printf', '%s|', '--', '-n', '$(id)', 'a\nb', '`x`'], HOST)
     assert.equal(stdout, '--|-n|$(id)|a\nb|`x`|')
