@@ -37,6 +37,7 @@ export interface ErrorFields {
   readonly cause?: unknown
 }
 
+/** What every refusal and failure of coffer is. `message` reads "cannot …: reason", and `hint`, where there is one, is an action. */
 export class OperationError extends Error {
   readonly kind: ErrorKind
   readonly operation: string

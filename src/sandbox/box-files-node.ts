@@ -38,6 +38,7 @@ import type { BoxState } from './box-state.ts'
 import { type Entry, parseEntries } from './directory-entries.ts'
 import { checkWord, invalid } from './options.ts'
 
+/** The files of a box, as its processes see them. Paths begin with a slash; links do not lead out of the box. */
 export interface BoxFiles {
   /** The bytes of a regular file; rejects if it has more than `maxBytes`, 64 MiB by default. */
   readonly read: (path: string, options?: { readonly maxBytes?: number | undefined }) => Promise<Uint8Array>

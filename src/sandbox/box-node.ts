@@ -29,6 +29,7 @@ import { type InstanceRequest, intentResources, requestFor, type Shape } from '.
 import { type BoxProcess, type SpawnOptions, spawnIn } from './spawn-node.ts'
 import { shapeFor } from './surroundings-node.ts'
 
+/** A container that stays, and in which many commands run. What its methods do not say they reject with is `OperationError`. */
 export interface Box extends AsyncDisposable {
   readonly id: string
   /** What holds in it. */

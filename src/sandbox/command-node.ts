@@ -19,6 +19,7 @@ import { type OutOfMemory, outOfMemoryOf } from './out-of-memory-node.ts'
 import { keepOutputs } from './output.ts'
 import { type Ended, type Verdict, verdictOf } from './verdict.ts'
 
+/** How a command ended. */
 export interface Result {
   readonly verdict: Verdict
   /** Undefined for a command that a signal ended. */

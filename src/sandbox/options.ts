@@ -13,6 +13,7 @@ import type { Limits } from './limits.ts'
  */
 export type Root = 'host' | { readonly directory: string }
 
+/** A file or directory of this machine that the command sees. */
 export interface Mount {
   /** A path of this machine. */
   readonly source: string

@@ -18,6 +18,7 @@ export interface Installed extends Disposable {
   /** What is in the archive: path and bytes. */
   readonly contents: readonly { readonly path: string; readonly size: number }[]
   readonly archiveBytes: number
+  readonly archive: string
   /** Runs a command there, with that home. */
   readonly run: (command: readonly string[]) => Promise<Ran>
 }
@@ -51,6 +52,7 @@ export async function install(): Promise<Installed> {
     home,
     contents: packed.files,
     archiveBytes: packed.size,
+    archive,
     run: (command) => runIn(directory, command, { HOME: home }),
     [Symbol.dispose]: () => rmSync(base, { recursive: true }),
   }

@@ -1,10 +1,10 @@
 /** coffer as its users get it: the archive of `npm pack`, in a folder that has nothing else. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { lstatSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { binOf, RUNTIMES } from './both-runtimes.ts'
-import { type Installed, install } from './installed.ts'
+import { type Installed, install, runIn } from './installed.ts'
 
 let installed: Installed
 beforeAll(async () => {
@@ -90,6 +90,21 @@ test('the lines of the README have types, and a wrong option has none', async ()
   expect((await check(lines)).stdout).toBe('')
   expect((await check(lines.replace("root: 'host'", "root: 'hots'"))).stdout).toContain('hots')
   expect((await check(`${lines}\nimport type { LimitName } from 'coffer'\n`)).stdout).toContain('LimitName')
+})
+
+test('bun installs it as npm does', async () => {
+  const directory = join(installed.directory, '..', 'of-bun')
+  mkdirSync(directory)
+  writeFileSync(join(directory, 'package.json'), '{}')
+  const { stderr, status } = await runIn(directory, [binOf('bun'), 'add', installed.archive])
+  expect([status, status === 0 ? '' : stderr]).toEqual([0, ''])
+  writeFileSync(
+    join(directory, 'main.ts'),
+    "import { run } from 'coffer'\nconsole.log((await run(['true'], { root: 'host', cwd: '/' })).verdict)\n",
+  )
+  expect((await runIn(directory, [binOf('bun'), 'main.ts'])).stdout).toBe('ok\n')
+  const coffer = join(directory, 'node_modules', '.bin', 'coffer-runc')
+  expect((await runIn(directory, [coffer, '--version'])).stdout).toContain('coffer-runc version')
 })
 
 /** What the README says that they print. */
