@@ -256,6 +256,13 @@ static void send_report(struct run *run, uint32_t kind)
     SYS2(__NR_munmap, out, total);
 }
 
+/* Answers for a plan without running it. `error` stands where failures are counted. */
+static void answer(uint32_t id, uint32_t kind, long error)
+{
+    struct report report = { sizeof report, id, kind, (uint32_t)error, 0, 0, 0, 0 };
+    write_all(OUT, &report, sizeof report);
+}
+
 static int inside(uint64_t at, uint64_t bytes, uint64_t limit)
 {
     return at <= limit && bytes <= limit - at;
@@ -364,8 +371,7 @@ static void run_plan(char *frame)
     run.ops = (const struct op *)(frame + run.plan->ops);
     run.blob = frame + run.plan->blob;
     if (!is_sound(&run)) {
-        struct report refused = { sizeof refused, run.plan->id, REPORT_REFUSED, 0, 0, 0, 0, 0 };
-        write_all(OUT, &refused, sizeof refused);
+        answer(run.plan->id, REPORT_REFUSED, 0);
         return;
     }
     size_t slots = (run.plan->slot_count * 8u + 4095) & ~4095ul;
@@ -390,20 +396,59 @@ static int read_all(char *at, size_t count)
     return 1;
 }
 
-/* A plan that asks for it runs in a process of its own. Those that have ended by now are reaped first: ignoring SIGCHLD instead would be
- * inherited, and take the exit status of its child from a plan that waits for one. */
-static void run_concurrently(char *frame)
+/* Plans that run in processes of their own, and how their end is noticed. */
+static struct { struct process { int32_t pid; uint32_t id; } *all; uint32_t count; long signals; } running;
+
+/* Who is killed cannot answer any more. */
+static void reap(void)
 {
     int info[32];
-    do info[4] = 0; while (SYS5(__NR_waitid, 0, 0, info, 5, 0) == 0 && info[4]);
+    for (;;) {
+        info[4] = 0;
+        if (SYS5(__NR_waitid, 0 /* P_ALL */, 0, info, 5 /* WNOHANG | WEXITED */, 0) < 0 || !info[4]) return;
+        for (uint32_t i = 0; i < running.count; i++) {
+            if (running.all[i].pid != info[4]) continue;
+            if (info[2] != 1 /* CLD_EXITED */ || info[6]) answer(running.all[i].id, REPORT_LOST, 0);
+            running.all[i] = running.all[--running.count];
+        }
+    }
+}
+
+/* Returns when there is a plan to read. SIGCHLD is asked for by a descriptor: ignoring it would be inherited, and take the exit status of its
+ * child from a plan that waits for one. */
+static void await_plan(void)
+{
+    struct { int32_t fd; int16_t events, revents; } wait[] = { { IN, 1, 0 }, { (int32_t)running.signals, 1, 0 } };
+    char signal[128];
+    while (running.count) {
+        if (SYS5(__NR_ppoll, wait, 2, 0, 0, 8) < 0) return;
+        if (wait[1].revents) {
+            SYS3(__NR_read, running.signals, signal, sizeof signal);
+            reap();
+        }
+        if (wait[0].revents) return;
+    }
+}
+
+/* A plan that asks for it runs in a process of its own. */
+static void run_concurrently(char *frame)
+{
+    uint64_t child = 1ul << (17 - 1);
+    uint32_t id = ((struct plan *)frame)->id;
+    if (!running.all) {
+        running.all = memory(MAX_CONCURRENT * sizeof *running.all, MAP_PRIVATE);
+        running.signals = SYS4(__NR_signalfd4, -1, &child, 8, 02000000 /* SFD_CLOEXEC */);
+    }
+    if (running.signals < 0) { answer(id, REPORT_REFUSED, -running.signals); return; }
+    if (running.count == MAX_CONCURRENT) { answer(id, REPORT_REFUSED, EAGAIN_); return; }
     struct clone_args args = { .exit_signal = 17 };
     long pid = SYS2(__NR_clone3, &args, sizeof args);
-    if (pid > 0) return;
-    if (pid < 0) {
-        struct report refused = { sizeof refused, ((struct plan *)frame)->id, REPORT_REFUSED, (uint32_t)-pid, 0, 0, 0, 0 };
-        write_all(OUT, &refused, sizeof refused);
+    if (pid < 0) { answer(id, REPORT_REFUSED, -pid); return; }
+    if (pid > 0) {
+        running.all[running.count++] = (struct process){ (int32_t)pid, id };
         return;
     }
+    SYS1(__NR_close, running.signals);
     run_plan(frame);
     leave(0);
 }
@@ -411,7 +456,7 @@ static void run_concurrently(char *frame)
 static void serve(void)
 {
     struct plan head;
-    while (read_all((char *)&head, sizeof head)) {
+    while (await_plan(), read_all((char *)&head, sizeof head)) {
         if (head.magic != PLAN_MAGIC || head.total_bytes < sizeof head || head.total_bytes > MAX_PLAN_BYTES) leave(65);
         char *frame = memory(head.total_bytes, MAP_PRIVATE);
         memcpy(frame, &head, sizeof head);

@@ -59,7 +59,8 @@ struct range { uint32_t at, bytes; };
 struct report {
     uint32_t total_bytes, id, kind, failure_count, slot_count, read_bytes, trace_count, reserved;
 };
-enum { REPORT_PROGRESS = 1, REPORT_DONE = 2, REPORT_FAILED = 3, REPORT_REFUSED = 4 };
+enum { REPORT_PROGRESS = 1, REPORT_DONE = 2, REPORT_FAILED = 3, REPORT_REFUSED = 4,
+       REPORT_LOST = 5 /* the process of a concurrent plan was killed before it could answer */ };
 
 struct failure { uint32_t step, error; int64_t result; uint32_t pid, undoing; };
 struct trace { uint32_t step, pid; int64_t result; uint64_t begin_ns, end_ns; };
@@ -68,4 +69,5 @@ struct trace { uint32_t step, pid; int64_t result; uint64_t begin_ns, end_ns; };
 #define MAX_TRACE 8192u
 #define MAX_NESTING 16u /* lists in lists */
 #define MAX_PLAN_BYTES (16u << 20)
+#define MAX_CONCURRENT 16384u
 #endif

@@ -98,7 +98,8 @@ class PersistentExecutor implements Executor {
       child.on('exit', () => {
         this.#refusal ??= gone()
       })
-      // A plan under way outlives an executor that is killed, and still answers: the last of them closes the pipe.
+      // A plan under way outlives an executor that is killed, and still answers: the last of them closes the pipe. While the executor lives
+      // it answers for a plan whose process was killed.
       reports?.on('end', () => end(gone()))
     })
   }

@@ -28,7 +28,8 @@ export interface TraceEntry {
 
 export interface Report {
   readonly id: number
-  readonly kind: 'progress' | 'done' | 'failed' | 'refused'
+  /** `lost`: its process was killed. */
+  readonly kind: 'progress' | 'done' | 'failed' | 'refused' | 'lost'
   readonly failures: readonly Failure[]
   readonly slot: (slot: Slot) => number
   readonly bytes: (buffer: Buffer) => Uint8Array
@@ -38,7 +39,7 @@ export interface Report {
 export const REPORT_HEADER_BYTES = 32
 const FAILURE_BYTES = 24
 const TRACE_BYTES = 32
-const KINDS = [undefined, 'progress', 'done', 'failed', 'refused'] as const
+const KINDS = [undefined, 'progress', 'done', 'failed', 'refused', 'lost'] as const
 
 /** The total size of the report that begins with these bytes. */
 export const reportBytes = (head: Uint8Array): number => new DataView(head.buffer, head.byteOffset).getUint32(0, true)
@@ -114,6 +115,7 @@ export type Advise = (
  * The first failure is the cause: a child reports before it ends, and only then does its parent notice that it is gone.
  */
 export function errorOf(report: Report, steps: Assembled['steps'], advise?: Advise): OperationError {
+  if (report.kind === 'lost') return lost()
   if (report.kind === 'refused') return bug('the executor refused the plan as malformed')
   const first = report.failures.find(({ undoing }) => !undoing)
   const step = first === undefined ? undefined : steps[first.step]
@@ -145,6 +147,14 @@ export function stepError(step: Step, code: string, { before, advise, bytes }: F
     see: [...new Set([...step.see, ...(advice?.see ?? [])])],
   })
 }
+
+const lost = (): OperationError =>
+  new OperationError({
+    kind: 'kernel',
+    operation: 'run the plan',
+    reason: 'its process ended before it answered: it was killed',
+    hint: 'run it again; `delete --force` removes what is left of a container',
+  })
 
 const reasonOf = ({ ending, output }: AwaitedProgram, code: string, bytes: Report['bytes']): string =>
   failureText({ ending: bytes(ending), output: bytes(output) }, code)

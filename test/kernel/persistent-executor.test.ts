@@ -197,6 +197,28 @@ test('a plan under way outlives its executor, and still answers', async () => {
   await own.close()
 })
 
+test('a plan whose process is killed alone is rejected at once, while the others go on', async () => {
+  const own = openExecutor(path)
+  const begun = Promise.withResolvers<number>()
+  const forEver = planOf(
+    [step(getpid(), { into: PID }), step({ name: 'report', args: [] }), step({ name: 'ppoll', args: [0, 0, 0, 0, 8] })],
+    { returns: [PID] },
+  )
+  const killed = own.run(forEver, { onProgress: ({ slot: found }) => begun.resolve(found(PID)) })
+  const others = [1, 2, 3].map(() => own.run(planOf([pause(50), step(getpid(), { into: PID })], { returns: [PID] })))
+  process.kill(await begun.promise, 'SIGKILL')
+  await expect(killed).rejects.toThrow('its process ended before it answered: it was killed')
+  expect((await Promise.all(others)).map(({ kind }) => kind)).toEqual(['done', 'done', 'done'])
+  // And no child of the executor is left over.
+  const { slot: found } = await own.run(askParent)
+  await own.run(askPid)
+  const children = readFileSync(`/proc/${found(PARENT)}/task/${found(PARENT)}/children`, 'utf8')
+    .trim()
+    .split(' ')
+  expect(children.length).toBeLessThanOrEqual(1)
+  await own.close()
+})
+
 test('an executor that is not there is an error of the plan', async () => {
   const own = openExecutor(inside('absent'))
   await expect(own.run(askPid)).rejects.toThrow('cannot start the executor')
