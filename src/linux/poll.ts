@@ -5,6 +5,13 @@ import type { Call, Slot } from './call.ts'
 
 const POLLIN = 1
 
+/** Answers at once: 1 if a pipe has nobody at its other end any more, else 0. ppoll(2) "POLLERR" */
+export const ppollBroken = (fd: number): Call => {
+  const poll = new Uint8Array(8)
+  new DataView(poll.buffer).setInt32(0, fd, true)
+  return { name: 'ppoll', args: [poll, 1, packU64([0, 0]), 0, 8] }
+}
+
 /**
  * Answers 1 once `fd` is readable, 0 when `seconds` are over; without them it waits for ever. A pidfd is readable when its process ends.
  *

@@ -14,6 +14,7 @@
 import { type Buffer, buffer, type Slot } from '../linux/call.ts'
 import { read } from '../linux/files.ts'
 import { P_PIDFD, setsid, waitid } from '../linux/process.ts'
+import { seeCaller } from './caller.ts'
 import { LAST_LOOK, unlessDivided } from './cgroup-remove.ts'
 import { planFirstProcess } from './first-process.ts'
 import { heardHooks, hookState } from './hook-state.ts'
@@ -51,6 +52,7 @@ export function planContainer(request: ContainerRequest, host: Host): Plan {
   return {
     operation: `make container ${id}`,
     steps: [
+      seeCaller,
       ...(request.watch === undefined ? [] : [leaveSession]),
       ...(request.supervised === undefined ? [] : openControl(request.supervised)),
       ...(request.stateSource === undefined ? [] : planState(request.place, request.stateSource)),
@@ -76,6 +78,7 @@ export function planContainer(request: ContainerRequest, host: Host): Plan {
       ...(request.stateSource === undefined ? [] : planInitRecord()),
       ...(request.pidFile === undefined ? [] : planPidFile(request.pidFile)),
       ...(request.pidfdSocket === undefined ? [] : planPidfdSocket(request.pidfdSocket, INIT_PIDFD)),
+      seeCaller,
       ...ending.steps,
     ],
     returns: [INIT_PID, ...ending.returns],

@@ -12,6 +12,7 @@ import { P_PIDFD, pidfdOpen, pidfdSendSignal, waitid } from '../linux/process.ts
 import type { Linux } from '../oci/linux.ts'
 import type { NamespaceType } from '../oci/namespaces.ts'
 import type { Process } from '../oci/process.ts'
+import { seeCaller } from './caller.ts'
 import type { CgroupJoin } from './cgroup-join.ts'
 import type { Host } from './host.ts'
 import { openHostProc } from './host-proc.ts'
@@ -96,6 +97,7 @@ export function planExec(request: ExecPlanRequest, host: Host): Plan {
       ...planOutside({ process, pid: INIT_PID, isInit: false }, host),
       ...(request.pidFile === undefined ? [] : planPidFile(request.pidFile)),
       ...(request.pidfdSocket === undefined ? [] : planPidfdSocket(request.pidfdSocket, INIT_PIDFD)),
+      seeCaller,
       ...planEnding(request),
     ],
     returns: [INIT_PID, ...(request.supervised === undefined ? [] : [WATCHED])],

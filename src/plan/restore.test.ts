@@ -40,7 +40,8 @@ const lines = (change: Partial<RestoreRequest>): string => linesOf(planRestore({
 
 test('init comes back as a child of the executor, which is told its pid, and records it', () => {
   expect(lines({})).toMatchInlineSnapshot(`
-    "mkdirat("/run/coffer", 0711) or EEXIST
+    "ppoll({fd=4, events=0}, {tv_sec=0}) == 0 else EPIPE
+    mkdirat("/run/coffer", 0711) or EEXIST
     mkdirat("/run/coffer/web-1", 0700)
     state-directory = openat("/run/coffer/web-1", O_PATH)
     state-file = openat(state-directory, "state.json", O_WRONLY|O_CREAT|O_EXCL, 0600)
@@ -69,7 +70,8 @@ test('init comes back as a child of the executor, which is told its pid, and rec
     init-stat-source = openat("/proc/<init-pid>/stat", O_RDONLY)
     init-stat-length = read(init-stat-source, &init-stat)
     init-record = openat(state-directory, "init", O_WRONLY|O_CREAT|O_EXCL, 0600)
-    write(init-record, &init-stat) >= 1 else ENOSPC"
+    write(init-record, &init-stat) >= 1 else ENOSPC
+    ppoll({fd=4, events=0}, {tv_sec=0}) == 0 else EPIPE"
   `)
 })
 

@@ -33,6 +33,7 @@ import {
 } from '../linux/process.ts'
 import type { NamespaceType } from '../oci/namespaces.ts'
 import type { Process } from '../oci/process.ts'
+import { seeCaller } from './caller.ts'
 import type { CgroupPlan } from './cgroup.ts'
 import {
   type Criu,
@@ -101,6 +102,7 @@ export function planRestore(request: RestoreRequest, host: Host): Plan {
   return {
     operation: why,
     steps: [
+      seeCaller,
       ...planState(place, request.stateSource),
       ...openHostProc,
       ...cgroup.create,
@@ -119,6 +121,7 @@ export function planRestore(request: RestoreRequest, host: Host): Plan {
       ...learnInit(request),
       ...planInitRecord(),
       ...(pidFile === undefined ? [] : planPidFile(pidFile)),
+      seeCaller,
       ...(request.waits ? awaitInit(place.id) : []),
     ],
     returns: [EXECUTOR_PID, INIT_PID],
