@@ -44,7 +44,9 @@ export function planRun(
   const config = readConfig(configText)
   const { linux } = config
   const { layout, isRootless } = { layout: host.cgroup, isRootless: host.isRootless }
-  const cgroup = planCgroup({ id, cgroupsPath: linux.cgroupsPath, resources: linux.resources, layout, isRootless })
+  const { cgroupsPath, resources } = linux
+  const way = { root, isThere: () => true }
+  const cgroup = planCgroup({ id, cgroupsPath, resources, layout, isRootless, way })
   const record = { version: 1, ociVersion: OCI_VERSION, id, bundle, rootfs: config.root.path, created }
   return planContainer(
     {

@@ -5,7 +5,7 @@
  */
 
 import { spawnSync } from 'node:child_process'
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { assemble } from '../src/executor/assemble.ts'
 import { type Failure, parseReport } from '../src/executor/report.ts'
@@ -17,6 +17,7 @@ import { parseConfig } from '../src/oci/config.ts'
 import type { NamespaceType } from '../src/oci/namespaces.ts'
 import { planCgroup } from '../src/plan/cgroup.ts'
 import { planCgroupJoin } from '../src/plan/cgroup-join.ts'
+import type { CgroupWay } from '../src/plan/cgroup-parents.ts'
 import { planContainer } from '../src/plan/container.ts'
 import { planExec } from '../src/plan/exec.ts'
 import type { Host } from '../src/plan/host.ts'
@@ -64,6 +65,7 @@ export function planOf(site: Site, changes: Changes, { ending = 'wait', consoleS
     resources: linux.resources,
     layout: host.cgroup,
     isRootless: false,
+    way: wayOf(site),
   })
   const request = {
     config,
@@ -102,6 +104,8 @@ export function planOf(site: Site, changes: Changes, { ending = 'wait', consoleS
 
 const OWN: readonly NamespaceType[] = ['mount', 'pid', 'network', 'uts', 'ipc']
 
+const wayOf = (site: Site): CgroupWay => ({ root: site.root(), isThere: existsSync })
+
 /** A process of exec in a container that `planOf`, or the program, has made with the same changes; `initPid` is its first process. */
 export function execPlanOf(site: Site, changes: Changes, initPid: number): Plan {
   const config = parseConfig(configOf({ 'linux.cgroupsPath': site.cgroup, ...changes }), 'config.json')
@@ -113,6 +117,7 @@ export function execPlanOf(site: Site, changes: Changes, initPid: number): Plan 
     resources: linux.resources,
     layout: host.cgroup,
     isRootless: false,
+    way: wayOf(site),
   })
   return planExec(
     {

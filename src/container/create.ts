@@ -7,6 +7,7 @@ import type { NamespaceType } from '../oci/namespaces.ts'
 import { OCI_VERSION } from '../oci/version.ts'
 import { capabilityWarnings } from '../plan/capabilities.ts'
 import { planCgroup } from '../plan/cgroup.ts'
+import type { CgroupWay } from '../plan/cgroup-parents.ts'
 import { planContainer } from '../plan/container.ts'
 import type { Host } from '../plan/host.ts'
 import type { Watch } from '../plan/monitor.ts'
@@ -20,7 +21,7 @@ import type { Machine } from './machine.ts'
 import { isOwnNamespace } from './namespaces.ts'
 import { readMovedDevices } from './net-devices.ts'
 import { withNotifySocket } from './notify-socket.ts'
-import type { RecordFacts } from './record.ts'
+import { type RecordFacts, recordedDirectories } from './record.ts'
 import { checkId, NETWORKS_DIRECTORY, readContainer } from './store.ts'
 import { listTree } from './tree.ts'
 
@@ -138,6 +139,7 @@ export function planFor(machine: Machine, request: CreateRequest, manner: Manner
     resources: linux.resources,
     layout: host.cgroup,
     isRootless: host.isRootless,
+    way: wayOf(machine),
   })
   const rootfs = config.root.path.startsWith('/') ? config.root.path : `${bundle}/${config.root.path}`
   const passed = request.listenFds + request.preserveFds
@@ -174,11 +176,17 @@ export function planFor(machine: Machine, request: CreateRequest, manner: Manner
     owner: ownerName(machine, host.hostUid),
     annotations: config.annotations,
     hasOwnPids: linux.namespaces.some(({ type, path }) => type === 'pid' && path === undefined),
-    cgroup: { paths: cgroup.paths, ...(cgroup.unmounted === undefined ? {} : { unmounted: cgroup.unmounted }) },
+    cgroup: recordedDirectories(cgroup),
   }
   const warnings = [...capabilityWarnings(process.capabilities, host), ...mountWarnings(config.mounts)]
   return { plan: planContainer(plain, host), host, facts, warnings }
 }
+
+/** Who else has to be let alone on the way to the cgroup. */
+export const wayOf = ({ files, root }: Machine): CgroupWay => ({
+  root,
+  isThere: (path) => files.status(path) !== undefined,
+})
 
 function isHosts({ files, root }: Machine, { linux }: Config, type: NamespaceType): boolean {
   const path = linux.namespaces.find((one) => one.type === type)?.path

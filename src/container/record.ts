@@ -27,6 +27,13 @@ export interface StateRecord {
 /** What is known when the plan is made. */
 export type RecordFacts = Omit<StateRecord, 'config' | 'created'>
 
+/** Of all that is planned for a cgroup, what is remembered. */
+export const recordedDirectories = ({ paths, unmounted, parents }: CgroupDirectories): CgroupDirectories => ({
+  paths,
+  ...(unmounted === undefined ? {} : { unmounted }),
+  ...(parents === undefined ? {} : { parents }),
+})
+
 /** The configuration goes in as the text it came as: parsing and printing it again would cost time and could lose digits. */
 export function printRecord(record: Omit<StateRecord, 'config'>, configText: string): string {
   const head = JSON.stringify(record)

@@ -20,13 +20,13 @@ import { EXECUTOR_PID, planRestore, type RestoreOptions, restoreWhy } from '../p
 import { INIT_PID } from '../plan/slots.ts'
 import { INIT_EXIT } from '../plan/stage.ts'
 import { cleanPath, isBelow } from '../plan/targets.ts'
-import { type Bundle, refuseTaken } from './create.ts'
+import { type Bundle, refuseTaken, wayOf } from './create.ts'
 import { findCriu, hostsNamespace, namespacesFor, withLog } from './criu.ts'
 import { cgroupKey, devicePaths } from './external.ts'
 import { attend, holdSignals } from './foreground.ts'
 import { hostFor, ownerName } from './host.ts'
 import type { Machine } from './machine.ts'
-import { printRecord } from './record.ts'
+import { printRecord, recordedDirectories } from './record.ts'
 import { removeContainer } from './remove.ts'
 
 export interface RestoreCall extends Bundle {
@@ -104,7 +104,7 @@ function preparePlan(machine: Machine, call: RestoreCall): Prepared {
   refuseCheckpoint(config, { operation: restoreWhy(id), isRootless: host.isRootless, isHosts })
   const rootfs = config.root.path.startsWith('/') ? config.root.path : `${bundle}/${config.root.path}`
   const { cgroupsPath, resources } = linux
-  const cgroup = planCgroup({ id, cgroupsPath, resources, layout: host.cgroup, isRootless: false })
+  const cgroup = planCgroup({ id, cgroupsPath, resources, layout: host.cgroup, isRootless: false, way: wayOf(machine) })
   const namespaces = namespacesFor(files, config)
   const plan = planRestore(
     {
@@ -140,7 +140,7 @@ function preparePlan(machine: Machine, call: RestoreCall): Prepared {
       owner: ownerName(machine, host.hostUid),
       annotations: config.annotations,
       hasOwnPids: config.linux.namespaces.some(({ type, path }) => type === 'pid' && path === undefined),
-      cgroup: { paths: cgroup.paths, ...(cgroup.unmounted === undefined ? {} : { unmounted: cgroup.unmounted }) },
+      cgroup: recordedDirectories(cgroup),
     },
     call.configText,
   )

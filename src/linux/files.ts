@@ -202,9 +202,17 @@ export const ioctl = (fd: Slot | number, request: number, argument: Argument): C
 export const pipe2 = (into: Buffer, flags: number = O_CLOEXEC): Call => ({ name: 'pipe2', args: [into, flags] })
 export const flock = (fd: Slot, operation: number): Call => ({ name: 'flock', args: [fd, operation] })
 export const LOCK_EX = 2
+export const LOCK_UN = 8
 /** Waits until the disk has it. fsync(2) */
 export const fsync = (fd: Slot): Call => ({ name: 'fsync', args: [fd] })
 
 /** A device number as mknod(2) takes it: include/linux/kdev_t.h, new_encode_dev. */
 export const deviceNumber = (major: number, minor: number): number =>
   ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0
+
+/** An attribute without a value. With XATTR_REPLACE it answers ENODATA where there is none yet. setxattr(2) */
+export const setxattr = (path: string, name: string, flags = 0): Call => ({
+  name: 'setxattr',
+  args: [path, name, 0, 0, flags],
+})
+export const XATTR_REPLACE = 2

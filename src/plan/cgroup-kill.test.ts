@@ -22,7 +22,7 @@ test('other signals, and those without v2, go to each process', () => {
 
 test('cgroups that the container made are removed before its own', () => {
   const cgroup = { paths: { cpu: '/v1/cpu/x', cpuacct: '/v1/cpu/x', '': '/v2/x' } }
-  expect(linesOf(planCgroupRemove(cgroup, ['/v2/x/a/b', '/v2/x/a']))).toBe(
+  expect(linesOf(planCgroupRemove(cgroup, '/run/coffer', ['/v2/x/a/b', '/v2/x/a']))).toBe(
     ['/v2/x/a/b', '/v2/x/a', '/v1/cpu/x', '/v2/x']
       .map((path) => `unlinkat("${path}", AT_REMOVEDIR) again while EBUSY, or ENOENT`)
       .join('\n'),
@@ -30,7 +30,9 @@ test('cgroups that the container made are removed before its own', () => {
 })
 
 test('a private hierarchy is mounted to remove its cgroup, and let go when the kernel has freed it', () => {
-  expect(linesOf(planCgroupRemove({ paths: {}, unmounted: { net_cls: 'x' } }))).toEndWith(`close(cgroup-mount-context)
+  expect(
+    linesOf(planCgroupRemove({ paths: {}, unmounted: { net_cls: 'x' } }, '/run/coffer')),
+  ).toEndWith(`close(cgroup-mount-context)
 unlinkat(cgroup-mount:net_cls, "x", AT_REMOVEDIR) again while EBUSY, or ENOENT
 nanosleep({tv_sec=0, tv_nsec=150000000})
 close(cgroup-mount:net_cls)`)

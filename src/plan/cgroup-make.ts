@@ -5,6 +5,7 @@ import { type CgroupLayout, copySetting, PROCS, SUBTREE_CONTROL } from '../linux
 import { AT_FDCWD, AT_REMOVEDIR, mkdirat, O_RDONLY, O_RDWR, openat, read, unlinkat } from '../linux/files.ts'
 import type { Cpu } from '../oci/resources.ts'
 import { openFile, openToRead, putValue, type Reason, setFile, V1, V2 } from './cgroup-files.ts'
+import { type CgroupWay, holdingWay, takeBackParent } from './cgroup-parents.ts'
 import { type Directory, handedOn, type Place } from './cgroup-place.ts'
 import { mountHierarchy, waitForRelease } from './cgroup-private.ts'
 import { CGROUP } from './cgroup-v2.ts'
@@ -17,15 +18,17 @@ export interface MakeWish {
   /** v2 controllers that limits need, by their v2 names. */
   readonly needed: readonly string[]
   readonly cpu?: Cpu | undefined
+  readonly way: CgroupWay
 }
 
 export function makePlaces(places: readonly Place[], wish: MakeWish): readonly Step[] {
   const first =
     places.find(({ controllers }) => controllers.includes('freezer')) ?? places.find(({ version }) => version === 2)
-  return places.flatMap((place) => {
+  const steps = places.flatMap((place) => {
     const ifFound = place === first ? useWhatIsThere(place) : []
     return place.version === 1 ? makeInV1(place, ifFound, wish) : makeInV2(place, ifFound, wish)
   })
+  return places.some(({ parents }) => parents.length > 0) ? holdingWay(wish.way.root, steps) : steps
 }
 
 function makeInV1(place: Place, ifFound: readonly Step[], { cpu }: MakeWish): readonly Step[] {
@@ -65,8 +68,7 @@ const makeParent = ({ at, path }: Directory): Step => ({
   why: `have ${path} for its cgroup`,
   see: SEE,
   tolerate: ['EEXIST'],
-  // Others may have moved in meanwhile.
-  undo: [{ call: unlinkat(at, path, AT_REMOVEDIR), why: `remove ${path}`, see: SEE, tolerate: ['EBUSY', 'ENOENT'] }],
+  undo: takeBackParent(path),
 })
 
 const makeLeaf = (place: Place, ifMade: readonly Step[], ifFound: readonly Step[]): Step => ({

@@ -39,12 +39,22 @@ export interface Place extends Directory {
   readonly mount?: Slot
 }
 
+/** A directory on the way to a cgroup. */
+export interface CgroupParent {
+  /** Absolute. */
+  readonly path: string
+  /** It was missing when the container was planned. */
+  readonly isMade: boolean
+}
+
 /** What state.json keeps of a cgroup. */
 export interface CgroupDirectories {
   /** Controller → absolute directory; `''` is v2, `name=systemd` a hierarchy without controllers. As runc's `cgroup_paths`. */
   readonly paths: Readonly<Record<string, string>>
   /** Controllers of a hierarchy that is mounted nowhere, `net_cls` or `net_cls,net_prio` → path below its root. */
   readonly unmounted?: Readonly<Record<string, string>>
+  /** The way to it, the deepest first, where it is not right below the mounted cgroup. */
+  readonly parents?: readonly CgroupParent[]
 }
 
 export interface CgroupAddress {

@@ -2,6 +2,7 @@
 
 import { type Buffer, buffer } from '../linux/call.ts'
 import { AT_FDCWD, AT_REMOVEDIR, close, STATX_NLINK, statx, unlinkat } from '../linux/files.ts'
+import { removeParents } from './cgroup-parents.ts'
 import { type CgroupDirectories, type Directory, type Place, placesAt } from './cgroup-place.ts'
 import { mountHierarchy, waitForRelease } from './cgroup-private.ts'
 import type { Step } from './plan.ts'
@@ -10,14 +11,19 @@ const SEE = ['cgroups(7)']
 
 /**
  * For a container whose processes are gone or killed. `below`: the cgroups that it made in its own, the deepest first, as listCgroupsBelow
- * (observe/cgroup.ts) finds them. What is gone already counts as removed.
+ * (observe/cgroup.ts) finds them. `root`: the run root. What is gone already counts as removed.
  */
-export function planCgroupRemove(directories: CgroupDirectories, below: readonly string[] = []): readonly Step[] {
+export function planCgroupRemove(
+  directories: CgroupDirectories,
+  root: string,
+  below: readonly string[] = [],
+): readonly Step[] {
   const places = placesAt(directories)
   return [
     ...below.map((path) => removeDirectory({ at: AT_FDCWD, path }, `remove ${path}, which it made`)),
     ...places.flatMap((place) => (place.mount === undefined ? [] : mountHierarchy(place.controllers, place.mount))),
     ...removePlaces(places),
+    ...removeParents(root, directories.parents ?? []),
     // The descriptor is the last mount of the hierarchy.
     ...places.flatMap(({ mount }): readonly Step[] =>
       mount === undefined ? [] : [{ call: close(mount), why: 'give the controller back', see: SEE }],

@@ -32,8 +32,9 @@ const unified: CgroupLayout = {
   enabled: ['memory', 'pids'],
 }
 const ANY = { devices: [{ allow: true, access: 'rwm' }] }
+const way = { root: '/run/coffer', isThere: (path: string) => !path.startsWith('/sys/fs/cgroup/cpuset/') }
 const plan = (layout: CgroupLayout, resources: object = ANY, more: Partial<CgroupWish> = {}): CgroupPlan =>
-  planCgroup({ id: 'web-1', layout, isRootless: false, resources: parseResources(resources, 'test'), ...more })
+  planCgroup({ id: 'web-1', layout, isRootless: false, way, resources: parseResources(resources, 'test'), ...more })
 function refusal(layout: CgroupLayout, resources: object, more: Partial<CgroupWish> = {}): OperationError {
   try {
     plan(layout, { ...ANY, ...resources }, more)
@@ -72,10 +73,13 @@ cgroup = openat("/sys/fs/cgroup/unified/coffer-web-1", O_RDONLY)`)
   expect(cloneInto).toEqual({ slot: 'cgroup' })
 })
 
-test('each directory that was made is removed by undo and at the end, and one that was there already only at the end', () => {
+test('each directory that was made is removed by undo, and its cgroup at the end even if it was there', () => {
   const { create, remove } = plan(hybrid, ANY, { cgroupsPath: '/a/b' })
-  expect(undoOf(create).split('\n').slice(0, 2)).toEqual([
-    'unlinkat("/sys/fs/cgroup/cpuset/a", AT_REMOVEDIR) or EBUSY or ENOENT',
+  expect(undoOf(create).split('\n').slice(0, 5)).toEqual([
+    'flock(run-root, LOCK_EX)',
+    'unlinkat("/sys/fs/cgroup/cpuset/a", AT_REMOVEDIR) or EBUSY or ENOTEMPTY or ENOENT',
+    'setxattr("/sys/fs/cgroup/cpuset/a", "user.coffer", NULL) or ENOENT or ENOSPC or EPERM or EACCES',
+    'flock(run-root, LOCK_UN)',
     'unlinkat("/sys/fs/cgroup/cpuset/a/b", AT_REMOVEDIR) again while EBUSY, or ENOENT',
   ])
   expect(linesOf(remove).split('\n')[0]).toBe(
@@ -96,11 +100,40 @@ test('what ends with the removal of cgroups is done only if none of them has oth
   expect([0, 2, 3].map((count) => isWhole(links(count)))).toEqual([false, true, false])
 })
 
+test('directories on the way are made and removed under a lock; at the end those that it made, and those that were left to it', () => {
+  const { create, remove, parents } = plan({ ...hybrid, hierarchies: [mounted('cpuset'), mounted('devices')] }, ANY, {
+    cgroupsPath: '/a/b/c',
+  })
+  const lines = linesOf(create).split('\n')
+  expect([lines[0], lines[1]]).toEqual(['run-root = openat("/run/coffer", O_RDONLY)', 'flock(run-root, LOCK_EX)'])
+  const made = lines.findLastIndex((line) => line.startsWith('mkdirat('))
+  expect(lines.indexOf('flock(run-root, LOCK_UN)')).toBeGreaterThan(made)
+  expect(parents).toEqual([
+    { path: '/sys/fs/cgroup/cpuset/a/b', isMade: true },
+    { path: '/sys/fs/cgroup/cpuset/a', isMade: true },
+    { path: '/sys/fs/cgroup/devices/a/b', isMade: false },
+    { path: '/sys/fs/cgroup/devices/a', isMade: false },
+  ])
+  const mark = '"user.coffer", NULL'
+  const unless = 'or EBUSY or ENOTEMPTY or ENOENT'
+  expect(linesOf(remove).split('\n').slice(2, 11)).toEqual([
+    'run-root = openat("/run/coffer", O_RDONLY)',
+    'flock(run-root, LOCK_EX)',
+    `unlinkat("/sys/fs/cgroup/cpuset/a/b", AT_REMOVEDIR) ${unless}`,
+    `setxattr("/sys/fs/cgroup/cpuset/a/b", ${mark}) or ENOENT or ENOSPC or EPERM or EACCES`,
+    `unlinkat("/sys/fs/cgroup/cpuset/a", AT_REMOVEDIR) ${unless}`,
+    `setxattr("/sys/fs/cgroup/cpuset/a", ${mark}) or ENOENT or ENOSPC or EPERM or EACCES`,
+    `setxattr("/sys/fs/cgroup/devices/a/b", ${mark}, XATTR_REPLACE) or ENODATA or ENOENT or EPERM or EACCES`,
+    ' then:',
+    `  unlinkat("/sys/fs/cgroup/devices/a/b", AT_REMOVEDIR) ${unless}`,
+  ])
+})
+
 test('a directory on the way to a cpuset keeps the settings that it has', () => {
   const { create } = plan({ ...hybrid, hierarchies: [mounted('cpuset'), mounted('devices')] }, ANY, {
     cgroupsPath: '/a/b',
   })
-  expect(linesOf(create).split('\n').slice(0, 6)).toEqual([
+  expect(linesOf(create).split('\n').slice(2, 8)).toEqual([
     'mkdirat("/sys/fs/cgroup/cpuset/a", 0755) or EEXIST',
     'cpuset.cpus = openat("/sys/fs/cgroup/cpuset/a/cpuset.cpus", O_RDWR)',
     'read(cpuset.cpus, &cpuset.cpus-before) == 1 else EEXIST, or EEXIST',
@@ -118,7 +151,9 @@ test('CPUs that are asked for are not copied first', () => {
 
 test('v2 hands on all controllers, and insists only on those that limits need', () => {
   const { create } = plan(unified, { ...ANY, blockIO: { weight: 100 } }, { cgroupsPath: '/a/b' })
-  expect(linesOf(create)).toBe(`cgroup.subtree_control = openat("/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY)
+  expect(linesOf(create)).toBe(`run-root = openat("/run/coffer", O_RDONLY)
+flock(run-root, LOCK_EX)
+cgroup.subtree_control = openat("/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY)
 write(cgroup.subtree_control, "+cpu +io +memory +pids")
  or, if EBUSY or EINVAL or ENOENT or EOPNOTSUPP:
   write(cgroup.subtree_control, "+io")
@@ -134,6 +169,7 @@ mkdirat("/sys/fs/cgroup/a/b", 0755)
   cgroup.freeze = openat("/sys/fs/cgroup/a/b/cgroup.freeze", O_WRONLY)
   write(cgroup.freeze, "0")
 cgroup = openat("/sys/fs/cgroup/a/b", O_RDONLY)
+flock(run-root, LOCK_UN)
 io.bfq.weight = openat("/sys/fs/cgroup/a/b/io.bfq.weight", O_WRONLY)
  then:
   write(io.bfq.weight, "default 100")
@@ -160,10 +196,11 @@ fsconfig(cgroup-mount-context, FSCONFIG_CMD_CREATE)
 cgroup-mount:net_cls = fsmount(cgroup-mount-context, MOUNT_ATTR_NOSUID|MOUNT_ATTR_NODEV|MOUNT_ATTR_NOEXEC)
 close(cgroup-mount-context)
 mkdirat(cgroup-mount:net_cls, "a~b", 0755) or EEXIST
+flock(run-root, LOCK_UN)
 net_cls.classid = openat(cgroup-mount:net_cls, "a~b/net_cls.classid", O_WRONLY)
 write(net_cls.classid, "7")`)
   expect(linesOf(open)).toContain('tasks:net_cls = openat(cgroup-mount:net_cls, "a~b/tasks", O_WRONLY)')
-  expect(linesOf(remove)).toEndWith('nanosleep({tv_sec=0, tv_nsec=150000000})')
+  expect(linesOf(remove)).toContain('nanosleep({tv_sec=0, tv_nsec=150000000})')
   expect(unmounted).toEqual({ net_cls: 'a~b' })
   expect(linesOf(plan(hybrid).create)).not.toContain('fsopen')
 })

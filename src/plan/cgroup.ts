@@ -20,6 +20,7 @@ import { type CgroupJoin, joinPlaces } from './cgroup-join.ts'
 import { killCgroup } from './cgroup-kill.ts'
 import { type Limits, type Request, requestsOf } from './cgroup-limits.ts'
 import { makePlaces } from './cgroup-make.ts'
+import { type CgroupWay, parentsOf, removeParents } from './cgroup-parents.ts'
 import {
   type CgroupAddress,
   type CgroupDirectories,
@@ -38,6 +39,7 @@ import type { Step } from './plan.ts'
 
 export interface CgroupWish extends CgroupAddress {
   readonly resources?: Resources | undefined
+  readonly way: CgroupWay
 }
 
 export interface CgroupPlan extends CgroupDirectories, CgroupJoin {
@@ -61,12 +63,15 @@ export function planCgroup(wish: CgroupWish): CgroupPlan {
   const limits = planLimits({ resources, requests, places, layout, isRootless, inUse: false })
   const needed = neededOfV2(resources, requests, places, layout)
   const v2 = places.find(({ version }) => version === 2)
+  const { way } = wish
+  const parents = parentsOf(places, way)
   return {
     ...directoriesOf(places),
-    create: [...makePlaces(places, { layout, needed, cpu: resources.cpu }), ...limits],
+    ...(parents.length === 0 ? {} : { parents }),
+    create: [...makePlaces(places, { layout, needed, cpu: resources.cpu, way }), ...limits],
     ...joinPlaces(places),
     kill: v2 === undefined ? [] : killCgroup(v2.path),
-    remove: removePlaces(places),
+    remove: [...removePlaces(places), ...removeParents(way.root, parents)],
   }
 }
 

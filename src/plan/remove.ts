@@ -27,7 +27,7 @@ export function planRemove({ place, cgroup, below, init, poststop }: RemoveReque
     operation: `delete ${id}`,
     steps: [
       ...(init === undefined ? [] : planEnd(init, id)),
-      ...planCgroupRemove(cgroup, below),
+      ...planCgroupRemove(cgroup, place.root, below),
       ...planForget(place),
       ...(poststop === undefined
         ? []

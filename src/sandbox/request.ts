@@ -194,7 +194,9 @@ export function requestFor({ id, shape, host, hostParts, stays = false }: Instan
   const { config } = shape
   const { linux } = config
   const layout = layoutFor(host.cgroup, stays)
-  const cgroup = planCgroup({ id, resources: linux.resources, layout, isRootless: host.isRootless })
+  // Without a path of its own a cgroup has no directories on the way to it.
+  const way = { root: '/run/coffer', isThere: () => true }
+  const cgroup = planCgroup({ id, resources: linux.resources, layout, isRootless: host.isRootless, way })
   return {
     cgroup,
     request: {

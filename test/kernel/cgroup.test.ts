@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'bun:test'
 import { existsSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import type { CgroupLayout } from '../../src/linux/cgroup.ts'
 import { listCgroupsBelow, readCgroupLayout } from '../../src/observe/cgroup.ts'
 import { nodeFiles } from '../../src/observe/files-node.ts'
@@ -20,7 +21,14 @@ const NAME = `coffer-test-${process.pid}`
 const DENY_ALL = { devices: [{ allow: false, access: 'rwm' }] }
 
 const planFor = (resources: object, cgroupsPath = `/${NAME}`, within: CgroupLayout = layout): CgroupPlan =>
-  planCgroup({ id: NAME, cgroupsPath, layout: within, isRootless: false, resources: parseResources(resources, 'test') })
+  planCgroup({
+    id: NAME,
+    way: { root: tmpdir(), isThere: existsSync },
+    cgroupsPath,
+    layout: within,
+    isRootless: false,
+    resources: parseResources(resources, 'test'),
+  })
 
 /** Runs a script in a new cgroup, and removes it. */
 const runIn = ({ create, open, join, cloneInto, remove }: CgroupPlan, script: string): StepsRun =>
@@ -160,7 +168,7 @@ test('a frozen process stands still, can be killed, and its cgroup removed (S131
     runSteps([...planKillAll({ cgroup: plan, signal: 9, pids: [sleeper.pid] }), ...planThaw(plan)]).failures,
   ).toEqual([])
   await sleeper.exited
-  expect(runSteps(planCgroupRemove(plan)).failures).toEqual([])
+  expect(runSteps(planCgroupRemove(plan, tmpdir())).failures).toEqual([])
   expect(directories(plan).filter(existsSync)).toEqual([])
 })
 

@@ -1,0 +1,97 @@
+/**
+ * The directories between the mounted cgroup and that of a container, as for `/pods/one/web-1`: what is missing of them coffer makes, and what
+ * it made it removes, once nothing is in it any more.
+ *
+ * Containers share them, and the one that made them may be deleted first. Then it leaves a mark on them, by which the last one knows that
+ * they are coffer's to remove. The mark is made as late as that, since the record of the container that made them says the same until then:
+ * so at no moment a crash leaves a directory of which nobody knows.
+ *
+ * One container must not lose its way while it makes its cgroup, so making and removing hold a lock. It is on the run root, which others may
+ * not open: nobody can keep it. The kernel gives it back when its holder ends.
+ *
+ * Sources: cgroups(7), flock(2), xattr(7); fs/kernfs/inode.c: cgroups have attributes of users since 5.7.
+ */
+
+import { type Slot, slot } from '../linux/call.ts'
+import {
+  AT_FDCWD,
+  AT_REMOVEDIR,
+  flock,
+  LOCK_EX,
+  LOCK_UN,
+  O_RDONLY,
+  openat,
+  setxattr,
+  unlinkat,
+  XATTR_REPLACE,
+} from '../linux/files.ts'
+import type { CgroupParent, Place } from './cgroup-place.ts'
+import type { Step } from './plan.ts'
+
+export interface CgroupWay {
+  /** The run root, absolute; it exists when the plan comes to it. */
+  readonly root: string
+  readonly isThere: (path: string) => boolean
+}
+
+const MARK = 'user.coffer'
+const SEE = ['cgroups(7)']
+const LOCK: Slot = slot('run-root')
+
+/** The deepest first. */
+export const parentsOf = (places: readonly Place[], { isThere }: CgroupWay): readonly CgroupParent[] =>
+  places.flatMap(({ parents }) => [...parents].reverse().map((path) => ({ path, isMade: !isThere(path) })))
+
+const lock = (operation: number, why: string): Step => ({ call: flock(LOCK, operation), why, see: ['flock(2)'] })
+const holdWay = lock(LOCK_EX, 'have nobody else make or remove directories of cgroups')
+const leaveWay = lock(LOCK_UN, 'let others make and remove directories of cgroups')
+
+/** Makes directories while nobody removes what they lie in. */
+export const holdingWay = (root: string, steps: readonly Step[]): readonly Step[] => [
+  {
+    call: openat(AT_FDCWD, root, O_RDONLY),
+    why: 'take turns with whoever makes or removes containers',
+    see: ['flock(2)'],
+    into: LOCK,
+  },
+  holdWay,
+  ...steps,
+  leaveWay,
+]
+
+/** For `undo`, inside of `holdingWay` or behind it: whoever holds the lock gets it again. */
+export const takeBackParent = (path: string): readonly Step[] => [holdWay, ...removeMade(path), leaveWay]
+
+export const removeParents = (root: string, parents: readonly CgroupParent[]): readonly Step[] =>
+  parents.length === 0
+    ? []
+    : holdingWay(
+        root,
+        parents.flatMap(({ path, isMade }) => (isMade ? removeMade(path) : [removeMarked(path)])),
+      )
+
+const removeMade = (path: string): readonly Step[] => [
+  {
+    call: unlinkat(AT_FDCWD, path, AT_REMOVEDIR),
+    why: `remove ${path}, which it made`,
+    see: SEE,
+    // EBUSY: other containers are below it, or processes in it.
+    tolerate: ['EBUSY', 'ENOTEMPTY', 'ENOENT'],
+  },
+  {
+    call: setxattr(path, MARK),
+    why: `if it is still there, leave ${path} to whoever is the last in it`,
+    see: ['setxattr(2)', 'xattr(7)'],
+    // ENOSPC: it has as many attributes as it can have, and stays: fs/kernfs/inode.c. EPERM, EACCES: it has another owner by now.
+    tolerate: ['ENOENT', 'ENOSPC', 'EPERM', 'EACCES'],
+  },
+]
+
+const removeMarked = (path: string): Step => ({
+  call: setxattr(path, MARK, XATTR_REPLACE),
+  why: `know whether ${path} was left to it`,
+  see: ['setxattr(2)', 'xattr(7)'],
+  // ENODATA: it is not coffer's. EPERM, EACCES: not even the caller's.
+  tolerate: ['ENODATA', 'ENOENT', 'EPERM', 'EACCES'],
+  then: removeMade(path),
+})
