@@ -5,6 +5,15 @@ import type { Call, Slot } from './call.ts'
 
 const POLLIN = 1
 
+/** Answers once one of two descriptors is readable, or has ended. */
+export const ppollEither = (one: Slot, other: Slot): Call => {
+  const poll = new Uint8Array(16)
+  poll[4] = POLLIN
+  poll[12] = POLLIN
+  const fields = [one, other].map((value, index) => ({ offset: 8 * index, sizeBytes: 4 as const, value }))
+  return { name: 'ppoll', args: [{ struct: poll, fields }, 2, 0, 0, 8] }
+}
+
 /** Answers at once: 1 if a pipe has nobody at its other end any more, else 0. ppoll(2) "POLLERR" */
 export const ppollBroken = (fd: number): Call => {
   const poll = new Uint8Array(8)

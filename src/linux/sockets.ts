@@ -85,3 +85,14 @@ const MSG_CMSG_CLOEXEC = 0x4000_0000
 export const RIGHTS_BYTES = 24
 export const RIGHTS_LENGTH = 20
 export const RIGHTS_FD = 16
+
+/** Receives what is there already; EAGAIN if that is nothing. recv(2) */
+export const receiveNow = (socketFd: Slot, into: Buffer): Call => ({
+  name: 'recvfrom',
+  args: [socketFd, into, into.sizeBytes, MSG_DONTWAIT, 0, 0],
+})
+const MSG_DONTWAIT = 0x40
+
+/** For all who have it open, in both directions. shutdown(2) */
+export const shutdownSocket = (socketFd: Slot): Call => ({ name: 'shutdown', args: [socketFd, SHUT_RDWR] })
+const SHUT_RDWR = 2

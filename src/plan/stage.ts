@@ -6,10 +6,10 @@
  */
 
 import { type Buffer, buffer, type Slot, slot } from '../linux/call.ts'
-import { read } from '../linux/files.ts'
 import { CLONE_PARENT, clone3 } from '../linux/namespaces.ts'
+import { ppollEither } from '../linux/poll.ts'
 import { P_PIDFD, pidfdOpen, pidfdSendSignal, SIGINFO_BYTES, waitid } from '../linux/process.ts'
-import { sendto } from '../linux/sockets.ts'
+import { receiveNow, sendto, shutdownSocket } from '../linux/sockets.ts'
 import type { Step } from './plan.ts'
 import { CHILD_END, INIT_PID, INIT_PIDFD, PARENT_END } from './slots.ts'
 import { hear, keepChildEnd, keepParentEnd, tell } from './turns.ts'
@@ -58,14 +58,28 @@ export function planStage({ of, cgroup, enter, meanwhile, cloneFlags, child }: S
       into: STAGE_PID,
       keep: [{ slot: stagePidfd, in: pidfd, offset: 0, sizeBytes: 4 }],
       child: [keepChildEnd, ...enter, ...leaveInit(of, cloneFlags, child)],
-      undo: endProcess(stagePidfd, 'the stage'),
+      undo: [
+        ...endProcess(stagePidfd, 'the stage'),
+        {
+          call: shutdownSocket(PARENT_END),
+          why: 'have an init that nobody knows yet end',
+          see: ['shutdown(2)'],
+          tolerate: ['ENOTCONN'],
+        },
+      ],
     },
     keepParentEnd,
     ...meanwhile,
     {
-      call: read(PARENT_END, pidBytes),
+      // Init has the other end of the socket as well, so that the end of the stage alone is no end of the file.
+      call: ppollEither(PARENT_END, stagePidfd),
+      why: 'hear from the stage, or see it end',
+      see: ['ppoll(2)', 'pidfd_open(2)'],
+    },
+    {
+      call: receiveNow(PARENT_END, pidBytes),
       why: 'learn which process is init',
-      see: ['socketpair(2)'],
+      see: ['socketpair(2)', 'recv(2)'],
       check: { result: 4, errno: 'ECONNRESET' },
       keep: [{ slot: INIT_PID, in: pidBytes, offset: 0, sizeBytes: 4 }],
     },
