@@ -110,10 +110,15 @@ function write(machine: Machine, path: string, parts: readonly Uint8Array[]): vo
   }
 }
 
+/** Also of what writers left that were killed: a name with the pid of nobody. */
 function makeRoom({ native, files, root }: Machine): void {
   const names = files.list(`${root}/${PLANS_DIRECTORY}`) ?? []
-  if (names.length <= MAX_PLANS) return
-  for (const name of names) remove(native, `${root}/${PLANS_DIRECTORY}/${name}`)
+  const isFull = names.length > MAX_PLANS
+  for (const name of names) {
+    const writer = /\.(\d+)$/.exec(name)?.[1]
+    const isLeft = writer !== undefined && files.status(`/proc/${writer}`) === undefined
+    if (isFull || isLeft) remove(native, `${root}/${PLANS_DIRECTORY}/${name}`)
+  }
 }
 
 function partsOf(bytes: Uint8Array): readonly Uint8Array[] | undefined {
