@@ -147,7 +147,7 @@ dist/coffer-executor dist/coffer-init: dist/coffer-%: $(OUT)/%
 
 ## Everything.
 
-.PHONY: test lab bench e2e fuzz soak tools clean
+.PHONY: test lab bench e2e fuzz soak tools clean crash
 tools: ## the Debian packages that building and testing use
 	@scripts/install-tools test
 
@@ -157,6 +157,8 @@ test: $(PACKAGES) ## check, build and the tests that need a kernel; needs root
 test-%: build tools ## only the legs with this word in their name: make test-kernel test-guest
 	$(BUN) scripts/test.ts $*
 
+crash: build tools ## every crash point, and kills at 500 moments each: docs/reliability.md; hours
+	COFFER_CRASH=all $(BUN) scripts/test.ts crash
 lab: build tools ## every lab: its solution passes its checker, and nothing else does
 	$(BUN) scripts/test.ts lab
 

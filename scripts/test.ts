@@ -32,12 +32,16 @@ const guestLeg = (name: string, layout: 'v1' | 'v2', tests: readonly string[]): 
   tests,
 })
 
-/** Tests on this machine's kernel: all that are in a folder. */
+/**
+ * Tests on this machine's kernel: all that are in a folder. They see the host's mounts, and none that others make meanwhile; what a container
+ * mounts in the host's tree comes to them, as that is as shared as the host's.
+ */
 const hostLeg = (name: string, ...tests: readonly string[]): Leg => ({
   name,
-  command: [bun, 'test', '--timeout', '60000'],
+  command: [...ownMounts, bun, 'test', '--timeout', '60000'],
   tests,
 })
+const ownMounts = ['unshare', '--mount', 'sh', '-c', 'mount --make-rshared / && exec "$@"', 'sh']
 
 /**
  * The tests of the kernel that run on cgroup v2 alone as well: those about cgroups, and, because the guest's kernel is years older than most
@@ -73,6 +77,7 @@ const legs: readonly Leg[] = [
   hostLeg('fuzz tests', './test/fuzz'),
   hostLeg('soak tests', './test/soak'),
   { ...hostLeg('tests of clients', './test/clients'), command: [bun, 'test', '--timeout', '180000'] },
+  hostLeg('crash tests', './test/crash'),
   guestLeg('guest tests', 'v2', ['./test/guest/', ...kernelTests(alsoOnV2), './test/tools/cgroup.test.ts']),
   guestLeg('guest tests of cgroup v1', 'v1', [
     './test/guest-v1/',

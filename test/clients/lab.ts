@@ -23,7 +23,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { listCgroupsBelow } from '../../src/observe/cgroup.ts'
 import { nodeFiles } from '../../src/observe/files-node.ts'
-import { hostMounts, processesOf, settles } from '../kernel/leaks.ts'
+import { processesOf, settles } from '../kernel/leaks.ts'
+import { hostMounts } from '../kernel/machine.ts'
 import { removes } from '../kernel/site.ts'
 
 export interface Outcome {

@@ -3,7 +3,8 @@
 import { afterEach, expect, test } from 'bun:test'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readText, until } from './leaks.ts'
+import { until } from './leaks.ts'
+import { readText } from './machine.ts'
 import { expectNothingLeft, fileOf, makeSite, type Runtime, type Site } from './site.ts'
 
 afterEach(expectNothingLeft)

@@ -1,9 +1,13 @@
-/** What is left of containers on the host: the oracle of every test here. Each line names one thing, and no line is a clean machine. */
+/**
+ * What is left of containers on the host: the oracle of every test, `clean(baseline)` of the security checks. Each line names one thing, and
+ * no line is a clean machine.
+ */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { listCgroupsBelow, readCgroupLayout } from '../../src/observe/cgroup.ts'
 import { nodeFiles } from '../../src/observe/files-node.ts'
+import { type Marks, machineLines, readText } from './machine.ts'
 
 const files = nodeFiles()
 
@@ -18,61 +22,88 @@ export const markerFile = (cgroup: string): string => {
   return join(first.mountPoint, cgroup, first.version === 1 ? 'tasks' : 'cgroup.procs')
 }
 
-export interface Baseline {
-  readonly mounts: readonly string[]
-}
-
-/** Mounts of the host, without their ids, which the kernel uses again. */
-export const hostMounts = (): readonly string[] =>
-  readFileSync('/proc/self/mountinfo', 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => line.split(' ').slice(2).join(' '))
-
-export const takeBaseline = (): Baseline => ({ mounts: hostMounts() })
-
-/** Cgroups of this name and below, in all hierarchies. */
-export const cgroupsOf = (name: string): readonly string[] =>
-  hierarchies.flatMap(({ mountPoint }) => {
-    const path = join(mountPoint, name)
-    return existsSync(path) ? [...listCgroupsBelow(files, path), path] : []
-  })
-
-/**
- * Pids of all processes that are in a cgroup whose path has `word` in it. Those that have ended do not count: an init without a parent of ours
- * is reaped by that of the machine, when it pleases.
- */
-export const processesOf = (word: string): readonly number[] =>
-  readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => (readText(`/proc/${pid}/cgroup`) ?? '').includes(word) && !hasEnded(pid))
-
-const hasEnded = (pid: number): boolean => /\) [ZX] /.test(readText(`/proc/${pid}/stat`) ?? '')
-
-/** Undefined for what is gone, a process that ends while it is looked at among it. */
-export function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return undefined
-  }
-}
-
-export interface Owned {
-  /** All cgroups and processes of a site have this word in their path. */
-  readonly cgroup: string
+export interface Owned extends Marks {
   readonly roots: readonly string[]
 }
 
-export function leaks({ cgroup, roots }: Owned, baseline: Baseline): readonly string[] {
-  const mounts = hostMounts()
+export interface Baseline {
+  readonly lines: readonly string[]
+}
+
+export const takeBaseline = (owned: Owned): Baseline => ({ lines: linesOf(owned) })
+
+/** What is there and was not, and what was there and is not. */
+export function leaks(owned: Owned, baseline: Baseline): readonly string[] {
+  const lines = linesOf(owned)
   return [
-    ...processesOf(cgroup).map((pid) => `process ${pid} ${readText(`/proc/${pid}/cmdline`)?.replaceAll('\0', ' ')}`),
-    ...cgroupsOf(cgroup).map((path) => `cgroup ${path}`),
-    ...roots.flatMap((root) => stateIn(root).map((name) => `state ${root}/${name}`)),
-    ...mounts.filter((line) => !baseline.mounts.includes(line)).map((line) => `mount ${line}`),
-    ...baseline.mounts.filter((line) => !mounts.includes(line)).map((line) => `unmounted ${line}`),
+    ...lines.filter((line) => !baseline.lines.includes(line)),
+    ...baseline.lines.filter((line) => !lines.includes(line)).map((line) => `gone: ${line}`),
+  ]
+}
+
+const linesOf = (owned: Owned): readonly string[] => [
+  ...processLines(owned.word),
+  ...cgroupsWith(owned.word).map((path) => `cgroup ${path}`),
+  ...owned.roots.flatMap((root) => stateIn(root).map((name) => `state ${root}/${name}`)),
+  ...machineLines(owned),
+]
+
+/** The cgroup at this path and those below, in all hierarchies; the deepest first. */
+export const cgroupsOf = (path: string): readonly string[] =>
+  hierarchies.flatMap(({ mountPoint }) => withThoseBelow(join(mountPoint, path)))
+
+/** The same for all at the top of a hierarchy that have this word in their name. */
+export const cgroupsWith = (word: string): readonly string[] =>
+  hierarchies.flatMap(({ mountPoint }) =>
+    readdirSync(mountPoint)
+      .filter((name) => name.includes(word))
+      .flatMap((name) => withThoseBelow(join(mountPoint, name))),
+  )
+
+const withThoseBelow = (path: string): readonly string[] =>
+  existsSync(path) ? [...listCgroupsBelow(files, path), path] : []
+
+interface Process {
+  readonly pid: number
+  readonly parent: number
+  readonly state: string
+}
+
+function listProcesses(): readonly Process[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  return pids.flatMap((name) => {
+    const [, state = '', parent = ''] = /\) (\S) (\d+)/.exec(readText(`/proc/${name}/stat`) ?? '') ?? []
+    return state === '' ? [] : [{ pid: Number(name), parent: Number(parent), state }]
+  })
+}
+
+const hasEnded = ({ state }: Process): boolean => state === 'Z' || state === 'X'
+
+/** Pids of all processes that run in a cgroup whose path has `word` in it. */
+export const processesOf = (word: string): readonly number[] => living(listProcesses(), word).map(({ pid }) => pid)
+
+const living = (processes: readonly Process[], word: string): readonly Process[] =>
+  processes.filter((one) => !hasEnded(one) && (readText(`/proc/${one.pid}/cgroup`) ?? '').includes(word))
+
+/**
+ * Processes in our cgroups, and zombies that a process of ours keeps. An init without a parent of ours is reaped by that of the machine, when
+ * it pleases, and Bun reaps its own children.
+ */
+function processLines(word: string): readonly string[] {
+  const processes = listProcesses()
+  const parents = new Map(processes.map(({ pid, parent }) => [pid, parent]))
+  const isOurs = (pid: number): boolean => {
+    for (let at = parents.get(pid); at !== undefined && at > 1; at = parents.get(at))
+      if (at === process.pid) return true
+    return false
+  }
+  return [
+    ...living(processes, word).map(
+      ({ pid }) => `process ${pid} ${readText(`/proc/${pid}/cmdline`)?.replaceAll('\0', ' ')}`,
+    ),
+    ...processes
+      .filter((one) => hasEnded(one) && isOurs(one.parent))
+      .map(({ pid, parent }) => `zombie ${pid} of ${parent}`),
   ]
 }
 
@@ -82,12 +113,19 @@ const KEPT = ['.plans', '.last-failure']
 export const stateIn = (root: string): readonly string[] =>
   existsSync(root) ? readdirSync(root).filter((name) => !KEPT.includes(name)) : []
 
+/** What of kept plans is left over from writers that are gone. */
+export const halfWritten = (root: string): readonly string[] =>
+  (existsSync(join(root, KEPT)) ? readdirSync(join(root, KEPT)) : []).filter((name) => {
+    const pid = /\.(\d+)$/.exec(name)?.[1]
+    return pid !== undefined && !existsSync(`/proc/${pid}`)
+  })
+
 const DEADLINE_MS = 30_000
 const SETTLING_MS = 2000
 
 /** Whether it becomes true in a while; the kernel ends processes a moment after it is told to. */
-export function settles(seen: () => boolean): boolean {
-  const deadline = performance.now() + SETTLING_MS
+export function settles(seen: () => boolean, forMs: number = SETTLING_MS): boolean {
+  const deadline = performance.now() + forMs
   for (;;) {
     if (seen()) return true
     if (performance.now() > deadline) return false

@@ -3,7 +3,8 @@
 import { afterEach, expect, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { cgroupsOf, readText } from './leaks.ts'
+import { cgroupsOf } from './leaks.ts'
+import { readText } from './machine.ts'
 import { expectNothingLeft, fileOf, makeSite, type Runtime, type Site } from './site.ts'
 
 afterEach(expectNothingLeft)

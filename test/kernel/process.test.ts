@@ -3,7 +3,8 @@
 import { afterEach, expect, test } from 'bun:test'
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readText, until } from './leaks.ts'
+import { until } from './leaks.ts'
+import { readText } from './machine.ts'
 import { installInside } from './programs.ts'
 import { expectNothingLeft, makeSite } from './site.ts'
 

@@ -29,6 +29,9 @@ export const insideProgram = (): string => program('inside')
 /** test/programs/swap.c, for the host. */
 export const swapper = (): string => program('swap')
 
+/** test/programs/inject.c, for the host. */
+export const injector = (): string => program('inject')
+
 /** Puts test/programs/inside.c into the root file system, as `inside`. */
 export function installInside({ rootfs }: Pick<Site, 'rootfs'>): void {
   const path = join(rootfs, 'bin', 'inside')

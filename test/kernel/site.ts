@@ -15,7 +15,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Changes, makeRootfs, writeConfig } from './bundle.ts'
-import { type Baseline, cgroupsOf, leaks, markerFile, settles, stateIn, takeBaseline } from './leaks.ts'
+import { type Baseline, cgroupsWith, leaks, markerFile, type Owned, settles, stateIn, takeBaseline } from './leaks.ts'
+import { keysOf, ruleset } from './machine.ts'
 
 export const PROGRAMS = {
   coffer: join(import.meta.dir, '..', '..', 'dist', 'coffer-runc') as string,
@@ -77,7 +78,11 @@ export interface Site extends Disposable {
   readonly leaks: () => readonly string[]
   /** The same, without waiting for what is about to go. */
   readonly leaksNow: () => readonly string[]
+  /** Answers what differs from now, when it is called: of a container that goes on nothing does. */
+  readonly baseline: () => () => readonly string[]
 }
+
+const KEYS_MS = 20_000
 
 let count = 0
 const leftBehind: string[] = []
@@ -95,7 +100,7 @@ export function makeSite(): Site {
   const bundle = join(directory, 'bundle')
   const rootfs = join(bundle, 'rootfs')
   makeRootfs(rootfs)
-  return new Place(id, directory, takeBaseline())
+  return new Place(id, directory)
 }
 
 class Place implements Site {
@@ -105,17 +110,19 @@ class Place implements Site {
   readonly rootfs: string
   readonly cgroup: string
   readonly #baseline: Baseline
+  readonly #ruleset: readonly string[]
   #calls = 0
 
-  constructor(id: string, directory: string, baseline: Baseline) {
+  constructor(id: string, directory: string) {
     this.id = id
     this.directory = directory
     this.bundle = join(directory, 'bundle')
     this.rootfs = join(this.bundle, 'rootfs')
     this.cgroup = `/${id}`
-    this.#baseline = baseline
     const marker = markerFile(`${id}-callers`)
     mkdirSync(join(marker, '..'))
+    this.#baseline = takeBaseline(this.#owned())
+    this.#ruleset = ruleset()
   }
 
   root = (runtime: Runtime = 'coffer'): string => join(this.directory, `root-${runtime}`)
@@ -202,20 +209,28 @@ class Place implements Site {
     return found
   }
 
-  leaksNow = (): readonly string[] => {
-    const marker = join(markerFile(`${this.id}-callers`), '..')
-    const roots = [this.root(), this.root('runc')]
-    return leaks({ cgroup: this.id, roots }, this.#baseline).filter((line) => line !== `cgroup ${marker}`)
+  leaksNow = (): readonly string[] => leaks(this.#owned(), this.#baseline)
+
+  #owned(): Owned {
+    return { word: this.id, directory: this.directory, roots: [this.root(), this.root('runc')] }
+  }
+
+  baseline = (): (() => readonly string[]) => {
+    const baseline = takeBaseline(this.#owned())
+    return () => leaks(this.#owned(), baseline)
   };
 
   [Symbol.dispose](): void {
     for (const runtime of ['coffer', 'runc'] as const)
       for (const id of stateIn(this.root(runtime))) this.call(['delete', '--force', id], { runtime })
     leftBehind.push(...this.leaks())
+    if (!settles(() => keysOf(this.#owned()).length === 0, KEYS_MS)) leftBehind.push(...keysOf(this.#owned()))
+    const rules = ruleset()
+    if (rules.join('\n') !== this.#ruleset.join('\n')) leftBehind.push(...rules)
     // An error in here would hide that of the test.
     const marker = join(markerFile(`${this.id}-callers`), '..')
     if (!settles(() => removes(marker))) leftBehind.push(`cgroup ${marker}`)
-    for (const path of cgroupsOf(this.id)) removes(path)
+    for (const path of cgroupsWith(this.id)) removes(path)
     rmSync(this.directory, { recursive: true })
   }
 }

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readText } from '../kernel/leaks.ts'
+import { readText } from '../kernel/machine.ts'
 
 /** What a process is called by: pids are used again. */
 export interface Seen {

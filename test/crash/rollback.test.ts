@@ -3,9 +3,9 @@
 import { afterEach, expect, test } from 'bun:test'
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { bind, type Changes } from './bundle.ts'
-import { cgroupsOf } from './leaks.ts'
-import { expectNothingLeft, fileOf, makeSite, type Site } from './site.ts'
+import { bind, type Changes } from '../kernel/bundle.ts'
+import { cgroupsOf } from '../kernel/leaks.ts'
+import { expectNothingLeft, fileOf, makeSite, type Site } from '../kernel/site.ts'
 
 afterEach(expectNothingLeft)
 
