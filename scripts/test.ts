@@ -32,6 +32,8 @@ const guestLeg = (name: string, layout: 'v1' | 'v2', tests: readonly string[]): 
   tests,
 })
 
+const ownMounts = ['unshare', '--mount', 'sh', '-c', 'mount --make-rshared / && exec "$@"', 'sh']
+
 /**
  * Tests on this machine's kernel: all that are in a folder. They see the host's mounts, and none that others make meanwhile; what a container
  * mounts in the host's tree comes to them, as that is as shared as the host's.
@@ -41,7 +43,17 @@ const hostLeg = (name: string, ...tests: readonly string[]): Leg => ({
   command: [...ownMounts, bun, 'test', '--timeout', '60000'],
   tests,
 })
-const ownMounts = ['unshare', '--mount', 'sh', '-c', 'mount --make-rshared / && exec "$@"', 'sh']
+
+const crashTests = hostLeg('crash tests', './test/crash')
+/** So that devices and addresses can be compared: in the host's network namespace those of others come and go. */
+const ownNetwork = [
+  'unshare',
+  '--net',
+  'sh',
+  '-c',
+  'ip link set lo up && export COFFER_OWN_NETWORK=1 && exec "$@"',
+  'sh',
+]
 
 /**
  * The tests of the kernel that run on cgroup v2 alone as well: those about cgroups, and, because the guest's kernel is years older than most
@@ -77,7 +89,7 @@ const legs: readonly Leg[] = [
   hostLeg('fuzz tests', './test/fuzz'),
   hostLeg('soak tests', './test/soak'),
   { ...hostLeg('tests of clients', './test/clients'), command: [bun, 'test', '--timeout', '180000'] },
-  hostLeg('crash tests', './test/crash'),
+  { ...crashTests, command: [...ownNetwork, ...crashTests.command] },
   guestLeg('guest tests', 'v2', ['./test/guest/', ...kernelTests(alsoOnV2), './test/tools/cgroup.test.ts']),
   guestLeg('guest tests of cgroup v1', 'v1', [
     './test/guest-v1/',

@@ -5,7 +5,7 @@ import { type CgroupLayout, copySetting, PROCS, SUBTREE_CONTROL } from '../linux
 import { AT_FDCWD, AT_REMOVEDIR, mkdirat, O_RDONLY, O_RDWR, openat, read, unlinkat } from '../linux/files.ts'
 import type { Cpu } from '../oci/resources.ts'
 import { openFile, openToRead, putValue, type Reason, setFile, V1, V2 } from './cgroup-files.ts'
-import { type CgroupWay, holdingWay, takeBackParent } from './cgroup-parents.ts'
+import { type CgroupWay, holdingWay, markMade, takeBackParent } from './cgroup-parents.ts'
 import { type Directory, handedOn, type Place } from './cgroup-place.ts'
 import { mountHierarchy, waitForRelease } from './cgroup-private.ts'
 import { CGROUP } from './cgroup-v2.ts'
@@ -68,6 +68,7 @@ const makeParent = ({ at, path }: Directory): Step => ({
   why: `have ${path} for its cgroup`,
   see: SEE,
   tolerate: ['EEXIST'],
+  then: [markMade(path)],
   undo: takeBackParent(path),
 })
 

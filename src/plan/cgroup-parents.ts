@@ -2,9 +2,8 @@
  * The directories between the mounted cgroup and that of a container, as for `/pods/one/web-1`: what is missing of them coffer makes, and what
  * it made it removes, once nothing is in it any more.
  *
- * Containers share them, and the one that made them may be deleted first. Then it leaves a mark on them, by which the last one knows that
- * they are coffer's to remove. The mark is made as late as that, since the record of the container that made them says the same until then:
- * so at no moment a crash leaves a directory of which nobody knows.
+ * Containers share them, and the one that made them may be deleted first. By a mark on them the last one knows that they are coffer's to
+ * remove. The record of a container says beforehand which ones were missing: a plan that is killed before it leaves the mark is known by that.
  *
  * One container must not lose its way while it makes its cgroup, so making and removing hold a lock. It is on the run root, which others may
  * not open: nobody can keep it. The kernel gives it back when its holder ends.
@@ -70,6 +69,17 @@ export const removeParents = (root: string, parents: readonly CgroupParent[]): r
         parents.flatMap(({ path, isMade }) => (isMade ? removeMade(path) : [removeMarked(path)])),
       )
 
+const mark = (path: string, why: string): Step => ({
+  call: setxattr(path, MARK),
+  why,
+  see: ['setxattr(2)', 'xattr(7)'],
+  // ENOSPC: it has as many attributes as it can have, and stays: fs/kernfs/inode.c. EPERM, EACCES: it has another owner by now.
+  tolerate: ['ENOENT', 'ENOSPC', 'EPERM', 'EACCES'],
+})
+
+/** Behind mkdir(2). */
+export const markMade = (path: string): Step => mark(path, `know ${path} for one that coffer made`)
+
 const removeMade = (path: string): readonly Step[] => [
   {
     call: unlinkat(AT_FDCWD, path, AT_REMOVEDIR),
@@ -78,13 +88,7 @@ const removeMade = (path: string): readonly Step[] => [
     // EBUSY: other containers are below it, or processes in it.
     tolerate: ['EBUSY', 'ENOTEMPTY', 'ENOENT'],
   },
-  {
-    call: setxattr(path, MARK),
-    why: `if it is still there, leave ${path} to whoever is the last in it`,
-    see: ['setxattr(2)', 'xattr(7)'],
-    // ENOSPC: it has as many attributes as it can have, and stays: fs/kernfs/inode.c. EPERM, EACCES: it has another owner by now.
-    tolerate: ['ENOENT', 'ENOSPC', 'EPERM', 'EACCES'],
-  },
+  mark(path, `if it is still there, leave ${path} to whoever is the last in it`),
 ]
 
 const removeMarked = (path: string): Step => ({

@@ -133,8 +133,10 @@ test('a directory on the way to a cpuset keeps the settings that it has', () => 
   const { create } = plan({ ...hybrid, hierarchies: [mounted('cpuset'), mounted('devices')] }, ANY, {
     cgroupsPath: '/a/b',
   })
-  expect(linesOf(create).split('\n').slice(2, 8)).toEqual([
+  expect(linesOf(create).split('\n').slice(2, 10)).toEqual([
     'mkdirat("/sys/fs/cgroup/cpuset/a", 0755) or EEXIST',
+    ' then:',
+    '  setxattr("/sys/fs/cgroup/cpuset/a", "user.coffer", NULL) or ENOENT or ENOSPC or EPERM or EACCES',
     'cpuset.cpus = openat("/sys/fs/cgroup/cpuset/a/cpuset.cpus", O_RDWR)',
     'read(cpuset.cpus, &cpuset.cpus-before) == 1 else EEXIST, or EEXIST',
     ' then:',
@@ -158,6 +160,8 @@ write(cgroup.subtree_control, "+cpu +io +memory +pids")
  or, if EBUSY or EINVAL or ENOENT or EOPNOTSUPP:
   write(cgroup.subtree_control, "+io")
 mkdirat("/sys/fs/cgroup/a", 0755) or EEXIST
+ then:
+  setxattr("/sys/fs/cgroup/a", "user.coffer", NULL) or ENOENT or ENOSPC or EPERM or EACCES
 cgroup.subtree_control = openat("/sys/fs/cgroup/a/cgroup.subtree_control", O_WRONLY)
 write(cgroup.subtree_control, "+cpu +io +memory +pids")
  or, if EBUSY or EINVAL or ENOENT or EOPNOTSUPP:

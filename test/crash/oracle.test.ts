@@ -107,7 +107,9 @@ test('the oracle sees a network device, an address and a rule of the firewall', 
     const sh = (text) => Bun.spawnSync(['sh', '-ec', text])
     sh('ip link set lo up; ip link add one type veth peer name two; ip addr add 10.9.8.7/24 dev one; nft add table ip mine')
     console.log(JSON.stringify([leaks(owned, baseline).map((line) => line.split(' ').slice(0, 2).join(' ')), ruleset()]))`
-  const { stdout, stderr } = Bun.spawnSync(['unshare', '--net', process.execPath, '--eval', script])
+  const { stdout, stderr } = Bun.spawnSync(['unshare', '--net', process.execPath, '--eval', script], {
+    env: { ...process.env, COFFER_OWN_NETWORK: '1' },
+  })
   expect(stderr.toString()).toBe('')
   const [lines, rules] = JSON.parse(stdout.toString()) as readonly [readonly string[], readonly string[]]
   expect(new Set(lines)).toEqual(new Set(['network device', 'address |--', `address ${'0'.repeat(31)}1`]))

@@ -2,8 +2,8 @@
  * What of the machine a container could leave behind beside its cgroups, processes and records; each line names one thing.
  *
  * Others run their containers here at the same time. So what everybody makes is looked at only where it has a word of ours in it, and the rest
- * is what no test may change: mounts, network devices and addresses, rules of the firewall. (scripts/test.ts gives each leg a mount namespace
- * of its own: mounts of others are not seen there.)
+ * is what no test may change: mounts, and rules of the firewall. scripts/test.ts gives each leg a mount namespace of its own, in which mounts of
+ * others are not seen. Network devices and addresses are compared where the network namespace is the leg's own, as for the crash tests.
  */
 
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
@@ -20,11 +20,10 @@ export interface Marks {
 export const machineLines = (marks: Marks): readonly string[] => [
   ...hostMounts().map((line) => `mount ${line}`),
   ...namespacesOf('self').map((line) => `own namespace ${line}`),
-  ...devices().map((name) => `network device ${name}`),
+  ...(hasOwnNetwork() ? networkLines() : []),
   ...names('/run/netns')
     .filter((name) => name.includes(marks.word))
     .map((name) => `network namespace ${name}`),
-  ...addresses().map((line) => `address ${line}`),
   ...linesOf('/proc/net/unix')
     .filter((line) => line.includes(marks.directory))
     .map((line) => `socket ${line.split(' ').pop()}`),
@@ -39,6 +38,14 @@ export const namespacesOf = (pid: number | 'self'): readonly string[] =>
   names(`/proc/${pid}/ns`)
     .filter((name) => !name.endsWith('_for_children'))
     .map((name) => readlinkSync(`/proc/${pid}/ns/${name}`))
+
+/** Set by who made the network namespace: scripts/test.ts. */
+const hasOwnNetwork = (): boolean => process.env.COFFER_OWN_NETWORK === '1'
+
+const networkLines = (): readonly string[] => [
+  ...devices().map((name) => `network device ${name}`),
+  ...addresses().map((line) => `address ${line}`),
+]
 
 const devices = (): readonly string[] => linesOf('/proc/net/dev').flatMap((line) => /^ *([^ ]+):/.exec(line)?.[1] ?? [])
 
