@@ -123,7 +123,8 @@ interface EndingPlan {
 /** INIT_PID is told by a progress report, so that the caller can pass signals on. */
 function planEnding(request: ContainerRequest, namespaces: NamespacePlan): EndingPlan {
   const { id } = request.place
-  if (request.ending === 'create') return { steps: [], returns: [], reads: [] }
+  if (request.ending === 'create')
+    return { steps: [tell('executor', 'w', `leave ${id} waiting for start`)], returns: [], reads: [] }
   const { poststart } = request.config.hooks
   const started: readonly Step[] = [
     tell('executor', 's', `start ${id}`),

@@ -110,6 +110,8 @@ const learnPid: Step = {
 
 /** Once the executor is gone nothing of it is held any more; the fifo is closed by execve. */
 const waitForStart: readonly Step[] = [
+  // Until then it ends with the executor: without a cgroup only the record would say who it is.
+  hear('child', 'w', 'be recorded'),
   { call: close(CHILD_END), why: 'hold nothing of the executor', see: ['close(2)'] },
   {
     call: read(START_FIFO, buffer('start', 1)),

@@ -10,6 +10,7 @@
  * | `h`  | executor → init | those hooks went well                                      |
  * | `c`  | init → executor | everything is made, only the program is missing            |
  * | `s`  | executor → init | start the program                                          |
+ * | `w`  | executor → init | it is recorded who init is: wait for `start`               |
  *
  * A process that ends closes its socket, and the other reads an end of file: nobody waits for the dead.
  */

@@ -1,6 +1,6 @@
 /** The commands that are interrupted, and the containers that they are about. */
 
-import { chownSync, mkdirSync } from 'node:fs'
+import { chownSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { bind, type Changes } from '../kernel/bundle.ts'
 import type { Site } from '../kernel/site.ts'
@@ -206,5 +206,10 @@ export function playOn(site: Site, name: string, kind: Kind): Scene {
   if (play === undefined) throw new Error(`there is no play ${name}`)
   const acts = play({ site, kind, call, command, up })
   const leaks = acts.isFresh ? site.leaksNow : site.baseline()
-  return { ...acts, site, kind, name, leaks }
+  const before = (): Command => {
+    // A plan that is kept would save calls: each round makes the same ones, those that keep it among them.
+    rmSync(join(site.root(), '.plans'), { recursive: true, force: true })
+    return acts.before()
+  }
+  return { ...acts, before, site, kind, name, leaks }
 }

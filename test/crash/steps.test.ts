@@ -65,7 +65,7 @@ function visit(scene: Scene, points: readonly Point[], { name, action }: Way, fe
     visited: visited.length - missed,
   })
   // Some calls are made again as long as another process is not ready, so their number differs.
-  expect([name, missed <= visited.length / 10]).toEqual([name, true])
+  expect([name, missed <= Math.max(1, visited.length / 10)]).toEqual([name, true])
 }
 
 test('a create that is deleted at the moment in which its front is killed makes nothing afterwards', () => {
