@@ -44,17 +44,6 @@ const hostLeg = (name: string, ...tests: readonly string[]): Leg => ({
   tests,
 })
 
-const crashTests = hostLeg('crash tests', './test/crash')
-/** So that devices and addresses can be compared: in the host's network namespace those of others come and go. */
-const ownNetwork = [
-  'unshare',
-  '--net',
-  'sh',
-  '-c',
-  'ip link set lo up && export COFFER_OWN_NETWORK=1 && exec "$@"',
-  'sh',
-]
-
 /**
  * The tests of the kernel that run on cgroup v2 alone as well: those about cgroups, and, because the guest's kernel is years older than most
  * hosts', those about what newer kernels have other calls for. All of test/kernel would take a quarter of an hour there.
@@ -64,7 +53,7 @@ const alsoOnV1 = ['cgroup', 'limits-v1']
 const kernelTests = (names: readonly string[]): readonly string[] =>
   names.map((name) => `./test/kernel/${name}.test.ts`)
 
-/** Containers of the engine have a bridge and rules; those of this machine are left alone. */
+/** Containers of the engine have a bridge and rules, and crash tests compare devices and addresses: those of this machine are left alone. */
 const inOwnNetwork = (leg: Leg): Leg => ({ ...leg, command: ['scripts/in-own-network', ...leg.command] })
 
 const rootTests = readdirSync('test').filter((file) => file.endsWith('.test.ts'))
@@ -89,7 +78,7 @@ const legs: readonly Leg[] = [
   hostLeg('fuzz tests', './test/fuzz'),
   hostLeg('soak tests', './test/soak'),
   { ...hostLeg('tests of clients', './test/clients'), command: [bun, 'test', '--timeout', '180000'] },
-  { ...crashTests, command: [...ownNetwork, ...crashTests.command] },
+  inOwnNetwork(hostLeg('crash tests', './test/crash')),
   guestLeg('guest tests', 'v2', ['./test/guest/', ...kernelTests(alsoOnV2), './test/tools/cgroup.test.ts']),
   guestLeg('guest tests of cgroup v1', 'v1', [
     './test/guest-v1/',

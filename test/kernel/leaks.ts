@@ -108,14 +108,15 @@ function processLines(word: string): readonly string[] {
 }
 
 /** Plans that are kept for the next container belong to none, and what failed last is kept on purpose. */
-const KEPT = ['.plans', '.last-failure']
+const PLANS = '.plans'
+const KEPT = [PLANS, '.last-failure']
 
 export const stateIn = (root: string): readonly string[] =>
   existsSync(root) ? readdirSync(root).filter((name) => !KEPT.includes(name)) : []
 
 /** What of kept plans is left over from writers that are gone. */
 export const halfWritten = (root: string): readonly string[] =>
-  (existsSync(join(root, KEPT)) ? readdirSync(join(root, KEPT)) : []).filter((name) => {
+  (existsSync(join(root, PLANS)) ? readdirSync(join(root, PLANS)) : []).filter((name) => {
     const pid = /\.(\d+)$/.exec(name)?.[1]
     return pid !== undefined && !existsSync(`/proc/${pid}`)
   })
