@@ -1,6 +1,6 @@
 /** The door `coffer`: the command line for people. */
 
-import { describeError, type OperationError } from '../base/errors.ts'
+import { describeError, OperationError } from '../base/errors.ts'
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
 import { nearest } from '../base/nearest.ts'
@@ -47,8 +47,15 @@ function endedCommand(native: Native, [dataRoot = '', root = '', id = '']: reado
   return 0
 }
 
-const containerNames = (native: Native): ReadonlyMap<string, string> =>
-  new Map(listEngineContainers(openSession(native).engine).map(({ record }) => [record.id, record.name]))
+/** None where the caller may not look: a tool needs no engine. */
+function containerNames(native: Native): ReadonlyMap<string, string> {
+  try {
+    return new Map(listEngineContainers(openSession(native).engine).map(({ record }) => [record.id, record.name]))
+  } catch (error) {
+    if (error instanceof OperationError) return new Map()
+    throw error
+  }
+}
 
 /** Answers the exit status. */
 export function cliDoor(native: Native): number {

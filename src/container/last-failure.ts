@@ -98,6 +98,8 @@ export function keepFailure(native: Native, runRoot: number | undefined, failure
     attempt(native, 'close', fd)
     attempt(native, 'renameat2', runRoot, fresh, runRoot, LAST_FILE, 0)
   } catch (error) {
+    // The disk is full.
+    attempt(native, 'unlinkat', runRoot, fresh, 0)
     if (!(error instanceof OperationError)) throw error
   }
 }

@@ -134,7 +134,14 @@ test('all that a container has started ends with it, though it shares the pid na
   expect(processesOf(site.id)).toEqual([])
 })
 
-const VETH = ['unshare', '-n', 'sh', '-c', 'ip link add one type veth peer name two; exec "$@"', 'sh']
+const VETH = [
+  'unshare',
+  '-n',
+  'sh',
+  '-c',
+  'ip link add one type veth peer name two; echo 0 >/proc/sys/net/ipv4/ip_forward; exec "$@"',
+  'sh',
+]
 
 test('a network of its own has lo and nothing else (S237)', () => {
   using site = makeSite()
