@@ -3,6 +3,7 @@
 import { OperationError } from '../base/errors.ts'
 import type { Files } from '../base/files.ts'
 import { hasEnded, type ProcessIdentity, parseProcessStat, readProcessStat } from '../observe/process.ts'
+import { WAY_FILE } from '../plan/cgroup-parents.ts'
 import { FIFO_FILE, INIT_FILE, STATE_FILE, stateDirectory } from '../plan/state.ts'
 import { isFrozen } from './frozen.ts'
 import type { Machine } from './machine.ts'
@@ -35,11 +36,11 @@ interface Known {
 
 export type LiveContainer = Extract<Container, { readonly init: ProcessIdentity }>
 
-/** Names below the run root that are no containers: kept plans, sockets of monitors, networks of containers, and the last failure. */
+/** Names below the run root that are no containers: kept plans, sockets of monitors, networks of containers, the last failure, and a lock. */
 export const ATTACH_DIRECTORY = '.attach'
 export const NETWORKS_DIRECTORY = '.netns'
 export const LAST_FILE = '.last-failure'
-const RESERVED = [PLANS_DIRECTORY, ATTACH_DIRECTORY, NETWORKS_DIRECTORY, LAST_FILE]
+const RESERVED = [WAY_FILE, PLANS_DIRECTORY, ATTACH_DIRECTORY, NETWORKS_DIRECTORY, LAST_FILE]
 
 const isId = (id: string): boolean =>
   /^[\w+.-]+$/.test(id) && id !== '.' && id !== '..' && !RESERVED.includes(id) && id.length <= 255

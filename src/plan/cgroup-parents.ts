@@ -5,8 +5,8 @@
  * Containers share them, and the one that made them may be deleted first. By a mark on them the last one knows that they are coffer's to
  * remove. The record of a container says beforehand which ones were missing: a plan that is killed before it leaves the mark is known by that.
  *
- * One container must not lose its way while it makes its cgroup, so making and removing hold a lock. It is on the run root, which others may
- * not open: nobody can keep it. The kernel gives it back when its holder ends.
+ * One container must not lose its way while it makes its cgroup, so making and removing hold a lock. It is on a file of the run root that only
+ * its owner may open, so that nobody else can keep it. The kernel gives it back when its holder ends.
  *
  * Sources: cgroups(7), flock(2), xattr(7); fs/kernfs/inode.c: cgroups have attributes of users since 5.7.
  */
@@ -18,6 +18,7 @@ import {
   flock,
   LOCK_EX,
   LOCK_UN,
+  O_CREAT,
   O_RDONLY,
   openat,
   setxattr,
@@ -35,7 +36,9 @@ export interface CgroupWay {
 
 const MARK = 'user.coffer'
 const SEE = ['cgroups(7)']
-const LOCK: Slot = slot('run-root')
+/** Below the run root, and no container. */
+export const WAY_FILE = '.cgroups'
+const LOCK: Slot = slot('cgroup-way')
 
 /** The deepest first. */
 export const parentsOf = (places: readonly Place[], { isThere }: CgroupWay): readonly CgroupParent[] =>
@@ -48,7 +51,7 @@ const leaveWay = lock(LOCK_UN, 'let others make and remove directories of cgroup
 /** Makes directories while nobody removes what they lie in. */
 export const holdingWay = (root: string, steps: readonly Step[]): readonly Step[] => [
   {
-    call: openat(AT_FDCWD, root, O_RDONLY),
+    call: openat(AT_FDCWD, `${root}/${WAY_FILE}`, O_RDONLY | O_CREAT, 0o600),
     why: 'take turns with whoever makes or removes containers',
     see: ['flock(2)'],
     into: LOCK,

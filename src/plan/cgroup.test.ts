@@ -76,10 +76,10 @@ cgroup = openat("/sys/fs/cgroup/unified/coffer-web-1", O_RDONLY)`)
 test('each directory that was made is removed by undo, and its cgroup at the end even if it was there', () => {
   const { create, remove } = plan(hybrid, ANY, { cgroupsPath: '/a/b' })
   expect(undoOf(create).split('\n').slice(0, 5)).toEqual([
-    'flock(run-root, LOCK_EX)',
+    'flock(cgroup-way, LOCK_EX)',
     'unlinkat("/sys/fs/cgroup/cpuset/a", AT_REMOVEDIR) or EBUSY or ENOTEMPTY or ENOENT',
     'setxattr("/sys/fs/cgroup/cpuset/a", "user.coffer", NULL) or ENOENT or ENOSPC or EPERM or EACCES',
-    'flock(run-root, LOCK_UN)',
+    'flock(cgroup-way, LOCK_UN)',
     'unlinkat("/sys/fs/cgroup/cpuset/a/b", AT_REMOVEDIR) again while EBUSY, or ENOENT',
   ])
   expect(linesOf(remove).split('\n')[0]).toBe(
@@ -105,9 +105,12 @@ test('directories on the way are made and removed under a lock; at the end those
     cgroupsPath: '/a/b/c',
   })
   const lines = linesOf(create).split('\n')
-  expect([lines[0], lines[1]]).toEqual(['run-root = openat("/run/coffer", O_RDONLY)', 'flock(run-root, LOCK_EX)'])
+  expect([lines[0], lines[1]]).toEqual([
+    'cgroup-way = openat("/run/coffer/.cgroups", O_RDONLY|O_CREAT, 0600)',
+    'flock(cgroup-way, LOCK_EX)',
+  ])
   const made = lines.findLastIndex((line) => line.startsWith('mkdirat('))
-  expect(lines.indexOf('flock(run-root, LOCK_UN)')).toBeGreaterThan(made)
+  expect(lines.indexOf('flock(cgroup-way, LOCK_UN)')).toBeGreaterThan(made)
   expect(parents).toEqual([
     { path: '/sys/fs/cgroup/cpuset/a/b', isMade: true },
     { path: '/sys/fs/cgroup/cpuset/a', isMade: true },
@@ -117,8 +120,8 @@ test('directories on the way are made and removed under a lock; at the end those
   const mark = '"user.coffer", NULL'
   const unless = 'or EBUSY or ENOTEMPTY or ENOENT'
   expect(linesOf(remove).split('\n').slice(2, 11)).toEqual([
-    'run-root = openat("/run/coffer", O_RDONLY)',
-    'flock(run-root, LOCK_EX)',
+    'cgroup-way = openat("/run/coffer/.cgroups", O_RDONLY|O_CREAT, 0600)',
+    'flock(cgroup-way, LOCK_EX)',
     `unlinkat("/sys/fs/cgroup/cpuset/a/b", AT_REMOVEDIR) ${unless}`,
     `setxattr("/sys/fs/cgroup/cpuset/a/b", ${mark}) or ENOENT or ENOSPC or EPERM or EACCES`,
     `unlinkat("/sys/fs/cgroup/cpuset/a", AT_REMOVEDIR) ${unless}`,
@@ -153,8 +156,8 @@ test('CPUs that are asked for are not copied first', () => {
 
 test('v2 hands on all controllers, and insists only on those that limits need', () => {
   const { create } = plan(unified, { ...ANY, blockIO: { weight: 100 } }, { cgroupsPath: '/a/b' })
-  expect(linesOf(create)).toBe(`run-root = openat("/run/coffer", O_RDONLY)
-flock(run-root, LOCK_EX)
+  expect(linesOf(create)).toBe(`cgroup-way = openat("/run/coffer/.cgroups", O_RDONLY|O_CREAT, 0600)
+flock(cgroup-way, LOCK_EX)
 cgroup.subtree_control = openat("/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY)
 write(cgroup.subtree_control, "+cpu +io +memory +pids")
  or, if EBUSY or EINVAL or ENOENT or EOPNOTSUPP:
@@ -173,7 +176,7 @@ mkdirat("/sys/fs/cgroup/a/b", 0755)
   cgroup.freeze = openat("/sys/fs/cgroup/a/b/cgroup.freeze", O_WRONLY)
   write(cgroup.freeze, "0")
 cgroup = openat("/sys/fs/cgroup/a/b", O_RDONLY)
-flock(run-root, LOCK_UN)
+flock(cgroup-way, LOCK_UN)
 io.bfq.weight = openat("/sys/fs/cgroup/a/b/io.bfq.weight", O_WRONLY)
  then:
   write(io.bfq.weight, "default 100")
@@ -200,7 +203,7 @@ fsconfig(cgroup-mount-context, FSCONFIG_CMD_CREATE)
 cgroup-mount:net_cls = fsmount(cgroup-mount-context, MOUNT_ATTR_NOSUID|MOUNT_ATTR_NODEV|MOUNT_ATTR_NOEXEC)
 close(cgroup-mount-context)
 mkdirat(cgroup-mount:net_cls, "a~b", 0755) or EEXIST
-flock(run-root, LOCK_UN)
+flock(cgroup-way, LOCK_UN)
 net_cls.classid = openat(cgroup-mount:net_cls, "a~b/net_cls.classid", O_WRONLY)
 write(net_cls.classid, "7")`)
   expect(linesOf(open)).toContain('tasks:net_cls = openat(cgroup-mount:net_cls, "a~b/tasks", O_WRONLY)')

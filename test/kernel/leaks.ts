@@ -107,9 +107,9 @@ function processLines(word: string): readonly string[] {
   ]
 }
 
-/** Plans that are kept for the next container belong to none, and what failed last is kept on purpose. */
+/** Plans that are kept for the next container belong to none, nor does a lock, and what failed last is kept on purpose. */
 const PLANS = '.plans'
-const KEPT = [PLANS, '.last-failure']
+const KEPT = [PLANS, '.cgroups', '.last-failure']
 
 export const stateIn = (root: string): readonly string[] =>
   existsSync(root) ? readdirSync(root).filter((name) => !KEPT.includes(name)) : []
