@@ -18,7 +18,7 @@ export type NamespaceChoice =
 
 /** All paths are absolute. `at` is an empty directory, at which the root is mounted in the container's own mount namespace. */
 export type IntentRoot =
-  | { readonly kind: 'directory'; readonly path: string }
+  | { readonly kind: 'directory'; readonly path: string; readonly copyOnWrite?: boolean | undefined }
   /** That of this machine, copy-on-write. */
   | { readonly kind: 'host'; readonly at: string }
   /** The uppermost of the layers comes first; what the container writes is in `upper`. */
@@ -231,10 +231,10 @@ function rootMounts(root: IntentRoot, size: string): readonly object[] {
   })
   switch (root.kind) {
     case 'directory':
-      return []
+      return root.copyOnWrite === true ? [overlay(`lowerdir=${root.path}`, ...words(size.trim()).filter(Boolean))] : []
     case 'host':
       // Below a layer that is gone with the container.
-      return [overlay('lowerdir=/', ...(size === '' ? [] : words(size.trim())))]
+      return [overlay('lowerdir=/', ...words(size.trim()).filter(Boolean))]
     case 'layers':
       return [overlay(`lowerdir=${root.layers.join(':')}`, `upperdir=${root.upper}`, `workdir=${root.work}`)]
   }

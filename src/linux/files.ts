@@ -137,6 +137,21 @@ export const renameat2 = (from: Pointer, to: Pointer, flags = 0): Call => ({
   name: 'renameat2',
   args: [AT_FDCWD, from, AT_FDCWD, to, flags],
 })
+/** Both names are in one directory. */
+export const renameIn = (dir: DirFd, from: Pointer, to: Pointer): Call => ({
+  name: 'renameat2',
+  args: [dir, from, dir, to, 0],
+})
+/** Answers the length of the target. */
+export const readlinkat = (dir: DirFd, path: Pointer, into: Buffer): Call => ({
+  name: 'readlinkat',
+  args: [dir, path, into, into.sizeBytes],
+})
+/** Entries come as struct linux_dirent64; answers their bytes, 0 at the end. getdents64(2) */
+export const getdents64 = (dir: Slot, into: Buffer): Call => ({
+  name: 'getdents64',
+  args: [dir, into, into.sizeBytes],
+})
 export const fchownat = (dir: DirFd, path: Pointer, uid: number, gid: number, flags = 0): Call => ({
   name: 'fchownat',
   args: [dir, path, uid, gid, flags],
@@ -190,6 +205,11 @@ export const pwrite64 = (fd: Slot, bytes: Uint8Array, offset: number): Call => (
 export const lsetxattr = (path: Pointer, name: string, value: Uint8Array): Call => ({
   name: 'lsetxattr',
   args: [path, name, value, value.length, 0],
+})
+/** Answers the length of the value. fgetxattr(2) */
+export const fgetxattr = (fd: Slot, name: string, into: Buffer): Call => ({
+  name: 'fgetxattr',
+  args: [fd, name, into, into.sizeBytes],
 })
 export const fchdir = (fd: Slot): Call => ({ name: 'fchdir', args: [fd] })
 export const chdir = (path: Pointer): Call => ({ name: 'chdir', args: [path] })

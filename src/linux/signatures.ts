@@ -202,6 +202,7 @@ setdomainname name:text length:size
 setxattr path:path name:text value:bytes size:size flags:xattr?
 lsetxattr path:path name:text value:bytes size:size flags:xattr?
 fsetxattr fd:fd name:text value:bytes size:size flags:xattr?
+fgetxattr fd:fd name:text value:out size:size
 mbind address:pointer length mode:mempolicy nodes:cpus count:size flags?
 set_mempolicy mode:mempolicy? nodes:cpus? count:size
 set_mempolicy_home_node address:pointer length node flags?

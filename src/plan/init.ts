@@ -148,6 +148,7 @@ function planRoot(
       cgroup: request.cgroup,
       label: linux.mountLabel,
       pathsToCover: [...linux.maskedPaths, ...linux.readonlyPaths],
+      rootfs,
       hostParts: request.hostParts,
       listTree: request.listTree,
     },

@@ -30,6 +30,8 @@ export interface MountsRequest {
   readonly label?: string | undefined
   /** Paths of the container that planMasks will cover: the file systems that they are in stay open. */
   readonly pathsToCover: readonly string[]
+  /** The path of the container's root: an overlay of the root on itself names it. */
+  readonly rootfs?: string | undefined
   /** What the root of the host is made of, for a view of it in a user namespace. */
   readonly hostParts: () => readonly HostPart[]
   /** What the image has below a directory, for `tmpcopyup`; undefined if that is no directory. */

@@ -114,7 +114,7 @@ function planOverlay(name: string, { request, dir, path }: Parent): readonly Ste
 }
 
 /** One directory for all layers of a path: a name that no other path has, without what means something to overlay. */
-const layerName = (path: string): string =>
+export const layerName = (path: string): string =>
   path.slice(1).replace(/[^\w.-]/g, (character) => `=${character.charCodeAt(0).toString(16)}=`)
 
 /** A colon separates layers, a comma options. */

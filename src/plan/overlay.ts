@@ -83,7 +83,7 @@ export function planEphemeralOverlay(planned: PlannedMount, context: MountsConte
           source: 'overlay',
           target: text('self/fd/', layers),
           flags,
-          data: overlayData(planned, text('self/fd/', layers), isInUserNamespace(context)),
+          data: overlayData(planned, text('self/fd/', layers), context),
         }),
         why: `show a copy-on-write view at ${destination} (mounts[${index}])`,
         see: SEE,
@@ -104,11 +104,18 @@ function layerData({ options }: PlannedMount): string {
 }
 
 /** trusted.* attributes take privilege over the machine; in a user namespace overlay keeps its notes in user.* ones. */
-function overlayData({ options }: PlannedMount, layers: Text, usesUserAttributes: boolean): Text {
-  const given = options.data
-    .filter(({ key }) => key !== SIZE)
-    .map(({ key, value }) => (value === undefined ? key : `${key}=${value}`))
-    .join(',')
-  const suffix = usesUserAttributes ? ',userxattr' : ''
-  return text(`${given},upperdir=`, ...layers.text, '/upper,workdir=', ...layers.text, `/work${suffix}`)
+function overlayData({ options, destination }: PlannedMount, layers: Text, context: MountsContext): Text {
+  const lower = options.data.find(({ key }) => key === 'lowerdir')?.value
+  const others = options.data
+    .filter(({ key }) => key !== SIZE && key !== 'lowerdir')
+    .map(({ key, value }) => (value === undefined ? `,${key}` : `,${key}=${value}`))
+    .join('')
+  // A path to the root would lead to the layer, which was just mounted over it.
+  const isRoot = destination === '/' && lower !== '/' && lower === context.request.rootfs
+  const lowerdir = isRoot ? ['lowerdir=self/fd/', ROOT] : [`lowerdir=${lower}`]
+  const suffix = isInUserNamespace(context) ? ',userxattr' : PLAIN_LAYER
+  return text(...lowerdir, `${others},upperdir=`, ...layers.text, '/upper,workdir=', ...layers.text, `/work${suffix}`)
 }
+
+/** What a kernel may have as defaults, and what whoever reads the layer would have to follow; with userxattr there is neither. */
+const PLAIN_LAYER = ',redirect_dir=off,metacopy=off'

@@ -18,16 +18,19 @@ import type { Plan, Step } from '../plan/plan.ts'
 import { INIT_PID } from '../plan/slots.ts'
 import { type BoxFiles, filesOf } from './box-files-node.ts'
 import type { BoxState } from './box-state.ts'
+import type { Change } from './changes-node.ts'
 import type { Channel } from './channel-node.ts'
 import type { Result } from './command-node.ts'
 import { type ExecOptions, execIn } from './exec-node.ts'
 import type { Feature } from './features.ts'
+import { layerView } from './layer-view.ts'
 import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type Limits } from './limits.ts'
 import { type Machine, readProgram, theMachine } from './machine-node.ts'
-import { type BoxOptions, invalid } from './options.ts'
-import { type InstanceRequest, intentResources, requestFor, type Shape } from './request.ts'
+import { type BoxOptions, invalid, type Root } from './options.ts'
+import { hasLayer, type InstanceRequest, intentResources, requestFor, type Shape } from './request.ts'
 import { type BoxProcess, type SpawnOptions, spawnIn } from './spawn-node.ts'
 import { shapeFor } from './surroundings-node.ts'
+import { type ApplyOptions, type ChangesOptions, type Workspace, workspaceOf } from './workspace-node.ts'
 
 /** A container that stays, and in which many commands run. What its methods do not say they reject with is `OperationError`. */
 export interface Box extends AsyncDisposable {
@@ -39,6 +42,21 @@ export interface Box extends AsyncDisposable {
   /** Starts a command whose input and output are streams. */
   readonly spawn: (command: readonly string[], options?: SpawnOptions) => Promise<BoxProcess>
   readonly files: BoxFiles
+  /**
+   * What was written since the box was made, parents before what is in them. A box whose processes run on may change under the look: pause
+   * it for a picture of one moment.
+   */
+  readonly changes: (options?: ChangesOptions) => Promise<readonly Change[]>
+  /**
+   * Brings changes to what the box started from, or to another directory; answers them. Each file is replaced at once, by rename(2). Before
+   * anything is written it rejects with `conflict` if a file there was changed since the box was made, and with `unsupported` for what is no
+   * file, directory or symbolic link. Set-id bits are left out.
+   */
+  readonly apply: (filter?: (change: Change) => boolean, options?: ApplyOptions) => Promise<readonly Change[]>
+  /** Ends all processes, and begins again with the files that the box started from. */
+  readonly discard: () => Promise<void>
+  /** Makes a second box of the same kind with the files that this one has now. Memory file systems (/tmp, /dev/shm) and processes stay here. */
+  readonly fork: () => Promise<Box>
   /** What all processes of the box have used until now. */
   readonly stats: () => Stats
   /** Stops all processes where they are. */
@@ -65,9 +83,8 @@ export async function sandbox(options: BoxOptions): Promise<Box> {
   const machine = theMachine()
   const shape = shapeFor(machine, options)
   const channel = await machine.channels.take()
-  const instance = requestFor({ ...machine, id: machine.nextId(), shape, stays: true })
-  const live = new LiveBox({ machine, shape, channel, instance })
-  await live.start(planBox(instance, { machine, shape, channel, isHost: options.root === 'host' }))
+  const live = new LiveBox({ machine, shape, channel, root: options.root })
+  await live.start()
   return live
 }
 
@@ -75,13 +92,16 @@ interface BoxParts {
   readonly machine: Machine
   readonly shape: Shape
   readonly channel: Channel
+  readonly root: Root
+  /** Forked from one that was made at this time: nanoseconds since 1970. */
+  readonly since?: bigint | undefined
 }
 
 const INIT = 'coffer-init'
 
 function planBox(
   { request, cgroup }: InstanceRequest,
-  { machine, channel, isHost }: BoxParts & { readonly isHost: boolean },
+  { machine, channel, root }: Pick<BoxParts, 'machine' | 'channel' | 'root'>,
 ): Plan {
   const { paths } = channel
   const { freezer } = cgroup.paths
@@ -90,8 +110,8 @@ function planBox(
     {
       ...request,
       config: { ...config, process: { ...config.process, args: [INIT], rlimits: [] } },
-      // It holds the layer, where changes are looked for: changes-node.ts.
-      ownProgram: { elf: initProgram(), name: INIT, keeps: isHost ? [layersOf(0)] : [] },
+      // It holds the layer, where changes are looked for: reach.ts.
+      ownProgram: { elf: initProgram(), name: INIT, keeps: hasLayer(root) ? [layersOf(0)] : [] },
       supervised: {
         control: paths.control,
         release: paths.release,
@@ -113,28 +133,47 @@ function initProgram(): Uint8Array {
 class LiveBox implements Box, BoxState {
   readonly machine: Machine
   readonly shape: Shape
-  readonly instance: InstanceRequest
   readonly id: string
   readonly enforced: readonly Feature[]
   readonly files: BoxFiles
-  readonly #channel: Channel
+  readonly changes: Box['changes']
+  readonly apply: Box['apply']
+  readonly #root: Root
+  readonly #workspace: Workspace
+  #instance: InstanceRequest
+  #channel: Channel
   readonly #listeners = new Set<(detail: BoxEvents['exit']) => void>()
   readonly #work = new Set<Promise<unknown>>()
   #limits: ExactLimits
+  #updates: Parameters<Box['update']>[0] = {}
+  #restart: Promise<void> | undefined
   #initPid = 0
   #status: 'new' | 'running' | 'ended' = 'new'
   #wasKilled = false
   #gone: Promise<void> = Promise.resolve()
 
-  constructor({ machine, shape, channel, instance }: BoxParts & { readonly instance: InstanceRequest }) {
+  constructor({ machine, shape, channel, root, since }: BoxParts) {
     this.machine = machine
     this.shape = shape
-    this.instance = instance
-    this.id = instance.request.place.id
+    this.id = machine.nextId()
     this.enforced = shape.enforced
     this.files = filesOf(this)
+    this.#root = root
+    const origin = root === 'host' ? '/' : root.directory
+    // What the view was put together of is what its layers are named after.
+    const parts = origin === '/' && machine.host.isRootless ? machine.hostParts() : undefined
+    const view = layerView({ origin, parts, mountPoints: shape.config.mounts.map(({ destination }) => destination) })
+    this.#workspace = workspaceOf(this, hasLayer(root) ? view : undefined, since)
+    this.changes = this.#workspace.changes
+    this.apply = this.#workspace.apply
+    const hostParts = parts === undefined ? machine.hostParts : () => parts
+    this.#instance = requestFor({ host: machine.host, hostParts, id: this.id, shape, stays: true })
     this.#channel = channel
     this.#limits = shape.limits
+  }
+
+  get instance(): InstanceRequest {
+    return this.#instance
   }
 
   get initPid(): number {
@@ -142,7 +181,9 @@ class LiveBox implements Box, BoxState {
   }
 
   /** Resolves when the box is up. */
-  start(plan: Plan): Promise<void> {
+  start(): Promise<void> {
+    this.#status = 'new'
+    const plan = planBox(this.#instance, { machine: this.machine, channel: this.#channel, root: this.#root })
     const letGo = this.#channel.holdRelease()
     return new Promise((resolve, reject) => {
       const onProgress = (report: { readonly slot: (slot: typeof INIT_PID) => number }): void => {
@@ -174,6 +215,7 @@ class LiveBox implements Box, BoxState {
   #forget(): void {
     this.#status = 'ended'
     this.#channel.release()
+    if (this.#restart !== undefined) return
     for (const listener of this.#listeners) listener({ wasKilled: this.#wasKilled })
     this.#listeners.clear()
   }
@@ -194,7 +236,7 @@ class LiveBox implements Box, BoxState {
   }
 
   #isEnding(): boolean {
-    return this.#wasKilled || this.#status === 'ended'
+    return this.#wasKilled || this.#restart !== undefined || this.#status === 'ended'
   }
 
   #ended(operation: string, cause?: OperationError): OperationError {
@@ -229,6 +271,7 @@ class LiveBox implements Box, BoxState {
       planCgroupUpdate({ cgroup, resources, current, layout, isRootless }),
     )
     this.#limits = wanted
+    this.#updates = { ...this.#updates, ...given }
   }
 
   #change(operation: string, plan: (cgroup: InstanceRequest['cgroup']) => readonly Step[]): Promise<void> {
@@ -237,7 +280,45 @@ class LiveBox implements Box, BoxState {
     })
   }
 
+  readonly discard = (): Promise<void> => {
+    const operation = `discard the changes of ${this.id}`
+    this.#workspace.requireLayer(operation)
+    if (this.#status !== 'running') return Promise.reject(this.#ended(operation))
+    this.#restart = this.#startAgain().finally(() => {
+      this.#restart = undefined
+    })
+    return this.#restart
+  }
+
+  async #startAgain(): Promise<void> {
+    this.#channel.kill()
+    await this.#gone
+    this.#workspace.forget()
+    this.#channel = await this.machine.channels.take()
+    await this.start()
+    if (Object.keys(this.#updates).length > 0) await this.update(this.#updates)
+  }
+
+  readonly fork = (): Promise<Box> =>
+    this.during(`fork ${this.id}`, async () => {
+      const { machine, shape } = this
+      this.#workspace.requireLayer(`fork ${this.id}`)
+      const since = await this.#workspace.since()
+      const other = new LiveBox({ machine, shape, channel: await machine.channels.take(), root: this.#root, since })
+      await other.start()
+      try {
+        await other.during(`copy ${this.id}`, () => this.#workspace.copyInto(other))
+        if (Object.keys(this.#updates).length > 0) await other.update(this.#updates)
+      } catch (error) {
+        await other.kill()
+        throw error
+      }
+      return other
+    })
+
   readonly kill = async (): Promise<void> => {
+    // One that cannot be started again is as good as killed.
+    await this.#restart?.catch(() => undefined)
     if (this.#status === 'running') {
       this.#wasKilled = true
       this.#channel.kill()

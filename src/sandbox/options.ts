@@ -9,9 +9,9 @@ import type { Limits } from './limits.ts'
  * | root            | the command sees                                                                                  |
  * |-----------------|---------------------------------------------------------------------------------------------------|
  * | `'host'`        | the root file system of this machine, copy-on-write, without the user's secrets and without /tmp  |
- * | `{ directory }` | that directory; what it writes is written there                                                   |
+ * | `{ directory }` | that directory; what it writes is written there, unless `copyOnWrite` keeps it apart              |
  */
-export type Root = 'host' | { readonly directory: string }
+export type Root = 'host' | { readonly directory: string; readonly copyOnWrite?: boolean | undefined }
 
 /** A file or directory of this machine that the command sees. */
 export interface Mount {

@@ -76,7 +76,9 @@ function intentOf(options: BoxOptions, { around, limits, network, env }: Parts):
   const { uid, gid = uid } = typeof user === 'number' ? { uid: user } : user
   const isHost = root === 'host'
   return {
-    root: isHost ? { kind: 'host', at: '/' } : { kind: 'directory', path: directoryOf(root) },
+    root: isHost
+      ? { kind: 'host', at: '/' }
+      : { kind: 'directory', path: directoryOf(root), copyOnWrite: hasLayer(root) },
     args: ['true'],
     env,
     cwd: options.cwd ?? (isHost ? around.cwd : '/'),
@@ -110,6 +112,9 @@ function intentOf(options: BoxOptions, { around, limits, network, env }: Parts):
   }
 }
 
+/** Whether what is written is kept apart from what it lies over. */
+export const hasLayer = (root: BoxOptions['root']): boolean => root === 'host' || root.copyOnWrite === true
+
 function directoryOf(root: Exclude<BoxOptions['root'], 'host'>): string {
   if (root === null || typeof root !== 'object' || !('directory' in root)) {
     const isImage = typeof root === 'object' && root !== null && 'image' in root
@@ -121,6 +126,11 @@ function directoryOf(root: Exclude<BoxOptions['root'], 'host'>): string {
     })
   }
   if (!root.directory.startsWith('/')) throw notAbsolute('root.directory', root.directory)
+  if (root.copyOnWrite === true && /[\\:,]/.test(root.directory))
+    throw invalid(
+      `root.directory is ${JSON.stringify(root.directory)}`,
+      'to overlay, a backslash, colon or comma in a path means something else: give it another name',
+    )
   return root.directory
 }
 

@@ -9,7 +9,7 @@ import { type Result, runCommand } from './command-node.ts'
 import { watchCpu } from './cpu-watch-node.ts'
 import { type Machine, theMachine } from './machine-node.ts'
 import { checkCommand, type RunOptions } from './options.ts'
-import { type InstanceRequest, requestFor, type Shape } from './request.ts'
+import { hasLayer, type InstanceRequest, requestFor, type Shape } from './request.ts'
 import { shapeFor } from './surroundings-node.ts'
 
 /**
@@ -55,7 +55,7 @@ function prepare(channel: Channel, start: Start) {
   const { machine, shape, options } = start
   const instance = requestFor({ ...machine, id: machine.nextId(), shape })
   const accounts = accountFiles(instance.cgroup)
-  const measuresDisk = options.root === 'host' && shape.limits.diskBytes !== undefined
+  const measuresDisk = hasLayer(options.root) && shape.limits.diskBytes !== undefined
   return { instance, accounts, measuresDisk, plan: planRun(instance, { ...start, channel, accounts, measuresDisk }) }
 }
 
@@ -99,7 +99,7 @@ function planRun({ request }: InstanceRequest, parts: PlanParts): Plan {
         control: paths.control,
         deadlineMs: parts.shape.limits.wallClockMs,
         accounts,
-        // The view of this machine is the first mount: engine/intent.ts.
+        // The copy-on-write view is the first mount: engine/intent.ts.
         ...(measuresDisk ? { measures: layersOf(0) } : {}),
       },
     },
