@@ -25,7 +25,12 @@ test('a directory without mounts is a layer of its own overlay', () => {
 mkdirat(layers, "usr", 0755)
 mkdirat(layers, "usr/upper", 0755)
 mkdirat(layers, "usr/work", 0755)
-mount("overlay", "self/fd/<root>/usr", "overlay", "userxattr,lowerdir=/usr,upperdir=self/fd/<layers>/usr/upper,wor"…)`)
+mount("overlay", "self/fd/<root>/usr", "overlay", "userxattr,lowerdir=/usr,upperdir=self/fd/<layers>/usr/upper,wor"…) or ENOENT`)
+})
+
+test('what went since the host was looked at is not in the view, and no reason to have none', () => {
+  expect(planned({ name: 'gone', kind: 'overlay' })).toEndWith('or ENOENT')
+  expect(planned({ name: 'gone', kind: 'file' })).toContain('open_tree("/gone", OPEN_TREE_CLONE) or ENOENT')
 })
 
 test('links, files and mount points are what they are, or empty', () => {

@@ -109,6 +109,8 @@ function planOverlay(name: string, { request, dir, path }: Parent): readonly Ste
       }),
       why: `show ${from} of the host, and keep what is written apart`,
       see: SEE,
+      // It went since the host was looked at.
+      tolerate: ['ENOENT'],
     },
   ]
 }
@@ -128,9 +130,18 @@ function planFile(name: string, { dir, path }: Parent): readonly Step[] {
   return [
     { call: openat(dir, name, O_CREAT | O_EXCL | O_WRONLY, 0o644), why, see: SEE, into: file },
     { call: close(file), why, see: ['close(2)'] },
-    { call: cloneTree(AT_FDCWD, `${path}/${name}`, { recursive: false }), why, see: SEE, into: tree },
-    { call: mountSetattr(tree, { set: MOUNT_ATTR_RDONLY }), why, see: SEE },
-    { call: attachAt(tree, dir, name), why, see: SEE },
-    { call: close(tree), why, see: ['close(2)'] },
+    {
+      call: cloneTree(AT_FDCWD, `${path}/${name}`, { recursive: false }),
+      why,
+      see: SEE,
+      into: tree,
+      // It went since the host was looked at.
+      tolerate: ['ENOENT'],
+      then: [
+        { call: mountSetattr(tree, { set: MOUNT_ATTR_RDONLY }), why, see: SEE },
+        { call: attachAt(tree, dir, name), why, see: SEE },
+        { call: close(tree), why, see: ['close(2)'] },
+      ],
+    },
   ]
 }
