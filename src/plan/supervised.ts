@@ -169,7 +169,10 @@ export function seeFileSystem(): Step {
 const ACCOUNT_BYTES = 4096
 
 /** What a file of a cgroup says, by its path: what the report brings back of it. */
-export const accountOf = (path: string): Buffer => buffer(`account:${path}`, ACCOUNT_BYTES)
+const accountOf = (path: string): Buffer => buffer(`account:${path}`, ACCOUNT_BYTES)
+
+/** Whether it is the text of a file of a cgroup; its name ends with the path. */
+export const isAccount = ({ buffer: name }: Buffer): boolean => name.startsWith('account:')
 
 /** When the processes are gone, and before the cgroups are. */
 export function planAccounts({ accounts, measures }: Supervised, id: string): readonly Step[] {

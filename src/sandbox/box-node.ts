@@ -23,6 +23,7 @@ import type { Channel } from './channel-node.ts'
 import type { Result } from './command-node.ts'
 import { type ExecOptions, execIn } from './exec-node.ts'
 import type { Feature } from './features.ts'
+import { type Frames, keepFrames } from './frames-node.ts'
 import { layerView } from './layer-view.ts'
 import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type Limits } from './limits.ts'
 import { type Machine, readProgram, theMachine } from './machine-node.ts'
@@ -136,6 +137,7 @@ class LiveBox implements Box, BoxState {
   readonly id: string
   readonly enforced: readonly Feature[]
   readonly files: BoxFiles
+  readonly frames: Frames
   readonly changes: Box['changes']
   readonly apply: Box['apply']
   readonly #root: Root
@@ -158,6 +160,7 @@ class LiveBox implements Box, BoxState {
     this.id = machine.nextId()
     this.enforced = shape.enforced
     this.files = filesOf(this)
+    this.frames = keepFrames(machine.host.architecture)
     this.#root = root
     const origin = root === 'host' ? '/' : root.directory
     // What the view was put together of is what its layers are named after.

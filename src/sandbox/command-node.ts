@@ -4,12 +4,12 @@ import type { OperationError } from '../base/errors.ts'
 import type { Files } from '../base/files.ts'
 import type { PlanOptions } from '../executor/persistent-node.ts'
 import type { Report } from '../executor/report.ts'
+import type { Frame } from '../executor/template.ts'
 import { CLD_EXITED, SI_CODE, SI_STATUS } from '../linux/process.ts'
 import { signalName } from '../linux/signals.ts'
 import type { CgroupDirectories } from '../plan/cgroup-place.ts'
-import type { Plan } from '../plan/plan.ts'
 import { INIT_EXIT } from '../plan/stage.ts'
-import { accountOf, FILE_SYSTEM, USAGE, WATCHED } from '../plan/supervised.ts'
+import { FILE_SYSTEM, isAccount, USAGE, WATCHED } from '../plan/supervised.ts'
 import { accountFiles, type Met, metLimits, parseRusage, type Usage, usageOf } from './account.ts'
 import type { Channel } from './channel-node.ts'
 import type { Feature } from './features.ts'
@@ -40,13 +40,12 @@ export interface Result {
 export interface Command {
   readonly machine: Machine
   readonly channel: Channel
-  readonly plan: Plan
+  readonly frame: Frame
   readonly advise?: PlanOptions['advise'] | undefined
   readonly limits: ExactLimits
   readonly enforced: readonly Feature[]
-  /** Files of its own cgroup, which the plan reads; for a command in a box instead that of the box. */
-  readonly accounts: readonly string[]
   readonly cgroupName: string
+  /** The cgroup of the box; a command without one brings the files of its own back in its report. */
   readonly shared?: CgroupDirectories | undefined
   /** Whether the plan reads FILE_SYSTEM. */
   readonly measuresDisk: boolean
@@ -76,7 +75,7 @@ export async function runCommand(command: Command): Promise<Result> {
   }
   try {
     const advise = command.advise === undefined ? {} : { advise: command.advise }
-    const report = await machine.executor.run(command.plan, { onProgress, ...advise })
+    const report = await machine.executor.runFrame(command.frame, { onProgress, ...advise })
     const wallMs = performance.now() - startedAt
     listening.end()
     await heard
@@ -106,7 +105,8 @@ interface Seen {
 function resultOf(command: Command, { report, wallMs, ended, before, stdout, stderr }: Seen): Result {
   const { limits } = command
   const { exitCode, signal } = exitOf(report)
-  const texts = new Map(command.accounts.map((path) => [fileName(path), textOf(report.bytes(accountOf(path)))]))
+  const accounts = command.frame.reads.filter(isAccount)
+  const texts = new Map(accounts.map((account) => [fileName(account.buffer), textOf(report.bytes(account))]))
   const rusage = parseRusage(report.bytes(USAGE))
   const own = usageOf({ text: (name) => texts.get(name) ?? '', rusage, wallMs })
   const usage = command.shared === undefined ? own : { ...own, ...since(before, metIn(command)) }

@@ -6,6 +6,7 @@ import type { Plan } from '../plan/plan.ts'
 import type { Stdio } from '../plan/stdio.ts'
 import type { Supervised } from '../plan/supervised.ts'
 import type { BoxState } from './box-state.ts'
+import type { Channel } from './channel-node.ts'
 import { type Result, runCommand } from './command-node.ts'
 import { cpuMsOf, watchCpu } from './cpu-watch-node.ts'
 import { type ExactLimits, exactLimits, type Limits } from './limits.ts'
@@ -33,14 +34,9 @@ export function execIn(box: BoxState, command: readonly string[], options: ExecO
       return await runCommand({
         machine: box.machine,
         channel,
-        plan: planIn(box, command, {
-          options,
-          stdio: { ...channel.paths, stdin: bytesOf(options.stdin) },
-          watch: { control: channel.paths.control, deadlineMs: limits.wallClockMs, accounts: [] },
-        }),
+        frame: frameIn(box, command, { options, channel, deadlineMs: limits.wallClockMs }),
         limits,
         enforced: box.shape.enforced,
-        accounts: [],
         cgroupName: `coffer-${box.id}`,
         shared: box.instance.cgroup,
         measuresDisk: false,
@@ -50,6 +46,29 @@ export function execIn(box: BoxState, command: readonly string[], options: ExecO
     } finally {
       channel.release()
     }
+  })
+}
+
+interface Through {
+  readonly options: ExecOptions
+  readonly channel: Channel
+  readonly deadlineMs: number | undefined
+}
+
+/** Arguments differ between commands that are planned once; the program, which is looked for, does not. */
+function frameIn(box: BoxState, [program = '', ...rest]: readonly string[], { options, channel, deadlineMs }: Through) {
+  const { cwd, env, user, stdin } = options
+  const { control, stdout, stderr } = channel.paths
+  return box.frames({
+    key:
+      stdin === undefined ? JSON.stringify([box.initPid, program, rest.length, cwd, env, user, deadlineMs]) : undefined,
+    words: [control, stdout, stderr, ...rest],
+    plan: ([given = '', out = '', err = '', ...args]) =>
+      planIn(box, [program, ...args], {
+        options,
+        stdio: { stdin: bytesOf(stdin), stdout: out, stderr: err },
+        watch: { control: given, deadlineMs, accounts: [] },
+      }),
   })
 }
 

@@ -19,6 +19,7 @@ import { parsePasswd } from '../observe/users.ts'
 import type { Host } from '../plan/host.ts'
 import type { HostPart } from '../plan/overlay-parts.ts'
 import { type Channels, openChannels } from './channel-node.ts'
+import { type Frames, keepFrames } from './frames-node.ts'
 import { sweep } from './sweep-node.ts'
 
 export interface Machine {
@@ -26,6 +27,7 @@ export interface Machine {
   readonly files: Files
   readonly host: Host
   readonly channels: Channels
+  readonly frames: Frames
   /** Where the fifos are; nobody else may look into it. */
   readonly directory: string
   /** The ids for a user namespace; undefined for a caller with privilege, which makes none. */
@@ -65,6 +67,7 @@ function openMachine(): Machine {
     host,
     directory,
     channels: openChannels(directory, executor),
+    frames: keepFrames(host.architecture),
     ids: host.isRootless ? ownIds({ files }, host) : undefined,
     homes: homesOf(files, host),
     hostParts: () => listHostParts(files),

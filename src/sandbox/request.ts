@@ -22,6 +22,8 @@ export interface Surroundings {
 
 /** A kind of container, of which many can be made. */
 export interface Shape {
+  /** No two shapes of a program have the same. */
+  readonly key: number
   readonly config: Config
   readonly limits: ExactLimits
   readonly enforced: readonly Feature[]
@@ -43,8 +45,10 @@ export function shapeOf(options: BoxOptions, around: Surroundings, defaults: Exa
     JSON.stringify(configOf(intent, facts)),
     'the configuration that coffer made of the options',
   )
-  return { config, limits, enforced, env }
+  return { key: ++lastKey, config, limits, enforced, env }
 }
+
+let lastKey = 0
 
 /** A limit that was given is required, a default is not. */
 function refuseMissing(options: BoxOptions, enforced: readonly Feature[], host: Host): void {

@@ -1,5 +1,6 @@
 /** run: one command in a container of its own, from start to end. */
 
+import type { Frame } from '../executor/template.ts'
 import { planContainer } from '../plan/container.ts'
 import { layersOf } from '../plan/overlay.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -45,51 +46,78 @@ export async function planOf(command: readonly string[], options: RunOptions): P
   const shape = shapeFor(machine, options)
   const channel = await machine.channels.take()
   try {
-    return prepare(channel, { machine, shape, command, options }).plan
+    const start = { machine, shape, command, options }
+    const measuresDisk = measures(start)
+    return planRun(start, { id: machine.nextId(), paths: channel.paths, args: command, measuresDisk })
   } finally {
     channel.release()
   }
 }
 
-function prepare(channel: Channel, start: Start) {
-  const { machine, shape, options } = start
-  const instance = requestFor({ ...machine, id: machine.nextId(), shape })
-  const accounts = accountFiles(instance.cgroup)
-  const measuresDisk = hasLayer(options.root) && shape.limits.diskBytes !== undefined
-  return { instance, accounts, measuresDisk, plan: planRun(instance, { ...start, channel, accounts, measuresDisk }) }
-}
+const measures = ({ options, shape }: Start): boolean => hasLayer(options.root) && shape.limits.diskBytes !== undefined
 
 function runThrough(channel: Channel, start: Start): Promise<Result> {
   const { machine, shape, options } = start
   const { limits, enforced } = shape
-  const { instance, ...prepared } = prepare(channel, start)
+  const id = machine.nextId()
+  const { cgroup } = instanceOf(start, id)
+  const measuresDisk = measures(start)
   return runCommand({
     machine,
     channel,
-    ...prepared,
+    frame: frameFor(start, { channel, measuresDisk, id }),
     limits,
     enforced,
-    cgroupName: `coffer-${instance.request.place.id}`,
+    cgroupName: `coffer-${id}`,
+    measuresDisk,
     signal: options.signal,
-    onStart: (end) => watchCpu({ ...machine, cgroup: instance.cgroup, limits, onExceeded: () => end('cpu-time') }),
+    onStart: (end) => watchCpu({ ...machine, cgroup, limits, onExceeded: () => end('cpu-time') }),
   })
 }
 
-interface PlanParts extends Start {
+const instanceOf = ({ machine, shape }: Start, id: string): InstanceRequest => requestFor({ ...machine, id, shape })
+
+interface FrameParts {
   readonly channel: Channel
-  readonly accounts: readonly string[]
+  readonly measuresDisk: boolean
+  readonly id: string
+}
+
+/** What differs between two runs of a program: the name, the fifos, and the arguments. */
+function frameFor(start: Start, { channel, measuresDisk, id }: FrameParts): Frame {
+  const { machine, shape, options } = start
+  const [program = '', ...rest] = start.command
+  const { control, stdout, stderr } = channel.paths
+  // What a view of the whole machine is put together of may be another thing each time.
+  const isAlike = options.stdin === undefined && !(machine.host.isRootless && options.root === 'host')
+  return machine.frames({
+    key: isAlike ? JSON.stringify(['run', shape.key, program, rest.length, measuresDisk]) : undefined,
+    words: [id, control, stdout, stderr, ...rest],
+    plan: ([name = '', given = '', out = '', err = '', ...args]) =>
+      planRun(start, {
+        id: name,
+        paths: { control: given, stdout: out, stderr: err },
+        args: [program, ...args],
+        measuresDisk,
+      }),
+  })
+}
+
+interface PlanParts {
+  readonly id: string
+  readonly paths: { readonly control: string; readonly stdout: string; readonly stderr: string }
+  readonly args: readonly string[]
   readonly measuresDisk: boolean
 }
 
-function planRun({ request }: InstanceRequest, parts: PlanParts): Plan {
-  const { channel, accounts, measuresDisk } = parts
-  const { paths } = channel
+function planRun(start: Start, { id, paths, args, measuresDisk }: PlanParts): Plan {
+  const { request, cgroup } = instanceOf(start, id)
   const { config } = request
-  const { stdin } = parts.options
+  const { stdin } = start.options
   return planContainer(
     {
       ...request,
-      config: { ...config, process: { ...config.process, args: parts.command } },
+      config: { ...config, process: { ...config.process, args } },
       stdio: {
         stdin: typeof stdin === 'string' ? Buffer.from(stdin) : stdin,
         stdout: paths.stdout,
@@ -97,12 +125,12 @@ function planRun({ request }: InstanceRequest, parts: PlanParts): Plan {
       },
       supervised: {
         control: paths.control,
-        deadlineMs: parts.shape.limits.wallClockMs,
-        accounts,
+        deadlineMs: start.shape.limits.wallClockMs,
+        accounts: accountFiles(cgroup),
         // The copy-on-write view is the first mount: engine/intent.ts.
         ...(measuresDisk ? { measures: layersOf(0) } : {}),
       },
     },
-    parts.machine.host,
+    start.machine.host,
   )
 }
