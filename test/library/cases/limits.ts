@@ -43,7 +43,8 @@ export const cases: Cases = {
     const script = `trap "" TERM HUP INT; (setsid sh -c '${ENDLESS}' &) ; ${ENDLESS}`
     const { verdict, signal, usage } = await sh(script, { limits: { wallClockMs: 300 } })
     assert.deepEqual([verdict, signal], ['wall-time', 'SIGKILL'])
-    assert.ok(usage.wallMs >= 300, `${usage.wallMs}`)
+    // The caller's clock starts a moment after the executor's, when it hears that the command runs.
+    assert.ok(usage.wallMs > 290, `${usage.wallMs}`)
   },
   'CPU time is counted over all processes': async () => {
     const script = `(${ENDLESS}) & (${ENDLESS}) & wait`
