@@ -32,6 +32,8 @@ export function floorProgram(plan: Plan, architecture: Architecture): string {
     '{',
     '    long r;',
     '    (void)stack;',
+    // Where the executor reports to: a plan sees to it that somebody listens.
+    `    SYS3(${callNumber('dup3', architecture)}, 0, 4, 0);`,
     ...program.lines,
     '    stop(0);',
     '}',
