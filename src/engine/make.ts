@@ -30,9 +30,15 @@ export function makeContainer(engine: Engine, wanted: NewContainer, id: string):
 }
 
 /** While it is held nobody else is between name and record. */
-export function withNamesLock<Result>(engine: Engine, body: () => Result): Result {
-  const { native } = engine.machine
-  const fd = open(native, namesDirectory(engine), O_RDONLY | O_DIRECTORY[native.architecture])
+export const withNamesLock = <Result>(engine: Engine, body: () => Result): Result =>
+  withLock(engine, namesDirectory(engine), body)
+
+/** While it is held nobody else starts the container, or cleans up behind it. */
+export const withContainerLock = <Result>(engine: Engine, id: string, body: () => Result): Result =>
+  withLock(engine, containerPath(engine, id), body)
+
+function withLock<Result>({ machine: { native } }: Engine, directory: string, body: () => Result): Result {
+  const fd = open(native, directory, O_RDONLY | O_DIRECTORY[native.architecture])
   try {
     lock(native, fd)
     return body()

@@ -2,15 +2,17 @@
 
 import { type CreateRequest, once } from '../container/create.ts'
 import { hostOf } from '../container/host.ts'
+import { removeContainer as removeInner } from '../container/remove.ts'
 import { LOG_FILE, runWatched } from '../container/watched.ts'
 import { remove, replaceFile } from '../executor/embedded-files.ts'
 import { effectiveCapabilities } from '../executor/embedded-process.ts'
 import { capabilitiesIn } from '../linux/capabilities.ts'
 import { readConfig } from '../oci/config.ts'
 import { connectContainer, disconnectContainer } from './container-network.ts'
-import { EXIT_FILE, STARTED_FILE } from './containers.ts'
+import { EXIT_FILE, readEngineContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
 import { configOf, type IntentFacts } from './intent.ts'
+import { withContainerLock } from './make.ts'
 import { attachPath, containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 import { SENT_FILE } from './sent.ts'
@@ -25,7 +27,17 @@ export interface StartOptions {
 }
 
 /** Answers once the program runs. What a start that fails has made is taken back, but for the record. */
-export function startContainer(engine: Engine, record: ContainerRecord, { warn, before }: StartOptions): void {
+export const startContainer = (engine: Engine, record: ContainerRecord, options: StartOptions): void =>
+  withContainerLock(engine, record.id, () => {
+    const now = readEngineContainer(engine, record.id)?.status
+    // Somebody else was faster.
+    if (now === 'running' || now === 'paused') return
+    // Whoever cleans up behind the last run may not have come yet; it will find that there is nothing left to do.
+    removeInner(engine.machine, record.id, { force: true, warn: options.warn })
+    startLocked(engine, record, options)
+  })
+
+function startLocked(engine: Engine, record: ContainerRecord, { warn, before }: StartOptions): void {
   const { machine, dataRoot, program } = engine
   const { native } = machine
   const { id, intent, log } = record
