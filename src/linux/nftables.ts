@@ -83,13 +83,25 @@ const NLM_F_ACK = 4
 const BATCH_BEGIN = 0x10
 const BATCH_END = 0x11
 
-/** Changes that are made together. The kernel answers once, to the end of the batch: with 0, or with the first error. */
+/**
+ * Changes that are made together. The kernel answers with 0, or first of all with the first error.
+ *
+ * The last change asks for the answer: before Linux 6.10 the end of a batch was not answered. net/netfilter/nfnetlink.c
+ */
 export const batch = (changes: readonly Bytes[]): Bytes =>
   joined([
     message(BATCH_BEGIN, 0, 0, SUBSYSTEM, new Uint8Array(0)),
-    ...changes,
-    message(BATCH_END, NLM_F_ACK, 0, SUBSYSTEM, new Uint8Array(0)),
+    ...changes.slice(0, -1),
+    ...changes.slice(-1).map(answered),
+    message(BATCH_END, 0, 0, SUBSYSTEM, new Uint8Array(0)),
   ])
+
+function answered(change: Bytes): Bytes {
+  const asking = change.slice()
+  const view = new DataView(asking.buffer)
+  view.setUint16(6, view.getUint16(6, true) | NLM_F_ACK, true)
+  return asking
+}
 
 const change = (type: number, flags: number, ...attributes: readonly Bytes[]): Bytes =>
   message((SUBSYSTEM << 8) | type, flags, NFPROTO_INET, 0, joined(attributes))

@@ -1,4 +1,4 @@
 import { testLab } from '../labs/claims.ts'
 
-/** The labs about cgroup v2 and about limits. That of `coffer run` needs a bridge, for which the guest has no module. */
-for (const folder of ['19-v2', '20-limits']) testLab(folder)
+/** The labs about cgroup v2, and one that reads limits of either version. */
+for (const folder of ['19-v2', '20-limits', '22-run']) testLab(folder)
