@@ -6,7 +6,11 @@ import type { Step } from '../src/plan/plan.ts'
 
 export function linesOf(steps: readonly Step[]): string {
   const lines: string[] = []
+  // Branches of an undo step belong to it.
+  let undone = Number.POSITIVE_INFINITY
   for (const entry of outline({ operation: 'test', steps })) {
+    if (entry.depth > undone) continue
+    undone = entry.role === 'undo' ? entry.depth : Number.POSITIVE_INFINITY
     if (entry.role === 'undo') continue
     const indent = '  '.repeat(entry.depth)
     if (entry.isFirst && entry.role !== undefined) lines.push(indent.slice(1) + heading(entry))

@@ -5,7 +5,7 @@ import { type CgroupLayout, copySetting, PROCS, SUBTREE_CONTROL } from '../linux
 import { AT_FDCWD, AT_REMOVEDIR, mkdirat, O_RDONLY, O_RDWR, openat, read, unlinkat } from '../linux/files.ts'
 import type { Cpu } from '../oci/resources.ts'
 import { openFile, openToRead, putValue, type Reason, setFile, V1, V2 } from './cgroup-files.ts'
-import { type CgroupWay, holdingWay, markMade, takeBackParent } from './cgroup-parents.ts'
+import { type CgroupWay, makingWay, markMade, takeBackParent } from './cgroup-parents.ts'
 import { type Directory, handedOn, type Place } from './cgroup-place.ts'
 import { mountHierarchy, waitForRelease } from './cgroup-private.ts'
 import { CGROUP } from './cgroup-v2.ts'
@@ -28,7 +28,8 @@ export function makePlaces(places: readonly Place[], wish: MakeWish): readonly S
     const ifFound = place === first ? useWhatIsThere(place) : []
     return place.version === 1 ? makeInV1(place, ifFound, wish) : makeInV2(place, ifFound, wish)
   })
-  return places.some(({ parents }) => parents.length > 0) ? holdingWay(wish.way.root, steps) : steps
+  const parents = places.flatMap((place) => [...place.parents].reverse())
+  return parents.length === 0 ? steps : makingWay(wish.way.root, steps, parents)
 }
 
 function makeInV1(place: Place, ifFound: readonly Step[], { cpu }: MakeWish): readonly Step[] {

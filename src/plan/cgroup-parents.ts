@@ -5,6 +5,8 @@
  * Containers share them, and the one that made them may be deleted first. By a mark on them the last one knows that they are coffer's to
  * remove. The record of a container says beforehand which ones were missing: a plan that is killed before it leaves the mark is known by that.
  *
+ * A start that fails may be the last one below a directory that somebody else has left to it, so it looks for marks too.
+ *
  * One container must not lose its way while it makes its cgroup, so making and removing hold a lock. It is on a file of the run root that only
  * its owner may open, so that nobody else can keep it. The kernel gives it back when its holder ends.
  *
@@ -48,15 +50,19 @@ const lock = (operation: number, why: string): Step => ({ call: flock(LOCK, oper
 const holdWay = lock(LOCK_EX, 'have nobody else make or remove directories of cgroups')
 const leaveWay = lock(LOCK_UN, 'let others make and remove directories of cgroups')
 
-/** Makes directories while nobody removes what they lie in. */
-export const holdingWay = (root: string, steps: readonly Step[]): readonly Step[] => [
+/** Makes directories while nobody removes what they lie in; `parents` are all those on the way, the deepest first. */
+export const makingWay = (root: string, steps: readonly Step[], parents: readonly string[]): readonly Step[] =>
+  holdingWay(root, steps, [holdWay, ...parents.map(removeMarked), leaveWay])
+
+/** `undo` is the last thing that a failed plan takes back of it. */
+const holdingWay = (root: string, steps: readonly Step[], undo: readonly Step[] = []): readonly Step[] => [
   {
     call: openat(AT_FDCWD, `${root}/${WAY_FILE}`, O_RDONLY | O_CREAT, 0o600),
     why: 'take turns with whoever makes or removes containers',
     see: ['flock(2)'],
     into: LOCK,
   },
-  holdWay,
+  undo.length === 0 ? holdWay : { ...holdWay, undo },
   ...steps,
   leaveWay,
 ]

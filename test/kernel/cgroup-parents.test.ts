@@ -1,10 +1,10 @@
 /** Directories between the mounted cgroup and that of a container: coffer takes back those that it made, and no other. */
 
 import { afterEach, expect, test } from 'bun:test'
-import { existsSync, mkdirSync, rmdirSync } from 'node:fs'
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { cgroupsOf, markerFile } from './leaks.ts'
-import { expectNothingLeft, makeSite, type Site } from './site.ts'
+import { expectNothingLeft, makeSite, PROGRAMS, type Site } from './site.ts'
 
 afterEach(expectNothingLeft)
 
@@ -36,6 +36,19 @@ test('a directory that others are below stays until the last of them is removed'
   remove(site, 'first')
   expect([existsSync(inFirst(site, 'pods/one')), existsSync(inFirst(site, 'pods/two'))]).toEqual([false, true])
   remove(site, 'second')
+  expect(site.leaks()).toEqual([])
+})
+
+test('a start that fails as the last one below a directory takes it away', () => {
+  using site = makeSite()
+  up(site, 'first', 'pods/one')
+  // The one that made the directory goes while the other one is on its way.
+  const program = join(site.directory, 'remove-first')
+  writeFileSync(program, `#!/bin/sh\n${PROGRAMS.coffer} --root ${site.root()} delete --force first\nexit 1\n`, {
+    mode: 0o755,
+  })
+  site.configure({ 'linux.cgroupsPath': `/${site.id}/pods/two`, hooks: { createRuntime: [{ path: program }] } })
+  expect(site.call(['run', '--detach', 'second']).exitCode).toBe(1)
   expect(site.leaks()).toEqual([])
 })
 
