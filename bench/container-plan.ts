@@ -1,5 +1,6 @@
 /** The plan of a container as the library makes it, in Bun and Node: from the text of a configuration, by the same functions as coffer-runc. */
 
+import { recordedDirectories } from '../src/container/record.ts'
 import { encode } from '../src/executor/persistent-node.ts'
 import type { Report } from '../src/executor/report.ts'
 import { type Frame, framesOf } from '../src/executor/template.ts'
@@ -54,7 +55,7 @@ export function planRun(
       place: { root, id },
       bundle,
       rootfs: config.root.path,
-      stateSource: JSON.stringify({ ...record, cgroup: { paths: cgroup.paths, unmounted: cgroup.unmounted } }),
+      stateSource: JSON.stringify({ ...record, cgroup: recordedDirectories(cgroup) }),
       cgroup,
       ending,
       consoleSocket,
