@@ -38,7 +38,7 @@ export const RUN_FLAGS: readonly Flag[] = [
   { name: 'cpuset-cpus', type: 'string', value: 'LIST', help: 'CPUs to use, e.g. 0-3,7' },
   { name: 'cpuset-mems', type: 'string', value: 'LIST', help: 'memory nodes to use' },
   { name: 'pids-limit', type: 'int', value: 'N', help: 'processes and threads' },
-  ...(['pid', 'network', 'ipc', 'uts', 'cgroupns', 'time', 'mount-ns'] as const).map(
+  ...(['pid', 'network', 'ipc', 'uts', 'cgroupns', 'time'] as const).map(
     (name): Flag => ({
       name,
       type: 'string',
@@ -53,6 +53,13 @@ export const RUN_FLAGS: readonly Flag[] = [
     type: 'list',
     value: '[[ADDRESS:]PORT:]PORT[/PROTOCOL]',
     help: 'have a port of it on this machine',
+  },
+  {
+    name: 'mount-ns',
+    type: 'string',
+    value: 'container:NAME',
+    help: 'its mount namespace',
+    refused: 'coffer run gives each container mounts of its own; coffer nsenter --mount joins those of a process',
   },
   { name: 'ip', type: 'string', value: 'ADDRESS', help: 'its address in the network' },
   { name: 'network-alias', type: 'list', value: 'NAME', help: 'another name by which others in the network find it' },

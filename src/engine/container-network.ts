@@ -8,8 +8,7 @@
  */
 
 import { OperationError } from '../base/errors.ts'
-import { must } from '../executor/embedded-call.ts'
-import { close, makeDirectory, open, remove, replaceFile, writeText } from '../executor/embedded-files.ts'
+import { close, makeDirectory, open, remove, replaceFile, writeNewFile, writeText } from '../executor/embedded-files.ts'
 import { runPlan } from '../executor/run-embedded.ts'
 import { O_TRUNC, O_WRONLY } from '../linux/files.ts'
 import { parseAddress, parseSubnet } from '../network/address.ts'
@@ -35,7 +34,7 @@ import {
   removeRules,
   unpublish,
 } from '../plan/network-rules.ts'
-import { withNamesLock } from './make.ts'
+import { newId, randomHex, withNamesLock } from './make.ts'
 import { containerPath, type Engine, networkDirectory, networkFile } from './place.ts'
 import { type ContainerRecord, type NetworkWish, type PortWish, parseRecord, RECORD_FILE } from './record.ts'
 
@@ -80,6 +79,8 @@ export function connectContainer(engine: Engine, record: ContainerRecord, wish: 
     disconnectContainer(engine, record.id)
     throw error
   }
+  const hosts = hostsFile(engine, record.id)
+  if (files.status(hosts) === undefined) writeNewFile(native, hosts, FIXED_HOSTS, 0o644)
   tellNeighbours(engine, network.name)
   return networkFile(engine, record.id)
 }
@@ -93,7 +94,7 @@ function networkNamed(engine: Engine, name: string): NetworkRecord {
     () =>
       readNetwork(networks, name) ??
       createNetwork(networks, {
-        id: randomHex(engine, 32),
+        id: newId(engine.machine.native),
         name,
         created: engine.machine.now().toISOString(),
         isInternal: false,
@@ -114,7 +115,7 @@ function take(engine: Engine, record: ContainerRecord, network: NetworkRecord, w
     // Locally administered, and as unique in the network as the address.
     hardwareAddress: [2, 0x42, ...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':'),
     // Another one at each start: the kernel takes its time with the devices of a namespace that is gone.
-    device: `cof${randomHex(engine, 6)}`,
+    device: `cof${randomHex(engine.machine.native, 6)}`,
     ports,
   }
   const path = `${containerPath(engine, record.id)}/${CONNECTION_FILE}`
@@ -262,30 +263,28 @@ function tellNeighbours(engine: Engine, network: string): void {
   const lines = [...leases].flatMap(([address, id]) => {
     const path = `${containerPath(engine, id)}/${RECORD_FILE}`
     const text = files.readText(path)
-    return text === undefined ? [] : [[id, `${address}\t${namesOf(parseRecord(text, path)).join(' ')}`] as const]
+    return text === undefined ? [] : [`${address}\t${namesOf(parseRecord(text, path)).join(' ')}\n`]
   })
   for (const id of leases.values()) {
-    const path = `${containerPath(engine, id)}/hosts`
+    const path = hostsFile(engine, id)
+    // It is being started, and will be told then.
     if (files.status(path) === undefined) continue
-    const text = `${FIXED_HOSTS}${lines.map(([, line]) => `${line}\n`).join('')}`
+    const text = `${FIXED_HOSTS}${lines.join('')}`
     const fd = open(native, path, O_WRONLY | O_TRUNC)
     writeText(native, fd, text)
     close(native, fd)
   }
 }
 
-export const FIXED_HOSTS =
+/** What is mounted at /etc/hosts. */
+export const hostsFile = (engine: Engine, id: string): string => `${containerPath(engine, id)}/hosts`
+
+const FIXED_HOSTS =
   '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n'
 
 function namesOf({ name, id, intent, network }: ContainerRecord): readonly string[] {
   const aliases = network.kind === 'bridge' ? network.aliases : []
   return [...new Set([name, id.slice(0, 12), intent.hostname, ...aliases])]
-}
-
-function randomHex({ machine: { native } }: Engine, count: number): string {
-  const bytes = new Uint8Array(count)
-  must(native, 'get random bytes', 'getrandom', bytes, count, 0)
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
 const bytesOf = (address: string): Uint8Array => parseAddress(address) ?? new Uint8Array(4)

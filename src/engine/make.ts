@@ -59,10 +59,10 @@ function prepareEngine(engine: Engine): void {
 }
 
 /** docker's ids are 64 hexadecimal digits. */
-export function newId(native: Native): string {
-  const bytes = randomBytes(native, 32)
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('')
-}
+export const newId = (native: Native): string => randomHex(native, 32)
+
+export const randomHex = (native: Native, bytes: number): string =>
+  [...randomBytes(native, bytes)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
 
 function randomBytes(native: Native, count: number): Uint8Array {
   const bytes = new Uint8Array(count)

@@ -8,7 +8,7 @@ import { remove, replaceFile } from '../executor/embedded-files.ts'
 import { effectiveCapabilities } from '../executor/embedded-process.ts'
 import { capabilitiesIn } from '../linux/capabilities.ts'
 import { readConfig } from '../oci/config.ts'
-import { connectContainer, disconnectContainer } from './container-network.ts'
+import { connectContainer, disconnectContainer, hostsFile } from './container-network.ts'
 import { EXIT_FILE, readEngineContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
 import { configOf, type IntentFacts } from './intent.ts'
@@ -72,7 +72,15 @@ function connected(engine: Engine, record: ContainerRecord): Pick<ContainerRecor
   const { network, intent } = record
   if (network.kind !== 'bridge') return record
   const path = connectContainer(engine, record, network)
-  return { intent: { ...intent, namespaces: { ...intent.namespaces, network: { kind: 'path', path } } } }
+  const hosts = { source: hostsFile(engine, record.id), destination: '/etc/hosts', readonly: false }
+  return {
+    intent: {
+      ...intent,
+      namespaces: { ...intent.namespaces, network: { kind: 'path', path } },
+      // A mount makes the file that it covers, and a directory that somebody named is not coffer's to write to.
+      binds: intent.root.kind === 'directory' ? intent.binds : [hosts, ...intent.binds],
+    },
+  }
 }
 
 /** The configuration of a container, as a bundle would have it. */

@@ -68,6 +68,19 @@ describe('the default network', () => {
     engine.must('rm', '-f', 'neighbour')
   })
 
+  test('neighbours find each other by name and alias, also those that come later', () => {
+    serve('early', '--network-alias', 'another')
+    serve('late')
+    for (const name of ['early', 'another', 'late']) {
+      const answer = name === 'another' ? 'early' : name
+      expect(run('busybox', 'nc', '-w', '2', name, '80')).toBe(answer)
+    }
+    expect(engine.must('exec', 'early', 'nc', '-w', '2', 'late', '80')).toBe('late')
+    engine.must('rm', '-f', 'late')
+    expect(engine.must('exec', 'early', 'cat', '/etc/hosts')).not.toContain('late')
+    engine.must('rm', '-f', 'early')
+  })
+
   test('with the last container bridge, devices and rules go', () => {
     serve('last', '-p', '8083:80')
     expect([links().includes('coffer0'), rules().includes('table inet coffer')]).toEqual([true, true])
