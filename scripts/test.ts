@@ -11,7 +11,8 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 
 interface Counts {
   readonly passed: number
-  readonly failed: number
+  /** Names. */
+  readonly failed: readonly string[]
   readonly skipped: readonly string[]
 }
 
@@ -97,22 +98,22 @@ function runLeg({ name, command, tests }: Leg): Counts {
     stdout: 'inherit',
     stderr: 'inherit',
   })
-  const counts = tests === undefined ? { passed: 0, failed: 0, skipped: [] } : readReport(report)
+  const counts = tests === undefined ? { passed: 0, failed: [], skipped: [] } : readReport(report)
   const ranNone = tests !== undefined && counts.passed === 0
-  if (counts.failed > 0 || (exitCode === 0 && !ranNone)) return counts
-  console.log(`${name} broke (exit status ${exitCode}${ranNone ? ', no test passed' : ''})`)
-  return { ...counts, failed: 1 }
+  if (counts.failed.length > 0 || (exitCode === 0 && !ranNone)) return counts
+  return { ...counts, failed: [`the leg as a whole: exit status ${exitCode}${ranNone ? ', no test passed' : ''}`] }
 }
 
 /** The cases of a JUnit report; what is neither a failure, an error nor skipped has passed. A report that is absent has none. */
 function readReport(path: string): Counts {
-  const skipped: string[] = []
-  let [passed, failed] = [0, 0]
+  const [skipped, failed]: [string[], string[]] = [[], []]
+  let passed = 0
   for (const [, attributes = '', body = ''] of readText(path).matchAll(
     /<testcase\b([^>]*?)(?:\/>|>(.*?)<\/testcase>)/gs,
   )) {
-    if (body.includes('<skipped')) skipped.push(unescapeXml(/\bname="([^"]*)"/.exec(attributes)?.[1] ?? ''))
-    else if (/<(failure|error)\b/.test(body)) failed++
+    const name = unescapeXml(/\bname="([^"]*)"/.exec(attributes)?.[1] ?? '')
+    if (body.includes('<skipped')) skipped.push(name)
+    else if (/<(failure|error)\b/.test(body)) failed.push(name)
     else passed++
   }
   return { passed, failed, skipped }
@@ -147,15 +148,17 @@ rmSync('build/reports', { recursive: true, force: true })
 mkdirSync('build/reports', { recursive: true })
 const words = process.argv.slice(2)
 const chosen = legs.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
-const results = chosen.map(runLeg)
+const results = chosen.map((leg) => ({ name: leg.name, ...runLeg(leg) }))
 const skipped = results.flatMap((result) => result.skipped)
 const expected = expectedSkips()
 const unexpected = skipped.filter((name) => !expected.has(name))
-for (const name of unexpected) console.log(`skipped, which test/expected-skips.txt does not expect: ${name}`)
+const failed = results.flatMap(({ name, failed }) => failed.map((test) => `${name}: ${test}`))
+const passed = results.reduce((total, result) => total + result.passed, 0)
 
-const sum = (count: (result: Counts) => number): number => results.reduce((total, result) => total + count(result), 0)
-const failed = sum((result) => result.failed) + unexpected.length
-console.log(
-  `\n${sum((result) => result.passed)} passed, ${failed} failed, ${skipped.length - unexpected.length} skipped`,
-)
-process.exit(failed === 0 ? 0 : 1)
+// Once more at the end, where they are found in a long output of which only the end is kept.
+console.log()
+for (const name of failed) console.log(`failed: ${name}`)
+for (const name of unexpected) console.log(`skipped, which test/expected-skips.txt does not expect: ${name}`)
+const failures = failed.length + unexpected.length
+console.log(`\n${passed} passed, ${failures} failed, ${skipped.length - unexpected.length} skipped`)
+process.exit(failures === 0 ? 0 : 1)
