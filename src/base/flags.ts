@@ -188,6 +188,9 @@ function unknown(word: string, flags: readonly Flag[], command: string): Operati
 const refused = ({ name }: Flag, command: string, reason: string): OperationError =>
   new OperationError({ kind: 'unsupported', operation: `run ${command} with --${name}`, reason })
 
+/** How the operation of `usage` begins. */
+export const USAGE = 'understand the command line of'
+
 /** The error of a command line that cannot be understood. */
 export const usage = (command: string, reason: string, hint = `${command} --help`): OperationError =>
-  new OperationError({ kind: 'invalid', operation: `understand the command line of ${command}`, reason, hint })
+  new OperationError({ kind: 'invalid', operation: `${USAGE} ${command}`, reason, hint })

@@ -1,5 +1,6 @@
 /** events and ps: what a container uses, and who is in it. */
 
+import { durationMs } from '../base/duration.ts'
 import { usage } from '../base/flags.ts'
 import { readMembers } from '../container/members.ts'
 import { listProcesses } from '../container/processes.ts'
@@ -8,7 +9,6 @@ import { watchContainer } from '../container/watch.ts'
 import { readStats } from '../observe/stats.ts'
 import { oomEvent, statsEvent } from '../observe/stats-event.ts'
 import { type Command, operand } from './context.ts'
-import { durationMs } from './duration.ts'
 
 export const eventsCommand: Command = {
   name: 'events',

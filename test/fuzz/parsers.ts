@@ -1,5 +1,6 @@
 /** The other readers: what comes from a command line, from the kernel, from an image or from the executor, each changed at random. */
 
+import { durationMs } from '../../src/base/duration.ts'
 import { OperationError } from '../../src/base/errors.ts'
 import type { FileStatus, Files } from '../../src/base/files.ts'
 import { parseFlags } from '../../src/base/flags.ts'
@@ -18,7 +19,6 @@ import { parseIdMap, parsePids, parseProcessStat, statusField } from '../../src/
 import { parseSubIds } from '../../src/observe/subids.ts'
 import { parseGroup, parsePasswd, resolveGroups, resolveUser } from '../../src/observe/users.ts'
 import { parseMountOptions } from '../../src/oci/mount-options.ts'
-import { durationMs } from '../../src/runtime/duration.ts'
 import { capturedFiles } from '../captured-files.ts'
 import { mutateText } from './mutate.ts'
 import { newRandom, type Random } from './random.ts'
