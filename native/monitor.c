@@ -292,19 +292,34 @@ static void drain(void)
     out_bytes = 0;
 }
 
+static int open_exit(void) { return (int)SYS4(__NR_openat, directory, "exit.new", O_RDWR | O_CREAT | O_CLOEXEC, 0600); }
+
+enum { EXIT_BYTES = 64 };
+
+/* So that a disk that is full by then has room for how it ended. */
+static void reserve_exit(void)
+{
+    char nothing[EXIT_BYTES] = { 0 };
+    int fd = open_exit();
+    if (fd < 0) return;
+    SYS3(__NR_write, fd, nothing, sizeof nothing);
+    SYS1(__NR_close, fd);
+}
+
 /* `STATUS SIGNAL NANOS`: one of the first two is 0. */
 static void write_exit(uint32_t status, uint32_t signal)
 {
-    char text[64], *at = text;
+    char text[EXIT_BYTES], *at = text;
     at = put_number(at, status);
     *at++ = ' ';
     at = put_number(at, signal);
     *at++ = ' ';
     at = put_number(at, now());
     *at++ = '\n';
-    int fd = (int)SYS4(__NR_openat, directory, "exit.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = open_exit();
     if (fd < 0) return;
     long wrote = SYS3(__NR_write, fd, text, at - text);
+    SYS2(__NR_ftruncate, fd, at - text);
     SYS1(__NR_close, fd);
     if (wrote == at - text) SYS5(__NR_renameat2, directory, "exit.new", directory, "exit", 0);
 }
@@ -366,6 +381,7 @@ __attribute__((used)) void entry(long *stack)
     set_nonblocking(outputs[1]);
     set_nonblocking(attach);
     welcome();
+    reserve_exit();
     watch();
     uint64_t none = 0;
     const char *environment[] = { 0 };

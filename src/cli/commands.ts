@@ -1,36 +1,82 @@
 /** The commands of `coffer` beside the tools: what each is called, takes and does. Help and completion are made of these records too. */
 
+import { usage } from '../base/flags.ts'
+import { nearest } from '../base/nearest.ts'
 import { IMPORT_FLAGS, LOAD_FLAGS, PULL_FLAGS, PUSH_FLAGS, SAVE_FLAGS } from '../image/transfer-flags.ts'
 import type { Words } from '../tools/tool.ts'
 import { GROUPS, TOOLS } from '../tools/tools.ts'
-import {
-  attachTo,
-  type Command,
-  EXEC,
-  exec,
-  KILL,
-  kill,
-  logs,
-  PS,
-  ps,
-  RM,
-  rm,
-  STOP,
-  start,
-  stop,
-  wait,
-} from './containers.ts'
+import { ATTACH, attachTo, START, start } from './attach.ts'
+import { type Command, FAILED } from './command.ts'
+import { diff } from './diff.ts'
+import { EXEC, exec } from './exec.ts'
 import { EXPLAIN_DETAILS, EXPLAIN_FLAGS, explainCommand } from './explain.ts'
 import { HISTORY, history, IMAGE_COMMANDS, IMAGES, imageGroup, images, RMI, rmi, tag } from './images.ts'
+import { INSPECT_FLAGS, inspect } from './inspect.ts'
+import { LOGS_FLAGS, logs } from './logs.ts'
 import { network } from './networks.ts'
+import type { Session } from './open.ts'
+import { pruneContainers } from './prune.ts'
+import { PS_FLAGS, ps } from './ps.ts'
 import { runCommand } from './run.ts'
 import { RUN_FLAGS } from './run-flags.ts'
+import { STATS_FLAGS, stats } from './stats.ts'
+import { KILL, kill, pause, RM, rename, restart, rm, stop, TIMES, unpause, wait } from './stop.ts'
+import { top } from './top.ts'
 import { WHY_FLAGS, whyCommand } from './why.ts'
 
 export interface CliCommand extends Words {
   /** Undefined for those that main.ts or another program does. */
   readonly run?: Command
+  /** The exit status of what it could not do; docker's 125 if undefined. */
+  readonly failureStatus?: number
 }
+
+const CONTAINER_COMMANDS: readonly CliCommand[] = [
+  {
+    name: 'ps',
+    operands: '',
+    summary: 'list containers',
+    flags: PS_FLAGS,
+    run: ps,
+  },
+  {
+    name: 'inspect',
+    operands: 'CONTAINER...',
+    summary: 'show all that is known of it, as JSON',
+    flags: INSPECT_FLAGS,
+    run: inspect,
+  },
+  {
+    name: 'attach',
+    operands: 'CONTAINER',
+    summary: 'see what it prints, and type into it',
+    flags: ATTACH,
+    run: attachTo,
+  },
+  { name: 'logs', operands: 'CONTAINER', summary: 'show what it has printed', flags: LOGS_FLAGS, run: logs },
+  { name: 'start', operands: 'CONTAINER...', summary: 'start one that has ended', flags: START, run: start },
+  { name: 'stop', operands: 'CONTAINER...', summary: 'ask it to end, and kill it in the end', flags: TIMES, run: stop },
+  { name: 'restart', operands: 'CONTAINER...', summary: 'stop it and start it again', flags: TIMES, run: restart },
+  { name: 'kill', operands: 'CONTAINER...', summary: 'send its first process a signal', flags: KILL, run: kill },
+  { name: 'pause', operands: 'CONTAINER...', summary: 'freeze its processes', flags: [], run: pause },
+  { name: 'unpause', operands: 'CONTAINER...', summary: 'have them run on', flags: [], run: unpause },
+  {
+    name: 'wait',
+    operands: 'CONTAINER...',
+    summary: 'wait until it has ended; print its status',
+    flags: [],
+    run: wait,
+  },
+  { name: 'rm', operands: 'CONTAINER...', summary: 'remove it, and all it has written', flags: RM, run: rm },
+  { name: 'rename', operands: 'CONTAINER NAME', summary: 'give it another name', flags: [], run: rename },
+  { name: 'stats', operands: '[CONTAINER...]', summary: 'show what containers use', flags: STATS_FLAGS, run: stats },
+  { name: 'top', operands: 'CONTAINER', summary: 'list its processes', flags: [], run: top },
+  { name: 'diff', operands: 'CONTAINER', summary: 'list what it has changed of its image', flags: [], run: diff },
+].map((one) => ({ ...one, failureStatus: FAILED }))
+
+/** Other names within docker's group of containers. */
+const ALIASES: Readonly<Record<string, string>> = { ls: 'ps', list: 'ps', remove: 'rm' }
+const OF_CONTAINERS: readonly string[] = [...CONTAINER_COMMANDS.map(({ name }) => name), 'exec', 'run']
 
 export const COMMANDS: readonly CliCommand[] = [
   {
@@ -41,7 +87,6 @@ export const COMMANDS: readonly CliCommand[] = [
     details: 'The image "host" is a copy-on-write view of this machine: coffer run --rm -it host bash',
     run: runCommand,
   },
-  { name: 'ps', operands: '', summary: 'list containers', flags: PS, run: ps },
   {
     name: 'exec',
     operands: 'CONTAINER PROGRAM [ARGUMENT...]',
@@ -49,19 +94,7 @@ export const COMMANDS: readonly CliCommand[] = [
     flags: EXEC,
     run: exec,
   },
-  { name: 'attach', operands: 'CONTAINER', summary: 'see what it prints, and type into it', flags: [], run: attachTo },
-  { name: 'logs', operands: 'CONTAINER...', summary: 'show what it has printed', flags: [], run: logs },
-  { name: 'start', operands: 'CONTAINER...', summary: 'start one that has ended', flags: [], run: start },
-  { name: 'stop', operands: 'CONTAINER...', summary: 'ask it to end, and kill it in the end', flags: STOP, run: stop },
-  { name: 'kill', operands: 'CONTAINER...', summary: 'send its first process a signal', flags: KILL, run: kill },
-  {
-    name: 'wait',
-    operands: 'CONTAINER...',
-    summary: 'wait until it has ended; print its status',
-    flags: [],
-    run: wait,
-  },
-  { name: 'rm', operands: 'CONTAINER...', summary: 'remove it, and all it has written', flags: RM, run: rm },
+  ...CONTAINER_COMMANDS,
   {
     name: 'why',
     operands: '[CONTAINER]',
@@ -82,6 +115,14 @@ export const COMMANDS: readonly CliCommand[] = [
     summary: 'the commands on images, by the names of docker',
     flags: [],
     run: imageGroup,
+  },
+  {
+    name: 'container',
+    operands: ['prune', ...Object.keys(ALIASES), ...OF_CONTAINERS].join('|'),
+    summary: 'the commands on containers, by the names of docker',
+    flags: [],
+    run: containerGroup,
+    failureStatus: FAILED,
   },
   {
     name: 'network',
@@ -110,6 +151,31 @@ export const COMMANDS: readonly CliCommand[] = [
   { name: 'help', operands: '[COMMAND]', summary: 'show what a command takes', flags: [] },
   { name: 'version', operands: '', summary: 'print the version', flags: [] },
 ]
+
+/** `coffer container COMMAND`, of those that are not commands of coffer too. */
+function containerGroup(session: Session, [word = '', ...rest]: readonly string[]): number {
+  if (word === 'prune') return pruneContainers(session, rest)
+  const near = nearest(word, [...OF_CONTAINERS, ...Object.keys(ALIASES), 'prune'])
+  throw usage(
+    'coffer container',
+    `it has no command ${word}`,
+    near === undefined ? 'coffer help' : `did you mean ${near}?`,
+  )
+}
+
+/** `container ls --all` → `ps --all`; other words stay as they are. */
+export function withoutGroup(words: readonly string[]): readonly string[] {
+  const [group, name = '', ...rest] = words
+  if (group !== 'container') return words
+  const plain = ALIASES[name] ?? name
+  return OF_CONTAINERS.includes(plain) ? [plain, ...rest] : words
+}
+
+/** The word itself, if a command takes nothing but containers and has no flag before it. */
+export function containerIn(command: string | undefined, [word = '']: readonly string[]): string | undefined {
+  const operands = COMMANDS.find(({ name }) => name === command)?.operands ?? ''
+  return operands.startsWith('CONTAINER') && /^\w[\w.-]*$/.test(word) ? word : undefined
+}
 
 /** Of the commands and of the tools, those of groups with both words. */
 export const ALL_WORDS: readonly Words[] = [...COMMANDS, ...TOOLS, ...GROUPS.flatMap(({ tools }) => tools)]

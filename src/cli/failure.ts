@@ -5,34 +5,26 @@ import type { Native } from '../base/native.ts'
 import { commandFailure, keepFailure, openRunRoot } from '../container/last-failure.ts'
 import { openMachine } from '../container/open.ts'
 import type { KeepFailure } from '../tools/tool.ts'
-import { COMMANDS } from './commands.ts'
 import { environment } from './environment.ts'
 
 interface Failed {
+  /** With `coffer` before it. */
   readonly command: string
-  readonly words: readonly string[]
   readonly status: number
+  /** As it was named. */
+  readonly container?: string | undefined
 }
 
-export function keepCommandFailure(native: Native, { command, words, status }: Failed, error: unknown): void {
-  keptBy(native)(command, status, error, containerIn(command, words))
-}
-
-/** The word itself, if a command takes nothing but containers and has no flag before it. */
-function containerIn(command: string, [word = '']: readonly string[]): string | undefined {
-  const operands = COMMANDS.find(({ name }) => name === command)?.operands ?? ''
-  return operands.startsWith('CONTAINER') && /^\w[\w.-]*$/.test(word) ? word : undefined
+export function keepCommandFailure(native: Native, { command, status, container }: Failed, error: unknown): void {
+  const failed = { command: command.trimEnd(), status, ...(container === undefined ? {} : { container }) }
+  keepFailure(native, runRootOf(native), commandFailure(native, failed, error))
 }
 
 /** Opens the run root now, as a tool may be in another root when it fails. */
-export function keptBy(
-  native: Native,
-): (...failed: [...Parameters<KeepFailure>, container?: string | undefined]) => void {
+export function keptBy(native: Native): KeepFailure {
   const runRoot = runRootOf(native)
-  return (command, status, error, container) => {
-    const failed = { command: `coffer ${command}`.trimEnd(), status, ...(container === undefined ? {} : { container }) }
-    keepFailure(native, runRoot, commandFailure(native, failed, error))
-  }
+  return (command, status, error) =>
+    keepFailure(native, runRoot, commandFailure(native, { command: `coffer ${command}`, status }, error))
 }
 
 /** Undefined where there is none to be had, as in a directory that is gone. */

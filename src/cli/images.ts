@@ -20,7 +20,7 @@ import {
   wantedImage,
 } from '../engine/images.ts'
 import { read, writeText } from '../executor/embedded-files.ts'
-import type { Command } from './containers.ts'
+import type { Command } from './command.ts'
 import type { Session } from './open.ts'
 import { transfer } from './transfer.ts'
 

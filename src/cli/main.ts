@@ -1,7 +1,7 @@
 /** The door `coffer`: the command line for people. */
 
 import { describeError, OperationError } from '../base/errors.ts'
-import { type Flag, parseFlags, usage } from '../base/flags.ts'
+import { type Flag, parseFlags, USAGE, usage } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
 import { nearest } from '../base/nearest.ts'
 import { VERSION } from '../base/version.ts'
@@ -15,7 +15,7 @@ import { toolsDoor } from '../tools/door.ts'
 import { columns, groupHelp, toolHelp, wordsHelp } from '../tools/help.ts'
 import type { Words } from '../tools/tool.ts'
 import { findTool, GROUPS, TOOLS } from '../tools/tools.ts'
-import { ALL_WORDS, COMMANDS } from './commands.ts'
+import { ALL_WORDS, COMMANDS, containerIn, withoutGroup } from './commands.ts'
 import { completionScript } from './completion.ts'
 import { keepCommandFailure, keptBy } from './failure.ts'
 import { openSession } from './open.ts'
@@ -59,14 +59,22 @@ function containerNames(native: Native): ReadonlyMap<string, string> {
 
 /** Answers the exit status. */
 export function cliDoor(native: Native): number {
-  const [name, ...rest] = native.args.slice(1)
+  const [name, ...rest] = withoutGroup(native.args.slice(1))
   try {
     return runWords(native, name, rest)
   } catch (error) {
     writeText(native, STDERR, `error: ${describeError(error)}\n`)
-    if (name !== 'why') keepCommandFailure(native, { command: name ?? '', words: rest, status: FAILURE }, error)
-    return FAILURE
+    const status = statusOf(name, error)
+    if (name !== 'why')
+      keepCommandFailure(native, { command: `coffer ${name ?? ''}`, status, container: containerIn(name, rest) }, error)
+    return status
   }
+}
+
+/** A command line that cannot be understood is the same for all. */
+function statusOf(name: string | undefined, error: unknown): number {
+  if (error instanceof OperationError && error.operation.startsWith(USAGE)) return FAILURE
+  return COMMANDS.find((one) => one.name === name)?.failureStatus ?? FAILURE
 }
 
 function runWords(native: Native, name: string | undefined, rest: readonly string[]): number {
@@ -116,7 +124,8 @@ function noCommand(name: string): OperationError {
 
 /** Of `coffer help netns add`, and of `coffer help netns`. */
 function helpOf(words: readonly string[]): string {
-  const command = COMMANDS.find(({ name }) => name === words[0])
+  const [name] = withoutGroup(words)
+  const command = COMMANDS.find((one) => one.name === name)
   if (command !== undefined) return wordsHelp(command)
   const group = GROUPS.find(({ name }) => name === words[0])
   if (group !== undefined && words.length === 1) return groupHelp(group)

@@ -5,7 +5,8 @@ import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { nearest } from '../base/nearest.ts'
 import { networksOf, readConnection } from '../engine/container-network.ts'
 import { findContainer } from '../engine/containers.ts'
-import { newId, withNamesLock } from '../engine/make.ts'
+import { withNamesLock } from '../engine/lock.ts'
+import { newId } from '../engine/make.ts'
 import { makeDirectories, writeText } from '../executor/embedded-files.ts'
 import {
   createNetwork,
@@ -16,7 +17,7 @@ import {
   readLeases,
   removeNetwork,
 } from '../network/networks.ts'
-import type { Command } from './containers.ts'
+import type { Command } from './command.ts'
 import type { Session } from './open.ts'
 
 const say = ({ native }: Session, text: string): void => writeText(native, 1, text)

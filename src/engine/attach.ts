@@ -60,7 +60,8 @@ export function waitForEnd(engine: Engine, record: ContainerRecord): number {
   return parseExit(machine.files.readText(`${containerPath(engine, record.id)}/${EXIT_FILE}`))?.status ?? UNSEEN_STATUS
 }
 
-function connectIfListening(engine: Engine, id: string): number | undefined {
+/** Undefined if there is no monitor. */
+export function connectIfListening(engine: Engine, id: string): number | undefined {
   try {
     return connect(engine, id)
   } catch (error) {

@@ -34,9 +34,10 @@ import {
   removeRules,
   unpublish,
 } from '../plan/network-rules.ts'
-import { newId, randomHex, withNamesLock } from './make.ts'
+import { withNamesLock } from './lock.ts'
+import { newId, randomHex } from './make.ts'
 import { containerPath, type Engine, networkDirectory, networkFile } from './place.ts'
-import { type ContainerRecord, type NetworkWish, type PortWish, parseRecord, RECORD_FILE } from './record.ts'
+import { type ContainerRecord, isTorn, type NetworkWish, type PortWish, parseRecord, RECORD_FILE } from './record.ts'
 
 /** What a container has while it runs: network.json. */
 export interface Connection {
@@ -261,9 +262,8 @@ function tellNeighbours(engine: Engine, network: string): void {
   const networks = networksOf(engine)
   const leases = readLeases(networks, network)
   const lines = [...leases].flatMap(([address, id]) => {
-    const path = `${containerPath(engine, id)}/${RECORD_FILE}`
-    const text = files.readText(path)
-    return text === undefined ? [] : [`${address}\t${namesOf(parseRecord(text, path)).join(' ')}\n`]
+    const record = readWhole(engine, id)
+    return record === undefined ? [] : [`${address}\t${namesOf(record).join(' ')}\n`]
   })
   for (const id of leases.values()) {
     const path = hostsFile(engine, id)
@@ -278,6 +278,18 @@ function tellNeighbours(engine: Engine, network: string): void {
 
 /** What is mounted at /etc/hosts. */
 export const hostsFile = (engine: Engine, id: string): string => `${containerPath(engine, id)}/hosts`
+
+/** A neighbour whose record is damaged has no names, and must not keep others from theirs. */
+function readWhole(engine: Engine, id: string): ContainerRecord | undefined {
+  const path = `${containerPath(engine, id)}/${RECORD_FILE}`
+  const text = engine.machine.files.readText(path)
+  try {
+    return text === undefined ? undefined : parseRecord(text, path)
+  } catch (error) {
+    if (isTorn(error)) return undefined
+    throw error
+  }
+}
 
 const FIXED_HOSTS =
   '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n'

@@ -3,20 +3,22 @@
 import { OperationError } from '../base/errors.ts'
 import { readContainer } from '../container/store.ts'
 import { containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
-import { type ContainerRecord, parseRecord, RECORD_FILE } from './record.ts'
+import { type ContainerRecord, isTorn, parseRecord, RECORD_FILE } from './record.ts'
+import { isAwaitingRestart } from './waiting.ts'
 
 /**
- * | status    | means                                                            |
- * |-----------|------------------------------------------------------------------|
- * | `created` | it was never started                                             |
- * | `running` | its first process lives                                          |
- * | `paused`  | so it does, and is frozen                                        |
- * | `exited`  | it has ended; `exit` is undefined if nobody was there to see it  |
+ * | status       | means                                                            |
+ * |--------------|------------------------------------------------------------------|
+ * | `created`    | it was never started                                             |
+ * | `running`    | its first process lives                                          |
+ * | `paused`     | so it does, and is frozen                                        |
+ * | `restarting` | it has ended, and a process waits for the time to start it again |
+ * | `exited`     | it has ended; `exit` is undefined if nobody was there to see it  |
  */
 export type EngineContainer = { readonly record: ContainerRecord } & (
   | { readonly status: 'created' }
   | { readonly status: 'running' | 'paused'; readonly pid: number; readonly started: string }
-  | { readonly status: 'exited'; readonly started: string; readonly exit: Exit | undefined }
+  | { readonly status: 'exited' | 'restarting'; readonly started: string; readonly exit: Exit | undefined }
 )
 
 export interface Exit {
@@ -46,7 +48,8 @@ export function findContainer(engine: Engine, text: string): EngineContainer {
   })
 }
 
-function idOf(engine: Engine, text: string): string | undefined {
+/** The id of the container that `text` names, whether its record is whole or not. */
+export function idOf(engine: Engine, text: string): string | undefined {
   const { files } = engine.machine
   if (!/^[\w.-]+$/.test(text) || text === '.' || text === '..') return undefined
   const named = files.readLink(`${namesDirectory(engine)}/${text}`)
@@ -62,13 +65,24 @@ function idOf(engine: Engine, text: string): string | undefined {
   })
 }
 
-/** The newest first. */
-export function listEngineContainers(engine: Engine): readonly EngineContainer[] {
+/** The newest first. One whose record is not whole is left out with a warning: it must not hide the others. */
+export function listEngineContainers(
+  engine: Engine,
+  warn: (text: string) => void = () => undefined,
+): readonly EngineContainer[] {
   const ids = engine.machine.files.list(containersDirectory(engine)) ?? []
-  const found = ids
-    .map((id) => readEngineContainer(engine, id))
+  const found = ids.map((id) => {
+    try {
+      return readEngineContainer(engine, id)
+    } catch (error) {
+      if (!isTorn(error)) throw error
+      warn(`${error.message}; coffer rm --force ${id} removes it`)
+      return undefined
+    }
+  })
+  return found
     .filter((one): one is EngineContainer => one !== undefined)
-  return found.sort((a, b) => (a.record.created < b.record.created ? 1 : -1))
+    .sort((a, b) => (a.record.created < b.record.created ? 1 : -1))
 }
 
 /** Undefined for a directory that is being made, or removed. */
@@ -86,7 +100,8 @@ export function readEngineContainer(engine: Engine, id: string): EngineContainer
   const inner = exit === undefined ? readContainer(machine.files, machine.root, id) : undefined
   if (inner?.status === 'running' || inner?.status === 'paused')
     return { record, status: inner.status, pid: inner.init.pid, started }
-  return { record, status: 'exited', started, exit }
+  const restarts = record.restart.when !== 'no' && isAwaitingRestart(engine, id)
+  return { record, status: restarts ? 'restarting' : 'exited', started, exit }
 }
 
 /** `STATUS SIGNAL NANOS` of native/monitor.c. */

@@ -1,32 +1,102 @@
-/** What happens behind a container that has ended: the monitor becomes this program, with the clients still attached. */
+/**
+ * What happens behind a container that has ended: the monitor becomes this program, with the clients still attached.
+ *
+ * They see the end of their connection when all is cleaned up, as this program is gone then. If the container is to be started again they see
+ * it before.
+ */
 
 import { removeContainer as removeInner } from '../container/remove.ts'
 import { readRemains } from '../container/store.ts'
-import { remove } from '../executor/embedded-files.ts'
+import { attempt } from '../executor/embedded-call.ts'
+import { drain, POLLIN, poll, watchFiles } from '../executor/embedded-events.ts'
+import { close, remove, replaceFile } from '../executor/embedded-files.ts'
+import { CLOCK_MONOTONIC, clockNanos } from '../executor/embedded-process.ts'
 import { disconnectContainer } from './container-network.ts'
-import { readEngineContainer } from './containers.ts'
+import { readEngineContainer, UNSEEN_STATUS } from './containers.ts'
 import { keepEnd } from './end.ts'
-import { withContainerLock } from './make.ts'
-import { attachPath, type Engine } from './place.ts'
+import { withContainerLock } from './lock.ts'
+import { attachPath, containerPath, type Engine } from './place.ts'
+import type { ContainerRecord } from './record.ts'
 import { removeFiles } from './remove.ts'
+import { isStoppedByHand, nextRestart, type Restarts, ranMs, readRestarts, writeRestarts } from './restart.ts'
+import { startLocked } from './start.ts'
+import { waitingPath } from './waiting.ts'
 
-export function afterEnd(engine: Engine, id: string, warn: (text: string) => void): void {
-  // It may have been removed meanwhile, with its directory.
-  if (readEngineContainer(engine, id) === undefined) cleanUp(engine, id, warn)
-  else
-    withContainerLock(engine, id, () => {
-      const inner = readRemains(engine.machine.files, engine.machine.root, id)
-      // Somebody has started it again before we came.
-      if (inner !== undefined && 'init' in inner) return
-      cleanUp(engine, id, warn)
-    })
+type Warn = (text: string) => void
+
+export function afterEnd(engine: Engine, id: string, warn: Warn): void {
+  const record = readEngineContainer(engine, id)?.record
+  if (record === undefined) {
+    cleanUp(engine, id, warn)
+    return
+  }
+  if (record.restart.when !== 'no') letClientsGo(engine)
+  withContainerLock(engine, id, () => {
+    // Somebody may have started it again before we got here.
+    const inner = readRemains(engine.machine.files, engine.machine.root, id)
+    if (inner !== undefined && 'init' in inner) return
+    cleanUp(engine, id, warn)
+    if (record.removesItself) removeFiles(engine, record)
+    else startAgain(engine, record, warn)
+  })
 }
 
-function cleanUp(engine: Engine, id: string, warn: (text: string) => void): void {
+function cleanUp(engine: Engine, id: string, warn: Warn): void {
   keepEnd(engine, id)
   removeInner(engine.machine, id, { force: true, warn })
   disconnectContainer(engine, id)
   remove(engine.machine.native, attachPath(engine, id))
-  const container = readEngineContainer(engine, id)
-  if (container?.record.removesItself === true) removeFiles(engine, container.record)
+}
+
+/** close_range(2): only what the monitor left is open. */
+function letClientsGo({ machine: { native } }: Engine): void {
+  attempt(native, 'close_range', 3, 0xffff_ffff, 0)
+}
+
+/** A start that fails is an end like others. */
+function startAgain(engine: Engine, record: ContainerRecord, warn: Warn): void {
+  let next = decide(engine, record)
+  while (next !== undefined) {
+    writeRestarts(engine, record.id, next)
+    if (!awaitTime(engine, record.id, next.delayMs)) return
+    try {
+      startLocked(engine, record, { warn, before: () => undefined })
+      return
+    } catch (error) {
+      warn(String(error))
+      next = nextRestart(record.restart, next, { status: UNSEEN_STATUS, ranMs: 0 })
+    }
+  }
+}
+
+function decide(engine: Engine, { id, restart }: ContainerRecord): Restarts | undefined {
+  const now = readEngineContainer(engine, id)
+  if (now?.status !== 'exited' || isStoppedByHand(engine, id)) return undefined
+  const ran = now.exit === undefined ? 0 : ranMs(now.started, now.exit)
+  return nextRestart(restart, readRestarts(engine, id), { status: now.exit?.status ?? UNSEEN_STATUS, ranMs: ran })
+}
+
+const IN_CREATE = 0x100
+const IN_MOVED_TO = 0x80
+
+/** Answers whether it may be started; false as soon as it is stopped by hand. */
+function awaitTime(engine: Engine, id: string, delayMs: number): boolean {
+  const { native, files } = engine.machine
+  const path = waitingPath(engine, id)
+  const own = files.readText('/proc/self/stat') ?? ''
+  replaceFile(native, { path, temporary: `${path}.new`, text: own, mode: 0o600 })
+  const changes = watchFiles(native, [containerPath(engine, id)], IN_CREATE | IN_MOVED_TO)
+  const nowMs = (): number => clockNanos(native, CLOCK_MONOTONIC) / 1_000_000
+  const end = nowMs() + delayMs
+  try {
+    while (!isStoppedByHand(engine, id)) {
+      const left = end - nowMs()
+      if (left <= 0) return true
+      if (poll(native, [{ fd: changes, events: POLLIN }], Math.ceil(left)) !== undefined) drain(native, changes)
+    }
+    return false
+  } finally {
+    close(native, changes)
+    remove(native, path)
+  }
 }

@@ -3,8 +3,9 @@
 import { OperationError } from '../base/errors.ts'
 import type { Native } from '../base/native.ts'
 import { attempt, must } from '../executor/embedded-call.ts'
-import { close, lock, makeDirectories, makeDirectory, open, remove, replaceFile } from '../executor/embedded-files.ts'
-import { AT_FDCWD, O_DIRECTORY, O_RDONLY } from '../linux/files.ts'
+import { makeDirectories, makeDirectory, remove, replaceFile } from '../executor/embedded-files.ts'
+import { AT_FDCWD } from '../linux/files.ts'
+import { withNamesLock } from './lock.ts'
 import { makeName } from './names.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, RECORD_FILE } from './record.ts'
@@ -16,7 +17,6 @@ export type NewContainer = Omit<ContainerRecord, 'version' | 'id' | 'name' | 'cr
 /** Throws `conflict` if the name is taken, `invalid` if it cannot be one. */
 export function makeContainer(engine: Engine, wanted: NewContainer, id: string): ContainerRecord {
   const { native, now } = engine.machine
-  if (wanted.name !== undefined && !NAME.test(wanted.name)) throw wrongName(wanted.name)
   prepareEngine(engine)
   return withNamesLock(engine, () => {
     const name = takeName(engine, id, wanted.name)
@@ -27,24 +27,6 @@ export function makeContainer(engine: Engine, wanted: NewContainer, id: string):
     writeRecord(engine, record)
     return record
   })
-}
-
-/** While it is held nobody else is between name and record. */
-export const withNamesLock = <Result>(engine: Engine, body: () => Result): Result =>
-  withLock(engine, namesDirectory(engine), body)
-
-/** While it is held nobody else starts the container, or cleans up behind it. */
-export const withContainerLock = <Result>(engine: Engine, id: string, body: () => Result): Result =>
-  withLock(engine, containerPath(engine, id), body)
-
-function withLock<Result>({ machine: { native } }: Engine, directory: string, body: () => Result): Result {
-  const fd = open(native, directory, O_RDONLY | O_DIRECTORY[native.architecture])
-  try {
-    lock(native, fd)
-    return body()
-  } finally {
-    close(native, fd)
-  }
 }
 
 export function writeRecord(engine: Engine, record: ContainerRecord): void {
@@ -72,9 +54,10 @@ function randomBytes(native: Native, count: number): Uint8Array {
 
 const NAME = /^[a-zA-Z0-9][\w.-]*$/
 
-/** A name that leads nowhere is what a killed command left. */
-function takeName(engine: Engine, id: string, wanted: string | undefined): string {
+/** A name that leads nowhere is what a killed command left. For who holds the lock of names. */
+export function takeName(engine: Engine, id: string, wanted: string | undefined): string {
   const { native, files } = engine.machine
+  if (wanted !== undefined && !NAME.test(wanted)) throw wrongName(wanted)
   for (let round = 0; ; round++) {
     const name = wanted ?? makeName(randomBytes(native, 4))
     const path = `${namesDirectory(engine)}/${name}`

@@ -8,7 +8,8 @@
  *     containers/ID/exit         how it ended last: native/monitor.c
  *     containers/ID/sent         the signal that coffer sent last, and who: sent.ts
  *     containers/ID/memory-end   what was killed for want of memory: end.ts
- *     containers/ID/log          what it printed: container/log.ts
+ *     containers/ID/log          what it printed: logs.ts
+ *     containers/ID/stopped restarts waiting   what the restart policy goes by: restart.ts, waiting.ts
  *     containers/ID/upper work   what it has written
  *     containers/ID/rootfs       an empty directory, at which its root is mounted in its own mount namespace
  *     containers/ID/network.json     its addresses, while it runs: container-network.ts

@@ -70,17 +70,23 @@ export const RECORD_FILE = 'container.json'
 /** Throws `conflict` for a file that coffer did not write whole. */
 export function parseRecord(text: string, path: string): ContainerRecord {
   try {
-    const value = JSON.parse(text) as Partial<ContainerRecord>
-    if (value.version === 1 && typeof value.id === 'string' && typeof value.name === 'string')
+    const value = JSON.parse(text) as Partial<ContainerRecord> | null
+    if (value?.version === 1 && typeof value.id === 'string' && typeof value.name === 'string')
       return value as ContainerRecord
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause
   }
   throw new OperationError({
     kind: 'conflict',
-    operation: 'read the container',
+    operation: READ_RECORD,
     reason: `${path} is not what coffer wrote`,
     path,
     hint: 'coffer rm --force with its id removes it',
   })
 }
+
+const READ_RECORD = 'read the container'
+
+/** Whether an error is that of a record which is not whole. */
+export const isTorn = (error: unknown): error is OperationError =>
+  error instanceof OperationError && error.operation === READ_RECORD

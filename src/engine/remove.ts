@@ -5,35 +5,57 @@ import { removeContainer as removeInner } from '../container/remove.ts'
 import { remove, rename } from '../executor/embedded-files.ts'
 import { removeTree } from '../executor/embedded-tree.ts'
 import { disconnectContainer } from './container-network.ts'
-import type { EngineContainer } from './containers.ts'
-import { withNamesLock } from './make.ts'
+import { type EngineContainer, readEngineContainer } from './containers.ts'
+import { withContainerLock, withNamesLock } from './lock.ts'
 import { attachPath, containerPath, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, RECORD_FILE } from './record.ts'
+import { markStopped } from './restart.ts'
 import { keepSent } from './sent.ts'
 
 /** Throws `conflict` for one that runs, unless forced. */
 export function removeContainer(
   engine: Engine,
-  container: EngineContainer,
+  { record, status }: EngineContainer,
   { force, warn }: { readonly force: boolean; readonly warn: (text: string) => void },
 ): void {
-  const { record, status } = container
-  if (!force && (status === 'running' || status === 'paused'))
-    throw new OperationError({
-      kind: 'conflict',
-      operation: `remove container ${record.name}`,
-      reason: `cannot remove container "${record.name}": container is ${status}`,
-      hint: 'stop it before, or give --force',
-    })
-  if (status === 'running' || status === 'paused') keepSent(engine, record.id, { command: 'rm', signal: 'KILL' })
-  removeInner(engine.machine, record.id, { force: true, warn })
-  disconnectContainer(engine, record.id)
-  remove(engine.machine.native, attachPath(engine, record.id))
-  removeFiles(engine, record)
+  if (!force) refuseLive(record, status)
+  // Who waits to start it again gives up, and the lock free.
+  if (force) markStopped(engine, record)
+  withContainerLock(engine, record.id, () => {
+    const now = readEngineContainer(engine, record.id)
+    if (!force && now !== undefined) refuseLive(record, now.status)
+    if (now?.status === 'running' || now?.status === 'paused')
+      keepSent(engine, record.id, { command: 'rm', signal: 'KILL' })
+    removeInner(engine.machine, record.id, { force: true, warn })
+    disconnectContainer(engine, record.id)
+    remove(engine.machine.native, attachPath(engine, record.id))
+    removeFiles(engine, record)
+  })
+}
+
+function refuseLive({ name }: ContainerRecord, status: EngineContainer['status']): void {
+  if (status === 'created' || status === 'exited') return
+  throw new OperationError({
+    kind: 'conflict',
+    operation: `remove container ${name}`,
+    reason: `cannot remove container "${name}": container is ${status}`,
+    hint: 'stop it before, or give --force',
+  })
+}
+
+/** One whose record is not whole: its name is not known, so that it goes as one that leads nowhere. */
+export function removeDamaged(engine: Engine, id: string, warn: (text: string) => void): void {
+  const { native, files } = engine.machine
+  removeInner(engine.machine, id, { force: true, warn })
+  disconnectContainer(engine, id)
+  remove(native, attachPath(engine, id))
+  for (const name of files.list(namesDirectory(engine)) ?? [])
+    if (files.readLink(`${namesDirectory(engine)}/${name}`) === id) removeFiles(engine, { id, name })
+  removeTree(native, containerPath(engine, id))
 }
 
 /** The record goes first: from then on there is no such container, whatever else is left when somebody kills us. */
-export function removeFiles(engine: Engine, { id, name }: ContainerRecord): void {
+export function removeFiles(engine: Engine, { id, name }: Pick<ContainerRecord, 'id' | 'name'>): void {
   const { native, files } = engine.machine
   const directory = containerPath(engine, id)
   withNamesLock(engine, () => {

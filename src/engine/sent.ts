@@ -1,5 +1,6 @@
 /** Who of coffer sent a container the signal that may end it: written before it is sent, for `coffer why`. */
 
+import { OperationError } from '../base/errors.ts'
 import { ownerName } from '../container/host.ts'
 import { replaceFile } from '../executor/embedded-files.ts'
 import { effectiveIds } from '../executor/embedded-process.ts'
@@ -37,5 +38,10 @@ export function keepSent(
     ...(waitedSeconds === undefined ? {} : { waitedSeconds }),
   }
   const path = `${containerPath(engine, id)}/${SENT_FILE}`
-  replaceFile(native, { path, temporary: `${path}.new`, text: JSON.stringify(sent), mode: 0o600 })
+  try {
+    replaceFile(native, { path, temporary: `${path}.new`, text: JSON.stringify(sent), mode: 0o600 })
+  } catch (error) {
+    // On a full disk a container can be stopped all the same.
+    if (!(error instanceof OperationError) || error.kind !== 'exhausted') throw error
+  }
 }

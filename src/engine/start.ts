@@ -3,6 +3,7 @@
 import { type CreateRequest, once } from '../container/create.ts'
 import { hostOf } from '../container/host.ts'
 import { removeContainer as removeInner } from '../container/remove.ts'
+import { containerDirectory } from '../container/store.ts'
 import { LOG_FILE, runWatched } from '../container/watched.ts'
 import { remove, replaceFile } from '../executor/embedded-files.ts'
 import { effectiveCapabilities } from '../executor/embedded-process.ts'
@@ -12,9 +13,10 @@ import { connectContainer, disconnectContainer, hostsFile } from './container-ne
 import { EXIT_FILE, readEngineContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
 import { configOf, type IntentFacts } from './intent.ts'
-import { withContainerLock } from './make.ts'
+import { withContainerLock } from './lock.ts'
 import { attachPath, containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
+import { forgetRestarts } from './restart.ts'
 import { SENT_FILE } from './sent.ts'
 
 /** The word behind which this program finds the id of a container that has ended: ended.ts. */
@@ -26,27 +28,33 @@ export interface StartOptions {
   readonly before: () => void
 }
 
-/** Answers once the program runs. What a start that fails has made is taken back, but for the record. */
-export const startContainer = (engine: Engine, record: ContainerRecord, options: StartOptions): void =>
+/** Answers once the program runs, or at once if it does already. A start by hand begins to count restarts anew. */
+export function startContainer(engine: Engine, record: ContainerRecord, options: StartOptions): void {
   withContainerLock(engine, record.id, () => {
-    const now = readEngineContainer(engine, record.id)?.status
-    // Somebody else was faster.
-    if (now === 'running' || now === 'paused') return
-    // Whoever cleans up behind the last run may not have come yet; it will find that there is nothing left to do.
-    removeInner(engine.machine, record.id, { force: true, warn: options.warn })
+    const status = readEngineContainer(engine, record.id)?.status
+    if (status === 'running' || status === 'paused') return
+    forgetRestarts(engine, record)
     startLocked(engine, record, options)
   })
+}
 
-function startLocked(engine: Engine, record: ContainerRecord, { warn, before }: StartOptions): void {
+/** As startContainer, for who holds the lock. What a start that fails has made is taken back, and how the container ended before is known. */
+export function startLocked(engine: Engine, record: ContainerRecord, { warn, before }: StartOptions): void {
   const { machine, dataRoot, program } = engine
-  const { native } = machine
+  const { native, files } = machine
   const { id, intent, log } = record
   const directory = containerPath(engine, id)
   const attach = attachPath(engine, id)
+  // What a cleaner left that was killed.
+  if (files.status(containerDirectory(machine, id)) !== undefined) removeInner(machine, id, { force: true, warn })
   remove(native, attach)
-  for (const before of [EXIT_FILE, SENT_FILE, MEMORY_END_FILE]) remove(native, `${directory}/${before}`)
-  const started = `${directory}/${STARTED_FILE}`
-  replaceFile(native, { path: started, temporary: `${started}.new`, text: machine.now().toISOString(), mode: 0o600 })
+  const put = (name: string, text: string): void => {
+    const path = `${directory}/${name}`
+    replaceFile(native, { path, temporary: `${path}.new`, text, mode: 0o600 })
+  }
+  const [started, exit] = [STARTED_FILE, EXIT_FILE].map((name) => files.readText(`${directory}/${name}`))
+  put(STARTED_FILE, machine.now().toISOString())
+  for (const name of [EXIT_FILE, SENT_FILE, MEMORY_END_FILE]) remove(native, `${directory}/${name}`)
   const watched = {
     directory,
     attachPath: attach,
@@ -60,9 +68,10 @@ function startLocked(engine: Engine, record: ContainerRecord, { warn, before }: 
     runWatched(machine, request, watched, before)
   } catch (error) {
     disconnectContainer(engine, id)
-    remove(native, started)
     remove(native, attach)
-    remove(native, `${directory}/${LOG_FILE}`)
+    if (exit !== undefined) put(EXIT_FILE, exit)
+    if (started !== undefined) put(STARTED_FILE, started)
+    else for (const name of [STARTED_FILE, LOG_FILE]) remove(native, `${directory}/${name}`)
     throw error
   }
 }

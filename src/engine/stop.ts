@@ -1,12 +1,17 @@
-/** stop: the signal that asks a container to end, and the one that does not ask. */
+/** stop and kill: the signal that asks a container to end, and the one that does not ask. */
 
 import { killContainer, openInit } from '../container/kill.ts'
 import { findContainer as findInner, liveContainer } from '../container/store.ts'
 import { POLLIN, poll } from '../executor/embedded-events.ts'
 import { close } from '../executor/embedded-files.ts'
+import { parseSignal } from '../linux/signals.ts'
 import { waitForEnd } from './attach.ts'
-import type { EngineContainer } from './containers.ts'
+import { type EngineContainer, readEngineContainer } from './containers.ts'
+import { withContainerLock } from './lock.ts'
+import { mendContainer } from './mend.ts'
 import type { Engine } from './place.ts'
+import type { ContainerRecord } from './record.ts'
+import { markStopped } from './restart.ts'
 import { keepSent } from './sent.ts'
 
 export interface StopOptions {
@@ -15,18 +20,13 @@ export interface StopOptions {
   readonly signal: string | undefined
 }
 
-/** One that has ended is stopped already. */
-export function stopContainer(
-  engine: Engine,
-  { record, status }: EngineContainer,
-  { seconds, signal }: StopOptions,
-): void {
-  if (status === 'created' || status === 'exited') return
+/** One that has ended is stopped already; one that would be started again is not. */
+export function stopContainer(engine: Engine, container: EngineContainer, { seconds, signal }: StopOptions): void {
+  const { record, status } = forGood(engine, container)
+  if (status !== 'running' && status !== 'paused') return
   const { machine } = engine
-  const pidfd = openInit(
-    machine,
-    liveContainer(findInner(machine.files, machine.root, record.id), `stop ${record.name}`),
-  )
+  const inner = liveContainer(findInner(machine.files, machine.root, record.id), `stop ${record.name}`)
+  const pidfd = openInit(machine, inner)
   try {
     const first = signal ?? record.stopSignal
     keepSent(engine, record.id, { command: 'stop', signal: first })
@@ -37,8 +37,28 @@ export function stopContainer(
       keepSent(engine, record.id, { command: 'stop', signal: 'KILL', waitedSeconds: limit })
       killContainer(machine, record.id, { signal: 'KILL', all: false })
     }
+    poll(machine.native, [{ fd: pidfd, events: POLLIN }])
   } finally {
     close(machine.native, pidfd)
   }
   waitForEnd(engine, record)
+  mendContainer(engine, record.id)
+}
+
+/** The container as it is once nobody will start it again but by hand. */
+function forGood(engine: Engine, container: EngineContainer): EngineContainer {
+  const { record } = container
+  if (record.restart.when === 'no') return container
+  markStopped(engine, record)
+  // Who was about to start it has seen that, or has done it.
+  withContainerLock(engine, record.id, () => undefined)
+  return readEngineContainer(engine, record.id) ?? container
+}
+
+/** A signal that ends it ends it for good. */
+export function signalContainer(engine: Engine, record: ContainerRecord, signal: string): void {
+  const number = parseSignal(signal)
+  if (number === parseSignal('KILL') || number === parseSignal(record.stopSignal)) markStopped(engine, record)
+  keepSent(engine, record.id, { command: 'kill', signal })
+  killContainer(engine.machine, record.id, { signal, all: false })
 }

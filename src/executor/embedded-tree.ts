@@ -54,8 +54,8 @@ const openDirectory = (native: Native, dir: number, name: string, operation: str
     0,
   )
 
-/** struct linux_dirent64: inode and offset of 8 bytes each, length of 2, type of 1, and the name. getdents64(2) */
-function listEntries(native: Native, fd: number, path: string): readonly string[] {
+/** Without . and ..; struct linux_dirent64: inode and offset of 8 bytes each, length of 2, type of 1, and the name. getdents64(2) */
+export function listEntries(native: Native, fd: number, path: string): readonly string[] {
   const names: string[] = []
   const bytes = new Uint8Array(ENTRY_BYTES)
   const view = new DataView(bytes.buffer)

@@ -34,7 +34,7 @@ for (const name of ['bash', 'zsh', 'fish'])
   })
 
 test('bash completes commands, those of groups, and those behind explain', () => {
-  expect(inBash('un')).toEqual(['unshare'])
+  expect(inBash('un')).toEqual(['unpause', 'unshare'])
   expect(inBash('netns', 'e')).toEqual(['exec'])
   expect(inBash('explain', 'netns', 'ad')).toEqual(['add'])
   expect(inBash('help', 'cgroup', 'th')).toEqual(['thaw'])
@@ -60,7 +60,7 @@ test('behind a value stands an operand, and behind a program are its own words',
 })
 
 test('fish completes commands, those of groups, flags with their words, and values', () => {
-  expect(inFish('coffer un')).toEqual(['unshare'])
+  expect(inFish('coffer un')).toEqual(['unpause', 'unshare'])
   expect(inFish('coffer netns e')).toEqual(['exec'])
   expect(inFish('coffer run --mem')).toEqual(['--memory', '--memory-reservation', '--memory-swap'])
   expect(inFish('coffer explain unshare --map-r')).toEqual(['--map-root-user'])

@@ -1,0 +1,105 @@
+/** `coffer attach`, and `start`, which may attach too. */
+
+import { type Flag, type Parsed, parseFlags, usage } from '../base/flags.ts'
+import { attach, connect } from '../engine/attach.ts'
+import { type EngineContainer, findContainer, UNSEEN_STATUS } from '../engine/containers.ts'
+import { startContainer } from '../engine/start.ts'
+import { type Command, forEach, onlyContainer, say, warn } from './command.ts'
+import type { Session } from './open.ts'
+import { mustRun } from './stop.ts'
+
+const KEYS: Flag = {
+  name: 'detach-keys',
+  type: 'string',
+  value: 'KEYS',
+  help: 'to go away: letters or ctrl-X, with commas',
+}
+
+export const ATTACH: readonly Flag[] = [
+  KEYS,
+  { name: 'no-stdin', type: 'bool', help: 'type nothing into it' },
+  { name: 'sig-proxy', type: 'bool', help: 'pass signals on to it; true if not given' },
+]
+
+export const attachTo: Command = (session, words) => {
+  const given = parseFlags(words, ATTACH, 'coffer attach', { mixed: true })
+  const found = onlyContainer(session, 'coffer attach', given)
+  mustRun(found, 'attach to')
+  const socket = connect(session.engine, found.record.id)
+  return stay(session, found, socket, {
+    hasInput: !given.bool('no-stdin') && found.record.hasInput,
+    proxiesSignals: given.string('sig-proxy') !== 'false',
+    keys: keysOf(given, 'coffer attach'),
+  })
+}
+
+interface Staying {
+  readonly hasInput: boolean
+  readonly proxiesSignals: boolean
+  readonly keys: readonly number[]
+}
+
+function stay({ engine }: Session, { record }: EngineContainer, socket: number, options: Staying): number {
+  const end = attach(engine, record, socket, {
+    hasInput: options.hasInput,
+    detachKeys: options.keys,
+    proxiesSignals: options.proxiesSignals && !record.intent.terminal,
+  })
+  return end.kind === 'exited' ? end.status : end.kind === 'detached' ? 0 : UNSEEN_STATUS
+}
+
+export const START: readonly Flag[] = [
+  KEYS,
+  { name: 'attach', short: 'a', type: 'bool', help: 'show what it prints, pass signals on, and stay until it ends' },
+  { name: 'interactive', short: 'i', type: 'bool', help: 'type into it' },
+  { name: 'checkpoint', type: 'string', help: 'a checkpoint', refused: 'coffer-runc restore restores one' },
+  { name: 'checkpoint-dir', type: 'string', help: 'where it is', refused: 'coffer-runc restore restores one' },
+]
+
+export const start: Command = (session, words) => {
+  const given = parseFlags(words, START, 'coffer start', { mixed: true })
+  const stays = given.bool('attach') || given.bool('interactive')
+  if (stays) return startHere(session, given)
+  return forEach(session, 'coffer start', given, ({ record, status }, text) => {
+    if (status === 'created' || status === 'exited')
+      startContainer(session.engine, record, { warn: (line) => warn(session, line), before: () => undefined })
+    say(session, `${text}\n`)
+  })
+}
+
+function startHere(session: Session, given: Parsed): number {
+  const { engine } = session
+  const [text = '', ...others] = given.rest
+  if (others.length > 0) throw usage('coffer start', 'you cannot start and attach multiple containers at once')
+  const found = findContainer(engine, text)
+  let socket: number | undefined
+  startContainer(engine, found.record, {
+    warn: (line) => warn(session, line),
+    before: () => {
+      socket = connect(engine, found.record.id)
+    },
+  })
+  return stay(session, found, socket ?? connect(engine, found.record.id), {
+    hasInput: given.bool('interactive') && found.record.hasInput,
+    proxiesSignals: true,
+    keys: keysOf(given, 'coffer start'),
+  })
+}
+
+/** docker's: Ctrl-P, Ctrl-Q. */
+const DETACH_KEYS = [16, 17]
+
+function keysOf(given: Parsed, command: string): readonly number[] {
+  const text = given.string('detach-keys')
+  if (text === undefined) return DETACH_KEYS
+  return text.split(',').map((key) => {
+    const control = /^ctrl-([a-z@[\\\]^_])$/.exec(key)?.[1]
+    if (control !== undefined) return control.toUpperCase().charCodeAt(0) & 31
+    if (/^[\x20-\x7e]$/.test(key)) return key.charCodeAt(0)
+    throw usage(
+      command,
+      `"${key}" is no key`,
+      'give letters, or ctrl- and a to z, @, [, \\, ], ^ or _; e.g. ctrl-p,ctrl-q',
+    )
+  })
+}

@@ -1,0 +1,96 @@
+/** A container as docker's lists show it, in the words of its templates. */
+
+import { durationText } from '../base/since.ts'
+import { sizeText } from '../base/size.ts'
+import { type EngineContainer, UNSEEN_STATUS } from '../engine/containers.ts'
+import type { Engine } from '../engine/place.ts'
+import { writtenSize } from '../engine/size.ts'
+
+export interface ViewOptions {
+  readonly truncates: boolean
+  readonly withSize: boolean
+  readonly nowMs: number
+}
+
+/** Words by name. */
+export type Row = Readonly<Record<string, string>>
+
+/** The names that a template may use, and what stands above their columns. */
+export const CONTAINER_HEADERS: Row = {
+  Command: 'COMMAND',
+  CreatedAt: 'CREATED AT',
+  ID: 'CONTAINER ID',
+  Image: 'IMAGE',
+  Labels: 'LABELS',
+  LocalVolumes: 'LOCAL VOLUMES',
+  Mounts: 'MOUNTS',
+  Names: 'NAMES',
+  Networks: 'NETWORKS',
+  Ports: 'PORTS',
+  RunningFor: 'CREATED',
+  Size: 'SIZE',
+  State: 'STATE',
+  Status: 'STATUS',
+}
+
+const COMMAND_CHARACTERS = 20
+
+export function containerView(engine: Engine, container: EngineContainer, options: ViewOptions): Row {
+  const { record } = container
+  const { truncates, nowMs } = options
+  const command = record.intent.args.join(' ')
+  const shown =
+    truncates && [...command].length > COMMAND_CHARACTERS
+      ? `${[...command].slice(0, COMMAND_CHARACTERS - 1).join('')}…`
+      : command
+  return {
+    Command: JSON.stringify(shown),
+    CreatedAt: clockText(record.created),
+    ID: truncates ? record.id.slice(0, 12) : record.id,
+    Image: record.image.name,
+    Labels: Object.entries(record.labels)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(','),
+    LocalVolumes: '0',
+    Mounts: record.intent.binds.map(({ source }) => source).join(','),
+    Names: record.name,
+    Networks: networkOf(container),
+    Ports: '',
+    RunningFor: `${durationText((nowMs - Date.parse(record.created)) / 1000)} ago`,
+    Size: options.withSize ? sizeOf(engine, container) : '0B',
+    State: container.status,
+    Status: statusText(container, nowMs),
+  }
+}
+
+/** `Up 3 minutes`, `Exited (0) 2 hours ago`. */
+export function statusText(container: EngineContainer, nowMs: number): string {
+  const since = (text: string): string => durationText((nowMs - Date.parse(text)) / 1000)
+  switch (container.status) {
+    case 'created':
+      return 'Created'
+    case 'running':
+      return `Up ${since(container.started)}`
+    case 'paused':
+      return `Up ${since(container.started)} (Paused)`
+    case 'restarting':
+    case 'exited': {
+      const { exit, started } = container
+      const word = container.status === 'exited' ? 'Exited' : 'Restarting'
+      return `${word} (${exit?.status ?? UNSEEN_STATUS}) ${since(exit?.at ?? started)} ago`
+    }
+  }
+}
+
+/** Go's default for a time, in UTC. */
+export const clockText = (rfc3339: string): string => `${rfc3339.slice(0, 10)} ${rfc3339.slice(11, 19)} +0000 UTC`
+
+function networkOf({ record }: EngineContainer): string {
+  const { kind } = record.intent.namespaces.network
+  return kind === 'host' ? 'host' : kind === 'path' ? '' : 'none'
+}
+
+function sizeOf(engine: Engine, { record }: EngineContainer): string {
+  const { written, whole } = writtenSize(engine, record)
+  return `${sizeText(written)} (virtual ${sizeText(whole)})`
+}

@@ -1,0 +1,64 @@
+/** `coffer container prune`: all containers that do not run go. */
+
+import { type Flag, parseFlags, usage } from '../base/flags.ts'
+import { momentMs } from '../base/moment.ts'
+import { sizeText } from '../base/size.ts'
+import type { EngineContainer } from '../engine/containers.ts'
+import { listMended } from '../engine/mend.ts'
+import { removeContainer } from '../engine/remove.ts'
+import { writtenSize } from '../engine/size.ts'
+import { attempt } from '../executor/embedded-call.ts'
+import { type Command, eachOf, say, warn } from './command.ts'
+import { containerFilter } from './container-filter.ts'
+import type { Session } from './open.ts'
+
+const COMMAND = 'coffer container prune'
+
+const FLAGS: readonly Flag[] = [
+  { name: 'filter', type: 'list', value: 'KEY=VALUE', help: 'only those: until=TIME, label=KEY[=VALUE]' },
+  { name: 'force', short: 'f', type: 'bool', help: 'do not ask' },
+]
+
+export const pruneContainers: Command = (session, words) => {
+  const given = parseFlags(words, FLAGS, COMMAND, { mixed: true })
+  const { engine } = session
+  const all = listMended(engine, (text) => warn(session, text))
+  const filters = given.list('filter')
+  const isOld = olderThan(session, filters)
+  const labels = filters.filter((filter) => !filter.startsWith('until='))
+  const passes = containerFilter(engine, COMMAND, labels, all)
+  if (!given.bool('force') && !agrees(session)) return 0
+  const chosen = all.filter((one) => (one.status === 'exited' || one.status === 'created') && isOld(one) && passes(one))
+  let freed = 0
+  const gone: string[] = []
+  const byId = new Map(chosen.map((one) => [one.record.id, one]))
+  const status = eachOf(session, COMMAND, [...byId.keys()], (id) => {
+    const found = byId.get(id)
+    if (found === undefined) return
+    const { written } = writtenSize(engine, found.record)
+    removeContainer(engine, found, { force: false, warn: (text) => warn(session, text) })
+    freed += written
+    gone.push(id)
+  })
+  const list = gone.length === 0 ? '' : `Deleted Containers:\n${gone.map((id) => `${id}\n`).join('')}\n`
+  say(session, `${list}Total reclaimed space: ${sizeText(freed)}\n`)
+  return status
+}
+
+function olderThan({ engine }: Session, filters: readonly string[]): (one: EngineContainer) => boolean {
+  const limits = filters
+    .filter((filter) => filter.startsWith('until='))
+    .map((filter) => {
+      const ms = momentMs(filter.slice('until='.length), engine.machine.now().getTime())
+      if (ms === undefined) throw usage(COMMAND, `--filter is "${filter}"`, 'give a time, e.g. until=24h')
+      return ms
+    })
+  return ({ record }) => limits.every((ms) => Date.parse(record.created) < ms)
+}
+
+function agrees(session: Session): boolean {
+  say(session, 'WARNING! This will remove all stopped containers.\nAre you sure you want to continue? [y/N] ')
+  const answer = new Uint8Array(16)
+  const got = attempt(session.native, 'read', 0, answer, answer.length)
+  return got > 0 && /^y(es)?$/i.test(session.native.decode(answer, 0, got).trim())
+}

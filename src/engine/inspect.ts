@@ -1,0 +1,153 @@
+/** A container as `docker inspect` prints it: names, types and units are docker's. Source: docker: api/swagger.yaml, ContainerInspect */
+
+import { type EngineContainer, UNSEEN_STATUS } from './containers.ts'
+import { readEnd } from './end.ts'
+import type { Intent, NamespaceChoice } from './intent.ts'
+import { containerPath, type Engine } from './place.ts'
+import type { ContainerRecord } from './record.ts'
+import { readRestarts } from './restart.ts'
+import { writtenSize } from './size.ts'
+
+/** What JSON has. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
+
+const NEVER = '0001-01-01T00:00:00Z'
+
+export function inspectContainer(
+  engine: Engine,
+  container: EngineContainer,
+  { withSize }: { readonly withSize: boolean },
+): { readonly [name: string]: Json } {
+  const { record } = container
+  const { id, intent } = record
+  const directory = containerPath(engine, id)
+  const size = withSize ? writtenSize(engine, record) : undefined
+  return {
+    Id: id,
+    Created: record.created,
+    Path: intent.args[0] ?? '',
+    Args: intent.args.slice(1),
+    State: stateOf(engine, container),
+    Image: record.image.id ?? '',
+    ResolvConfPath: `${directory}/resolv.conf`,
+    HostnamePath: `${directory}/hostname`,
+    HostsPath: `${directory}/hosts`,
+    LogPath: record.log.driver === 'none' ? '' : `${directory}/log`,
+    Name: `/${record.name}`,
+    RestartCount: readRestarts(engine, id).count,
+    Driver: 'overlay2',
+    Platform: 'linux',
+    MountLabel: '',
+    ProcessLabel: '',
+    AppArmorProfile: '',
+    ExecIDs: null,
+    HostConfig: hostConfigOf(record),
+    GraphDriver: { Data: layersOf(intent), Name: 'overlay2' },
+    ...(size === undefined ? {} : { SizeRw: size.written, SizeRootFs: size.whole }),
+    Mounts: mountsOf(intent),
+    Config: configOf(record),
+    NetworkSettings: { SandboxID: '', SandboxKey: sandboxOf(container), Ports: {}, Networks: {} },
+  }
+}
+
+function stateOf(engine: Engine, container: EngineContainer): Json {
+  const { status } = container
+  const isAlive = status === 'running' || status === 'paused'
+  const hasEnded = status === 'exited' || status === 'restarting'
+  const exit = hasEnded ? container.exit : undefined
+  return {
+    Status: status,
+    Running: isAlive || status === 'restarting',
+    Paused: status === 'paused',
+    Restarting: status === 'restarting',
+    OOMKilled: hasEnded && readEnd(engine, container).memory !== undefined,
+    Dead: false,
+    Pid: isAlive ? container.pid : 0,
+    ExitCode: hasEnded ? (exit?.status ?? UNSEEN_STATUS) : 0,
+    Error: '',
+    StartedAt: status === 'created' ? NEVER : container.started,
+    FinishedAt: exit?.at ?? NEVER,
+  }
+}
+
+/** The process whose namespaces these are, where there is one. */
+const sandboxOf = (container: EngineContainer): string =>
+  container.status === 'running' || container.status === 'paused' ? `/proc/${container.pid}/ns/net` : ''
+
+const modeOf = (choice: NamespaceChoice): string =>
+  choice.kind === 'path' ? `ns:${choice.path}` : choice.kind === 'host' ? 'host' : 'private'
+
+const NANOS_PER_CPU = 1_000_000_000
+
+function hostConfigOf({ intent, restart, removesItself, log }: ContainerRecord): Json {
+  const { resources, namespaces } = intent
+  return {
+    Binds: intent.binds.map(({ source, destination, readonly }) => `${source}:${destination}${readonly ? ':ro' : ''}`),
+    LogConfig: {
+      Type: log.driver,
+      Config: log.limitBytes > 0 ? { 'max-size': `${log.limitBytes}`, 'max-file': `${log.files}` } : {},
+    },
+    NetworkMode: modeOf(namespaces.network),
+    RestartPolicy: { Name: restart.when, MaximumRetryCount: restart.maxRetries },
+    AutoRemove: removesItself,
+    CapAdd: intent.capabilitiesAdded,
+    CapDrop: intent.capabilitiesDropped,
+    CgroupnsMode: modeOf(namespaces.cgroup),
+    IpcMode: modeOf(namespaces.ipc),
+    PidMode: modeOf(namespaces.pid),
+    UTSMode: modeOf(namespaces.uts),
+    Privileged: intent.privileged,
+    ReadonlyRootfs: intent.readonlyRoot,
+    Tmpfs: Object.fromEntries(intent.tmpfs.map(({ destination, options }) => [destination, options.join(',')])),
+    CpuShares: resources.cpuShares ?? 0,
+    Memory: resources.memoryBytes ?? 0,
+    MemorySwap: resources.memorySwapBytes ?? 0,
+    MemoryReservation: resources.memoryReservationBytes ?? 0,
+    NanoCpus: Math.round((resources.cpus ?? 0) * NANOS_PER_CPU),
+    CpuQuota: resources.cpuQuotaMicros ?? 0,
+    CpuPeriod: resources.cpuPeriodMicros ?? 0,
+    CpusetCpus: resources.cpusetCpus ?? '',
+    CpusetMems: resources.cpusetMems ?? '',
+    PidsLimit: resources.pids ?? null,
+  }
+}
+
+function layersOf({ root }: Intent): Json {
+  if (root.kind !== 'layers') return {}
+  return { LowerDir: root.layers.join(':'), MergedDir: root.at, UpperDir: root.upper, WorkDir: root.work }
+}
+
+const mountsOf = ({ binds, tmpfs }: Intent): Json => [
+  ...binds.map(({ source, destination, readonly }) => ({
+    Type: 'bind',
+    Source: source,
+    Destination: destination,
+    Mode: readonly ? 'ro' : '',
+    RW: !readonly,
+    Propagation: 'rprivate',
+  })),
+  ...tmpfs.map(({ destination }) => ({
+    Type: 'tmpfs',
+    Source: '',
+    Destination: destination,
+    Mode: '',
+    RW: true,
+    Propagation: '',
+  })),
+]
+
+const configOf = ({ intent, image, labels, hasInput, stopSignal, stopSeconds }: ContainerRecord): Json => ({
+  Hostname: intent.hostname,
+  Domainname: '',
+  User: intent.user.uid === 0 && intent.user.gid === 0 ? '' : `${intent.user.uid}:${intent.user.gid}`,
+  Tty: intent.terminal,
+  OpenStdin: hasInput,
+  Env: intent.env,
+  Cmd: intent.args,
+  Image: image.name,
+  WorkingDir: intent.cwd,
+  Entrypoint: null,
+  Labels: labels,
+  StopSignal: stopSignal,
+  StopTimeout: stopSeconds,
+})

@@ -1,0 +1,149 @@
+/**
+ * What a command, a monitor or a cleaner left that was killed, the next command takes away.
+ *
+ * | left                                            | seen by                                              | mended by                     |
+ * |-------------------------------------------------|------------------------------------------------------|-------------------------------|
+ * | a container that ended with nobody to see it    | no `exit`, init is gone, nobody listens              | an `exit` of 255, and cleaned |
+ * | one that nobody cleaned up behind               | `exit`, and state below the run root                 | cleaned                       |
+ * | one that should have removed itself             | the same, or neither                                 | removed                       |
+ * | a directory without a record                    | nobody is between name and record                    | removed                       |
+ * | a name that leads to no record                  | the same                                             | removed                       |
+ * | state below the run root without a container    | its bundle would be below our data root              | cleaned                       |
+ * | a network of one that has ended                 | its network.json                                     | disconnected                  |
+ */
+
+import { OperationError } from '../base/errors.ts'
+import { removeContainer as removeInner } from '../container/remove.ts'
+import { containerDirectory, readRemains } from '../container/store.ts'
+import { close, lock, open, remove, replaceFile, tryLock } from '../executor/embedded-files.ts'
+import { removeTree } from '../executor/embedded-tree.ts'
+import { O_DIRECTORY, O_RDONLY } from '../linux/files.ts'
+import { connectIfListening } from './attach.ts'
+import { disconnectContainer, readConnection } from './container-network.ts'
+import {
+  type EngineContainer,
+  EXIT_FILE,
+  listEngineContainers,
+  readEngineContainer,
+  UNSEEN_STATUS,
+} from './containers.ts'
+import { keepEnd } from './end.ts'
+import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
+import { isTorn, RECORD_FILE } from './record.ts'
+import { removeFiles } from './remove.ts'
+
+const quiet = (): void => undefined
+
+/** Mends all that is there, and answers the containers then; `warn` hears of those whose record is not whole. */
+export function listMended(engine: Engine, warn: (text: string) => void): readonly EngineContainer[] {
+  mendNamesAndStates(engine)
+  const found = listEngineContainers(engine, warn)
+  const ended = found.filter(({ status }) => status === 'exited')
+  const mended = ended.filter(({ record }) => mendContainer(engine, record.id))
+  return mended.length === 0 ? found : listEngineContainers(engine, quiet)
+}
+
+function mendNamesAndStates(engine: Engine): void {
+  const { files, root } = engine.machine
+  const ids = files.list(containersDirectory(engine))
+  if (ids === undefined) return
+  const without = ids.filter((id) => files.status(`${containerPath(engine, id)}/${RECORD_FILE}`) === undefined)
+  const stale = staleNames(engine)
+  if (without.length > 0 || stale.length > 0) mendNames(engine, without)
+  for (const id of files.list(root) ?? []) if (/^[0-9a-f]{64}$/.test(id) && !ids.includes(id)) mendRemains(engine, id)
+}
+
+const staleNames = (engine: Engine): readonly string[] => {
+  const { files } = engine.machine
+  return (files.list(namesDirectory(engine)) ?? []).filter((name) => {
+    const id = files.readLink(`${namesDirectory(engine)}/${name}`)
+    return id === undefined || files.status(`${containerPath(engine, id)}/${RECORD_FILE}`) === undefined
+  })
+}
+
+/** Under the lock of names nobody makes a container, so that what has no record then never will. */
+function mendNames(engine: Engine, ids: readonly string[]): void {
+  const { native, files } = engine.machine
+  const fd = open(native, namesDirectory(engine), O_RDONLY | O_DIRECTORY[native.architecture])
+  try {
+    lock(native, fd)
+    for (const name of staleNames(engine)) remove(native, `${namesDirectory(engine)}/${name}`)
+    for (const id of ids)
+      if (files.status(`${containerPath(engine, id)}/${RECORD_FILE}`) === undefined)
+        removeTree(native, containerPath(engine, id))
+  } finally {
+    close(native, fd)
+  }
+}
+
+/** Answers whether there was something to do. Who holds the lock of the container is at it already. */
+export function mendContainer(engine: Engine, id: string): boolean {
+  const { native } = engine.machine
+  if (!needsMending(engine, id)) return false
+  const fd = open(native, containerPath(engine, id), O_RDONLY | O_DIRECTORY[native.architecture])
+  try {
+    if (!tryLock(native, fd) || !needsMending(engine, id) || isWatched(engine, id)) return false
+    noteEnd(engine, id)
+    keepEnd(engine, id)
+    removeInner(engine.machine, id, { force: true, warn: quiet })
+    disconnectContainer(engine, id)
+    remove(native, attachPath(engine, id))
+    const record = readEngineContainer(engine, id)?.record
+    if (record?.removesItself === true) removeFiles(engine, record)
+    return true
+  } finally {
+    close(native, fd)
+  }
+}
+
+/** On a full disk it stays without: that is cleaned up as well, and shown as the end that nobody saw. */
+function noteEnd(engine: Engine, id: string): void {
+  const { native, files, now } = engine.machine
+  const path = `${containerPath(engine, id)}/${EXIT_FILE}`
+  if (files.readText(path) !== undefined) return
+  const text = `${UNSEEN_STATUS} 0 ${BigInt(now().getTime()) * 1_000_000n}\n`
+  try {
+    replaceFile(native, { path, temporary: `${path}.mended`, text, mode: 0o600 })
+  } catch (error) {
+    if (!(error instanceof OperationError) || error.kind !== 'exhausted') throw error
+  }
+}
+
+function needsMending(engine: Engine, id: string): boolean {
+  const container = readWhole(engine, id)
+  if (container?.status !== 'exited') return false
+  if (container.record.removesItself || container.exit === undefined) return true
+  if (readConnection(engine, id) !== undefined) return true
+  return engine.machine.files.status(containerDirectory(engine.machine, id)) !== undefined
+}
+
+/** What is damaged waits for somebody who removes it by force. */
+function readWhole(engine: Engine, id: string): EngineContainer | undefined {
+  try {
+    return readEngineContainer(engine, id)
+  } catch (error) {
+    if (isTorn(error)) return undefined
+    throw error
+  }
+}
+
+/** By a monitor, which is about to write down how it ended, or by a command that starts it. */
+function isWatched(engine: Engine, id: string): boolean {
+  const socket = connectIfListening(engine, id)
+  if (socket === undefined) return false
+  close(engine.machine.native, socket)
+  return true
+}
+
+function mendRemains(engine: Engine, id: string): void {
+  const { machine } = engine
+  const remains = readRemains(machine.files, machine.root, id)
+  if (remains?.record?.bundle !== containerPath(engine, id)) return
+  try {
+    removeInner(machine, id, { force: true, warn: quiet })
+  } catch (error) {
+    if (!(error instanceof OperationError) || error.kind !== 'missing') throw error
+  }
+  disconnectContainer(engine, id)
+  remove(machine.native, attachPath(engine, id))
+}
