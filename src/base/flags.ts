@@ -141,8 +141,10 @@ function letterValue({ type }: Flag, rest: string, next: string | undefined): Le
   return { text, from: rest === '' ? 'next' : 'rest' }
 }
 
+/** The words that Go knows for the two. */
 function boolWord(value: string, word: string, command: string): string {
-  if (value === 'true' || value === 'false') return value
+  if (/^(1|t|T|true|True|TRUE)$/.test(value)) return 'true'
+  if (/^(0|f|F|false|False|FALSE)$/.test(value)) return 'false'
   throw usage(command, `${word} is neither true nor false`)
 }
 

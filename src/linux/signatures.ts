@@ -201,6 +201,7 @@ sethostname name:text length:size
 setdomainname name:text length:size
 setxattr path:path name:text value:bytes size:size flags:xattr?
 lsetxattr path:path name:text value:bytes size:size flags:xattr?
+lgetxattr path:path name:text into:out size:size
 fsetxattr fd:fd name:text value:bytes size:size flags:xattr?
 fgetxattr fd:fd name:text value:out size:size
 mbind address:pointer length mode:mempolicy nodes:cpus count:size flags?
