@@ -1,4 +1,4 @@
-// Starts the executor. Its ELF file and that of the monitor are part of this program.
+// Starts the executor. Its ELF file and those of the monitor and of the reaper are part of this program.
 
 #define _GNU_SOURCE
 #include "spawn.h"
@@ -31,6 +31,9 @@ __asm__(".pushsection .rodata.executor, \"a\"\n"
         ".globl monitor_start, monitor_end\n"
         "monitor_start: .incbin \"" MONITOR "\"\n"
         "monitor_end:\n"
+        ".globl reaper_start, reaper_end\n"
+        "reaper_start: .incbin \"" REAPER "\"\n"
+        "reaper_end:\n"
         ".popsection");
 
 // An anonymous file with the executor's bytes that nobody can change; -errno if there is none. A container that finds

@@ -57,6 +57,9 @@ export interface Native {
 
   /** The ELF file of native/monitor.c. Not to be written to. */
   readonly monitorImage: () => ArrayBuffer
+
+  /** The ELF file of native/reaper.c. Not to be written to. */
+  readonly reaperImage: () => ArrayBuffer
 }
 
 /** The embedded engine's front; throws `unsupported` in any other engine. */

@@ -3,9 +3,12 @@
 import { type Flag, type Parsed, parseFlags, usage } from '../base/flags.ts'
 import { attach, connect } from '../engine/attach.ts'
 import { type EngineContainer, findContainer, UNSEEN_STATUS } from '../engine/containers.ts'
+import type { ContainerRecord } from '../engine/record.ts'
 import { startContainer } from '../engine/start.ts'
 import { type Command, forEach, onlyContainer, say, warn } from './command.ts'
 import type { Session } from './open.ts'
+import { detachKeysOf } from './process.ts'
+import { startFailure } from './start-failure.ts'
 import { mustRun } from './stop.ts'
 
 const KEYS: Flag = {
@@ -29,7 +32,7 @@ export const attachTo: Command = (session, words) => {
   return stay(session, found, socket, {
     hasInput: !given.bool('no-stdin') && found.record.hasInput,
     proxiesSignals: given.string('sig-proxy') !== 'false',
-    keys: keysOf(given, 'coffer attach'),
+    keys: detachKeysOf({ command: 'coffer attach', given }),
   })
 }
 
@@ -61,10 +64,17 @@ export const start: Command = (session, words) => {
   const stays = given.bool('attach') || given.bool('interactive')
   if (stays) return startHere(session, given)
   return forEach(session, 'coffer start', given, ({ record, status }, text) => {
-    if (status === 'created' || status === 'exited')
-      startContainer(session.engine, record, { warn: (line) => warn(session, line), before: () => undefined })
+    if (status === 'created' || status === 'exited') startOne(session, record, () => undefined)
     say(session, `${text}\n`)
   })
+}
+
+function startOne(session: Session, record: ContainerRecord, before: () => void): void {
+  try {
+    startContainer(session.engine, record, { warn: (line) => warn(session, line), before })
+  } catch (error) {
+    throw startFailure(error, record.intent.args)
+  }
 }
 
 function startHere(session: Session, given: Parsed): number {
@@ -73,33 +83,12 @@ function startHere(session: Session, given: Parsed): number {
   if (others.length > 0) throw usage('coffer start', 'you cannot start and attach multiple containers at once')
   const found = findContainer(engine, text)
   let socket: number | undefined
-  startContainer(engine, found.record, {
-    warn: (line) => warn(session, line),
-    before: () => {
-      socket = connect(engine, found.record.id)
-    },
+  startOne(session, found.record, () => {
+    socket = connect(engine, found.record.id)
   })
   return stay(session, found, socket ?? connect(engine, found.record.id), {
     hasInput: given.bool('interactive') && found.record.hasInput,
     proxiesSignals: true,
-    keys: keysOf(given, 'coffer start'),
-  })
-}
-
-/** docker's: Ctrl-P, Ctrl-Q. */
-const DETACH_KEYS = [16, 17]
-
-function keysOf(given: Parsed, command: string): readonly number[] {
-  const text = given.string('detach-keys')
-  if (text === undefined) return DETACH_KEYS
-  return text.split(',').map((key) => {
-    const control = /^ctrl-([a-z@[\\\]^_])$/.exec(key)?.[1]
-    if (control !== undefined) return control.toUpperCase().charCodeAt(0) & 31
-    if (/^[\x20-\x7e]$/.test(key)) return key.charCodeAt(0)
-    throw usage(
-      command,
-      `"${key}" is no key`,
-      'give letters, or ctrl- and a to z, @, [, \\, ], ^ or _; e.g. ctrl-p,ctrl-q',
-    )
+    keys: detachKeysOf({ command: 'coffer start', given }),
   })
 }

@@ -6,9 +6,10 @@ import { IMPORT_FLAGS, LOAD_FLAGS, PULL_FLAGS, PUSH_FLAGS, SAVE_FLAGS } from '..
 import type { Words } from '../tools/tool.ts'
 import { GROUPS, TOOLS } from '../tools/tools.ts'
 import { ATTACH, attachTo, START, start } from './attach.ts'
+import { update } from './change.ts'
 import { type Command, FAILED } from './command.ts'
 import { diff } from './diff.ts'
-import { EXEC, exec } from './exec.ts'
+import { exec } from './exec.ts'
 import { EXPLAIN_DETAILS, EXPLAIN_FLAGS, explainCommand } from './explain.ts'
 import { HISTORY, history, IMAGE_COMMANDS, IMAGES, imageGroup, images, RMI, rmi, tag } from './images.ts'
 import { INSPECT_FLAGS, inspect } from './inspect.ts'
@@ -17,11 +18,12 @@ import { network } from './networks.ts'
 import type { Session } from './open.ts'
 import { pruneContainers } from './prune.ts'
 import { PS_FLAGS, ps } from './ps.ts'
-import { runCommand } from './run.ts'
-import { RUN_FLAGS } from './run-flags.ts'
+import { createCommand, runCommand } from './run.ts'
+import { CREATE_FLAGS, EXEC_FLAGS, RUN_FLAGS, UPDATE_FLAGS } from './run-flags.ts'
 import { STATS_FLAGS, stats } from './stats.ts'
 import { KILL, kill, pause, RM, rename, restart, rm, stop, TIMES, unpause, wait } from './stop.ts'
 import { top } from './top.ts'
+import { VOLUME_COMMANDS, volume } from './volume.ts'
 import { WHY_FLAGS, whyCommand } from './why.ts'
 
 export interface CliCommand extends Words {
@@ -69,6 +71,13 @@ const CONTAINER_COMMANDS: readonly CliCommand[] = [
   },
   { name: 'rm', operands: 'CONTAINER...', summary: 'remove it, and all it has written', flags: RM, run: rm },
   { name: 'rename', operands: 'CONTAINER NAME', summary: 'give it another name', flags: [], run: rename },
+  {
+    name: 'update',
+    operands: 'CONTAINER...',
+    summary: 'change its limits, now and for later starts',
+    flags: UPDATE_FLAGS,
+    run: update,
+  },
   { name: 'stats', operands: '[CONTAINER...]', summary: 'show what containers use', flags: STATS_FLAGS, run: stats },
   { name: 'top', operands: 'CONTAINER', summary: 'list its processes', flags: [], run: top },
   { name: 'diff', operands: 'CONTAINER', summary: 'list what it has changed of its image', flags: [], run: diff },
@@ -76,7 +85,7 @@ const CONTAINER_COMMANDS: readonly CliCommand[] = [
 
 /** Other names within docker's group of containers. */
 const ALIASES: Readonly<Record<string, string>> = { ls: 'ps', list: 'ps', remove: 'rm' }
-const OF_CONTAINERS: readonly string[] = [...CONTAINER_COMMANDS.map(({ name }) => name), 'exec', 'run']
+const OF_CONTAINERS: readonly string[] = [...CONTAINER_COMMANDS.map(({ name }) => name), 'exec', 'run', 'create']
 
 export const COMMANDS: readonly CliCommand[] = [
   {
@@ -88,10 +97,18 @@ export const COMMANDS: readonly CliCommand[] = [
     run: runCommand,
   },
   {
+    name: 'create',
+    operands: 'IMAGE [PROGRAM [ARGUMENT...]]',
+    summary: 'make a container, for a later start',
+    flags: CREATE_FLAGS,
+    run: createCommand,
+    failureStatus: FAILED,
+  },
+  {
     name: 'exec',
     operands: 'CONTAINER PROGRAM [ARGUMENT...]',
     summary: 'run a program in a container that runs',
-    flags: EXEC,
+    flags: EXEC_FLAGS,
     run: exec,
   },
   ...CONTAINER_COMMANDS,
@@ -130,6 +147,14 @@ export const COMMANDS: readonly CliCommand[] = [
     summary: 'networks of containers',
     flags: [],
     run: network,
+  },
+  {
+    name: 'volume',
+    operands: VOLUME_COMMANDS.join('|'),
+    summary: 'directories that outlive containers',
+    flags: [],
+    run: volume,
+    failureStatus: FAILED,
   },
   { name: 'import', operands: 'FILE [NAME]', summary: 'make an image of an archive of files', flags: IMPORT_FLAGS },
   { name: 'load', operands: '', summary: 'take over images of docker save', flags: LOAD_FLAGS },

@@ -7,7 +7,11 @@ import type { Words } from '../tools/tool.ts'
 export type Kind = readonly string[] | 'path' | 'container' | 'command' | 'program' | 'unknown'
 
 export function valueKind({ value = '' }: Flag): Kind {
-  if (/^[a-z]/.test(value) && value.includes('|')) return value.split('|').map((word) => word.replace(/[A-Z]+$/, ''))
+  if (/^[a-z]/.test(value) && value.includes('|'))
+    return value
+      .split('|')
+      .map((word) => word.replace(/[[A-Z].*$/, ''))
+      .filter((word) => word !== '')
   return /FILE|DIR|PATH|SOURCE|PROGRAM/.test(value) ? 'path' : 'unknown'
 }
 

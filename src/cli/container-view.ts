@@ -51,8 +51,10 @@ export function containerView(engine: Engine, container: EngineContainer, option
     Labels: Object.entries(record.labels)
       .map(([name, value]) => `${name}=${value}`)
       .join(','),
-    LocalVolumes: '0',
-    Mounts: record.intent.binds.map(({ source }) => source).join(','),
+    LocalVolumes: `${record.intent.mounts.filter(({ kind }) => kind === 'volume').length}`,
+    Mounts: record.intent.mounts
+      .flatMap((one) => (one.kind === 'tmpfs' ? [] : [one.kind === 'volume' ? one.name : one.source]))
+      .join(','),
     Names: record.name,
     Networks: networkOf(container),
     Ports: '',

@@ -1,37 +1,90 @@
-/** `coffer exec`: a process more in a container. */
+/** `coffer exec`: one more process in a container that runs. */
 
-import { type Flag, parseFlags, usage } from '../base/flags.ts'
+import { OperationError } from '../base/errors.ts'
+import { parseFlags, usage } from '../base/flags.ts'
 import { execInContainer } from '../container/exec.ts'
-import { findContainer } from '../engine/containers.ts'
-import { type Command, warn } from './command.ts'
+import { type EngineContainer, findContainer } from '../engine/containers.ts'
+import { userIn } from '../engine/image-process.ts'
+import { close, open, writeText } from '../executor/embedded-files.ts'
+import { effectiveCapabilities } from '../executor/embedded-process.ts'
+import { capabilitiesIn } from '../linux/capabilities.ts'
+import { O_RDONLY, O_RDWR } from '../linux/files.ts'
+import type { Process } from '../oci/process.ts'
+import type { Session } from './open.ts'
+import { variablesOf } from './process.ts'
+import { EXEC_FLAGS } from './run-flags.ts'
+import { startFailure } from './start-failure.ts'
+import { type Asked, wrong } from './values.ts'
 
-export const EXEC: readonly Flag[] = [
-  { name: 'interactive', short: 'i', type: 'bool', help: 'keep standard input open' },
-  { name: 'tty', short: 't', type: 'bool', help: 'give it a terminal' },
-  { name: 'detach', short: 'd', type: 'bool', help: 'run it in the background' },
-  { name: 'env', short: 'e', type: 'list', value: 'NAME=VALUE', help: 'add to its environment' },
-  { name: 'workdir', short: 'w', type: 'string', value: 'DIR', help: 'its working directory' },
-]
-
-export const exec: Command = (session, words) => {
-  const given = parseFlags(words, EXEC, 'coffer exec')
+/** Answers the exit status of the process; 0 for one in the background. */
+export function exec(session: Session, words: readonly string[]): number {
+  const asked: Asked = { command: 'coffer exec', given: parseFlags(words, EXEC_FLAGS, 'coffer exec'), session }
+  const { given } = asked
+  const { native, engine } = session
   const [name, ...args] = given.rest
-  if (name === undefined || args.length === 0) throw usage('coffer exec', 'it takes a container and a command')
-  const { record } = findContainer(session.engine, name)
-  return execInContainer(session.engine.machine, {
-    id: record.id,
-    process: (base) => ({
-      ...base,
-      args,
-      terminal: given.bool('tty'),
-      env: [...base.env, ...given.list('env')],
-      cwd: given.string('workdir') ?? base.cwd,
-    }),
-    detach: given.bool('detach'),
-    preserveFds: 0,
-    listenFds: 0,
-    ignorePaused: false,
-    cgroups: [],
-    warn: (text) => warn(session, text),
+  if (name === undefined || args.length === 0) throw usage(asked.command, 'it takes a container and a command')
+  const container = findContainer(engine, name)
+  refuseStopped(container)
+  const isDetached = given.bool('detach')
+  const hasInput = given.bool('interactive') && !isDetached
+  const nothing = open(native, '/dev/null', isDetached ? O_RDWR : O_RDONLY)
+  try {
+    return execInContainer(engine.machine, {
+      id: container.record.id,
+      process: (base) => processOf(asked, base, args, container),
+      detach: isDetached,
+      stdio: isDetached ? [nothing, nothing, nothing] : [hasInput ? 0 : nothing, 1, 2],
+      hasInput,
+      preserveFds: 0,
+      listenFds: 0,
+      ignorePaused: false,
+      cgroups: [],
+      warn: (text) => writeText(native, 2, `warning: ${text}\n`),
+    })
+  } catch (error) {
+    throw startFailure(error, args)
+  } finally {
+    close(native, nothing)
+  }
+}
+
+function refuseStopped({ record, status }: EngineContainer): void {
+  if (status === 'running' || status === 'paused') return
+  throw new OperationError({
+    kind: 'conflict',
+    operation: `run a process in ${record.name}`,
+    reason: `container ${record.id} is not running`,
+    hint: `coffer start ${record.name}`,
   })
+}
+
+function processOf(asked: Asked, base: Process, args: readonly string[], container: EngineContainer): Process {
+  const { given, session } = asked
+  const workdir = given.string('workdir')
+  if (workdir !== undefined && !workdir.startsWith('/'))
+    throw wrong(asked, 'workdir', workdir, 'give an absolute path of the container')
+  const all = capabilitiesIn(effectiveCapabilities(session.native))
+  const privileged = { bounding: all, effective: all, permitted: all, inheritable: [], ambient: [] }
+  return {
+    ...base,
+    args,
+    terminal: given.bool('tty'),
+    consoleSize: undefined,
+    env: [
+      ...base.env,
+      ...(given.bool('tty') && !base.env.some((entry) => entry.startsWith('TERM=')) ? ['TERM=xterm'] : []),
+      ...variablesOf(asked).map(([name, value]) => `${name}=${value}`),
+    ],
+    user: userOf(asked, base, container),
+    cwd: workdir ?? base.cwd,
+    ...(given.bool('privileged') ? { capabilities: privileged } : {}),
+  }
+}
+
+/** By the files that the container has now. */
+function userOf({ given, session }: Asked, base: Process, container: EngineContainer): Process['user'] {
+  const word = given.string('user')
+  if (word === undefined || word === '' || !('pid' in container)) return base.user
+  const { uid, gid, additionalGids } = userIn(session.engine.machine.files, [`/proc/${container.pid}/root`], word)
+  return { ...base.user, uid, gid, additionalGids }
 }

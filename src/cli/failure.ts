@@ -6,6 +6,7 @@ import { commandFailure, keepFailure, openRunRoot } from '../container/last-fail
 import { openMachine } from '../container/open.ts'
 import type { KeepFailure } from '../tools/tool.ts'
 import { environment } from './environment.ts'
+import { behindStart } from './start-failure.ts'
 
 interface Failed {
   /** With `coffer` before it. */
@@ -17,7 +18,7 @@ interface Failed {
 
 export function keepCommandFailure(native: Native, { command, status, container }: Failed, error: unknown): void {
   const failed = { command: command.trimEnd(), status, ...(container === undefined ? {} : { container }) }
-  keepFailure(native, runRootOf(native), commandFailure(native, failed, error))
+  keepFailure(native, runRootOf(native), commandFailure(native, failed, behindStart(error)))
 }
 
 /** Opens the run root now, as a tool may be in another root when it fails. */

@@ -19,6 +19,7 @@ import { ALL_WORDS, COMMANDS, containerIn, withoutGroup } from './commands.ts'
 import { completionScript } from './completion.ts'
 import { keepCommandFailure, keptBy } from './failure.ts'
 import { openSession } from './open.ts'
+import { startStatus } from './start-failure.ts'
 import { TRANSFER_COMMANDS, transfer } from './transfer.ts'
 
 const STDOUT = 1
@@ -74,7 +75,7 @@ export function cliDoor(native: Native): number {
 /** A command line that cannot be understood is the same for all. */
 function statusOf(name: string | undefined, error: unknown): number {
   if (error instanceof OperationError && error.operation.startsWith(USAGE)) return FAILURE
-  return COMMANDS.find((one) => one.name === name)?.failureStatus ?? FAILURE
+  return startStatus(error) ?? COMMANDS.find((one) => one.name === name)?.failureStatus ?? FAILURE
 }
 
 function runWords(native: Native, name: string | undefined, rest: readonly string[]): number {

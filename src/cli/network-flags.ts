@@ -1,24 +1,31 @@
 /** --network and --publish of `coffer run`: words become a wish. */
 
-import { type Parsed, usage } from '../base/flags.ts'
+import { usage } from '../base/flags.ts'
 import type { NetworkWish, PortWish } from '../engine/record.ts'
 import { parseAddress } from '../network/address.ts'
 import { DEFAULT_NETWORK } from '../network/networks.ts'
+import { type Asked, wrong } from './values.ts'
 
 /** The word that --network was given; docker has --net for it too. */
-export const networkWord = (given: Parsed, isRootless: boolean): string =>
-  given.string('network') ?? given.string('net') ?? (isRootless ? 'none' : DEFAULT_NETWORK)
+export function networkWord(asked: Asked, isRootless: boolean): string {
+  const words = [...asked.given.list('network'), ...asked.given.list('net')]
+  const [word, ...others] = words
+  if (others.length > 0) throw wrong(asked, 'network', words.join(' '), 'give one network')
+  return word ?? (isRootless ? 'none' : DEFAULT_NETWORK)
+}
 
 /** Words of the grammar that all namespaces share. */
-const isJoined = (word: string): boolean => /^(?:host|container:.*|ns:.*)$/.test(word)
+export const isJoined = (word: string): boolean => /^(?:host|container:.*|ns:.*)$/.test(word)
 
-export function networkOf(given: Parsed, command: string, isRootless: boolean): NetworkWish {
-  const word = networkWord(given, isRootless)
+export function networkOf(asked: Asked, isRootless: boolean): NetworkWish {
+  const { given, command } = asked
+  const word = networkWord(asked, isRootless)
   const ports = given.list('publish').flatMap((text) => portsOf(text, command))
   const isPlain = isJoined(word) || word === 'none' || word === 'private'
   if (!isPlain) {
+    const aliases = [...given.list('network-alias'), ...given.list('net-alias')]
     const network = word === 'default' ? DEFAULT_NETWORK : word
-    return { kind: 'bridge', network, address: given.string('ip'), aliases: given.list('network-alias'), ports }
+    return { kind: 'bridge', network, address: given.string('ip'), aliases, ports }
   }
   if (ports.length > 0 && word !== 'host')
     throw usage(

@@ -82,7 +82,11 @@ export const RM: readonly Flag[] = [
 export const rm: Command = (session, words) => {
   const given = parseFlags(words, RM, 'coffer rm', { mixed: true })
   if (given.rest.length === 0) throw usage('coffer rm', 'it takes one container or more')
-  const options = { force: given.bool('force'), warn: (line: string) => warn(session, line) }
+  const options = {
+    force: given.bool('force'),
+    volumes: given.bool('volumes'),
+    warn: (line: string) => warn(session, line),
+  }
   return eachOf(session, 'coffer rm', given.rest, (text) => {
     try {
       removeContainer(session.engine, findContainer(session.engine, text), options)
@@ -123,6 +127,6 @@ export const rename: Command = (session, words) => {
   const [text, name, ...others] = rest
   if (text === undefined || name === undefined || others.length > 0)
     throw usage('coffer rename', 'it takes a container and its new name')
-  renameContainer(session.engine, findContainer(session.engine, text).record, name)
+  renameContainer(session.engine, findContainer(session.engine, text).record, name.replace(/^\//, ''))
   return 0
 }

@@ -37,6 +37,8 @@ export interface Attachment {
   readonly terminal: boolean
   /** Pass on what the caller types. */
   readonly hasInput: boolean
+  /** What of its output is shown; all of it if undefined. */
+  readonly streams?: { readonly stdout: boolean; readonly stderr: boolean }
   /** Bytes that the caller types to go away and let the container run on; none if empty. */
   readonly detachKeys: readonly number[]
   /** What to do with a signal that the caller gets. */
@@ -129,8 +131,10 @@ class Session {
 
   #deliver(bytes: Uint8Array): void {
     const [kind] = this.#head
+    const { stdout, stderr } = this.#attachment.streams ?? { stdout: true, stderr: true }
     if (kind === FROM.exited) this.#status = bytes[0] ?? 0
-    else writeAll(this.#native, kind === FROM.stderr ? STDERR : STDOUT, bytes)
+    else if (kind === FROM.stderr && stderr) writeAll(this.#native, STDERR, bytes)
+    else if (kind === FROM.stdout && stdout) writeAll(this.#native, STDOUT, bytes)
   }
 
   /** Answers true if the caller wants to go away. */

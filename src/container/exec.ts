@@ -36,6 +36,10 @@ export interface ExecRequest {
   /** `PATH` or `CONTROLLER,…:PATH`, below the cgroup of the container. */
   readonly cgroups: readonly string[]
   readonly warn: (text: string) => void
+  /** What the process gets as descriptors 0, 1 and 2, if not those of the caller. */
+  readonly stdio?: readonly [number, number, number] | undefined
+  /** Pass what the caller types on to its terminal; true if undefined. */
+  readonly hasInput?: boolean | undefined
 }
 
 /** Where the executor finds the pidfd: behind the descriptors that are passed on, which come first. */
@@ -88,6 +92,7 @@ export function execInContainer(machine: Machine, request: ExecRequest): number 
     host,
   )
   const options = {
+    ...(request.stdio === undefined ? {} : { stdio: request.stdio }),
     extraFds: [...inherited, initPidfd, ...(theirs === undefined ? [] : [theirs])],
     advise: advise(machine, () => ({
       namespaces: config.linux.namespaces,
@@ -101,7 +106,12 @@ export function execInContainer(machine: Machine, request: ExecRequest): number 
   const signals = holdSignals(native)
   const running = startPlan(native, plan, options)
   if (theirs !== undefined) close(native, theirs)
-  const report = attend(native, running, { signals, console: ours, pid: (progress) => progress.slot(INIT_PID) })
+  const report = attend(native, running, {
+    signals,
+    console: ours,
+    pid: (progress) => progress.slot(INIT_PID),
+    hasInput: request.hasInput,
+  })
   return exitStatus(exitOf(new Int32Array(report.bytes(INIT_EXIT).buffer)))
 }
 

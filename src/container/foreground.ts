@@ -42,11 +42,20 @@ export interface Attendance {
   readonly console?: number | undefined
   /** The pid to which signals go, from the first progress report. */
   readonly pid: (progress: Report) => number
+  /** Pass what the caller types on to the terminal; true if undefined. */
+  readonly hasInput?: boolean | undefined
 }
 
 /** Stays until the plan has ended; answers its last report, or throws its error. The caller's terminal is as before in both cases. */
 export function attend(native: Native, running: Running, attendance: Attendance): Report {
-  const relay: Relay = { native, pid: 0, pending: [], master: undefined, readsInput: true, restore: () => undefined }
+  const relay: Relay = {
+    native,
+    pid: 0,
+    pending: [],
+    master: undefined,
+    readsInput: attendance.hasInput ?? true,
+    restore: () => undefined,
+  }
   try {
     for (;;) {
       const happened = waitFor(native, watched(running, attendance, relay))

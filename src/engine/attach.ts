@@ -12,6 +12,8 @@ import type { ContainerRecord } from './record.ts'
 
 export interface AttachOptions {
   readonly hasInput: boolean
+  /** What of its output is shown; all of it if undefined. */
+  readonly streams?: { readonly stdout: boolean; readonly stderr: boolean } | undefined
   readonly detachKeys: readonly number[]
   /** Pass signals on to the container. */
   readonly proxiesSignals: boolean
@@ -34,6 +36,7 @@ export function attach(
     signals: holdSignals(native),
     terminal: intent.terminal,
     hasInput: options.hasInput,
+    ...(options.streams === undefined ? {} : { streams: options.streams }),
     detachKeys: options.detachKeys,
     onSignal: (signal) => {
       const now = options.proxiesSignals ? readEngineContainer(engine, id) : undefined

@@ -8,7 +8,7 @@
  */
 
 import { OperationError } from '../base/errors.ts'
-import { close, makeDirectory, open, remove, replaceFile, writeNewFile, writeText } from '../executor/embedded-files.ts'
+import { close, makeDirectory, open, remove, replaceFile, writeText } from '../executor/embedded-files.ts'
 import { runPlan } from '../executor/run-embedded.ts'
 import { O_TRUNC, O_WRONLY } from '../linux/files.ts'
 import { parseAddress, parseSubnet } from '../network/address.ts'
@@ -34,6 +34,7 @@ import {
   removeRules,
   unpublish,
 } from '../plan/network-rules.ts'
+import { ownHosts } from './container-files.ts'
 import { withNamesLock } from './lock.ts'
 import { newId, randomHex } from './make.ts'
 import { containerPath, type Engine, networkDirectory, networkFile } from './place.ts'
@@ -80,8 +81,6 @@ export function connectContainer(engine: Engine, record: ContainerRecord, wish: 
     disconnectContainer(engine, record.id)
     throw error
   }
-  const hosts = hostsFile(engine, record.id)
-  if (files.status(hosts) === undefined) writeNewFile(native, hosts, FIXED_HOSTS, 0o644)
   tellNeighbours(engine, network.name)
   return networkFile(engine, record.id)
 }
@@ -266,18 +265,15 @@ function tellNeighbours(engine: Engine, network: string): void {
     return record === undefined ? [] : [`${address}\t${namesOf(record).join(' ')}\n`]
   })
   for (const id of leases.values()) {
-    const path = hostsFile(engine, id)
-    // It is being started, and will be told then.
-    if (files.status(path) === undefined) continue
-    const text = `${FIXED_HOSTS}${lines.join('')}`
+    const path = `${containerPath(engine, id)}/hosts`
+    const record = readWhole(engine, id)
+    if (record === undefined || files.status(path) === undefined) continue
+    const text = `${ownHosts(record.intent)}${lines.join('')}`
     const fd = open(native, path, O_WRONLY | O_TRUNC)
     writeText(native, fd, text)
     close(native, fd)
   }
 }
-
-/** What is mounted at /etc/hosts. */
-export const hostsFile = (engine: Engine, id: string): string => `${containerPath(engine, id)}/hosts`
 
 /** A neighbour whose record is damaged has no names, and must not keep others from theirs. */
 function readWhole(engine: Engine, id: string): ContainerRecord | undefined {
@@ -290,9 +286,6 @@ function readWhole(engine: Engine, id: string): ContainerRecord | undefined {
     throw error
   }
 }
-
-const FIXED_HOSTS =
-  '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n'
 
 function namesOf({ name, id, intent, network }: ContainerRecord): readonly string[] {
   const aliases = network.kind === 'bridge' ? network.aliases : []

@@ -17,7 +17,7 @@ import { keepEnd } from './end.ts'
 import { withContainerLock } from './lock.ts'
 import { attachPath, containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
-import { removeFiles } from './remove.ts'
+import { removeAnonymousVolumes, removeFiles } from './remove.ts'
 import { isStoppedByHand, nextRestart, type Restarts, ranMs, readRestarts, writeRestarts } from './restart.ts'
 import { startLocked } from './start.ts'
 import { waitingPath } from './waiting.ts'
@@ -36,8 +36,12 @@ export function afterEnd(engine: Engine, id: string, warn: Warn): void {
     const inner = readRemains(engine.machine.files, engine.machine.root, id)
     if (inner !== undefined && 'init' in inner) return
     cleanUp(engine, id, warn)
-    if (record.removesItself) removeFiles(engine, record)
-    else startAgain(engine, record, warn)
+    if (!record.removesItself) {
+      startAgain(engine, record, warn)
+      return
+    }
+    removeFiles(engine, record)
+    removeAnonymousVolumes(engine, record)
   })
 }
 

@@ -2,7 +2,7 @@
 
 import { OperationError } from '../base/errors.ts'
 import type { Files } from '../base/files.ts'
-import { type ResolvedUser, resolveUser, type UserDatabase } from '../observe/users.ts'
+import { type ResolvedUser, resolveGroups, resolveUser, type UserDatabase } from '../observe/users.ts'
 import type { ImageProcess } from '../oci/image.ts'
 
 /**
@@ -31,13 +31,19 @@ export function argsOf(
  *
  * The files are a stranger's. A link instead of one of them, or of the directory, is not followed: it could lead to the host's.
  */
-export function userIn(files: Files, layers: readonly string[], request: string): ResolvedUser {
+export const userIn = (files: Files, layers: readonly string[], request: string): ResolvedUser =>
+  resolveUser(request, databaseIn(files, layers))
+
+/** Groups by the same files. */
+export const groupsIn = (files: Files, layers: readonly string[], words: readonly string[]): readonly number[] =>
+  words.length === 0 ? [] : resolveGroups(words, databaseIn(files, layers))
+
+function databaseIn(files: Files, layers: readonly string[]): UserDatabase {
   const [passwd, group] = ['passwd', 'group'].map((name) => textIn(files, layers, name))
-  const database: UserDatabase = {
+  return {
     ...(passwd === undefined ? {} : { passwd }),
     ...(group === undefined ? {} : { group }),
   }
-  return resolveUser(request, database)
 }
 
 function textIn(files: Files, layers: readonly string[], name: string): string | undefined {

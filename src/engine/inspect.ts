@@ -2,7 +2,7 @@
 
 import { type EngineContainer, UNSEEN_STATUS } from './containers.ts'
 import { readEnd } from './end.ts'
-import type { Intent, NamespaceChoice } from './intent.ts'
+import type { Intent, IntentMount, NamespaceChoice } from './intent.ts'
 import { containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 import { readRestarts } from './restart.ts'
@@ -82,7 +82,11 @@ const NANOS_PER_CPU = 1_000_000_000
 function hostConfigOf({ intent, restart, removesItself, log }: ContainerRecord): Json {
   const { resources, namespaces } = intent
   return {
-    Binds: intent.binds.map(({ source, destination, readonly }) => `${source}:${destination}${readonly ? ':ro' : ''}`),
+    Binds: intent.mounts.flatMap((one) =>
+      one.kind === 'tmpfs'
+        ? []
+        : [`${one.kind === 'volume' ? one.name : one.source}:${one.destination}${isReadOnly(one) ? ':ro' : ''}`],
+    ),
     LogConfig: {
       Type: log.driver,
       Config: log.limitBytes > 0 ? { 'max-size': `${log.limitBytes}`, 'max-file': `${log.files}` } : {},
@@ -98,7 +102,11 @@ function hostConfigOf({ intent, restart, removesItself, log }: ContainerRecord):
     UTSMode: modeOf(namespaces.uts),
     Privileged: intent.privileged,
     ReadonlyRootfs: intent.readonlyRoot,
-    Tmpfs: Object.fromEntries(intent.tmpfs.map(({ destination, options }) => [destination, options.join(',')])),
+    Tmpfs: Object.fromEntries(
+      intent.mounts.flatMap(({ kind, destination, options }) =>
+        kind === 'tmpfs' ? [[destination, options.join(',')] as const] : [],
+      ),
+    ),
     CpuShares: resources.cpuShares ?? 0,
     Memory: resources.memoryBytes ?? 0,
     MemorySwap: resources.memorySwapBytes ?? 0,
@@ -117,24 +125,21 @@ function layersOf({ root }: Intent): Json {
   return { LowerDir: root.layers.join(':'), MergedDir: root.at, UpperDir: root.upper, WorkDir: root.work }
 }
 
-const mountsOf = ({ binds, tmpfs }: Intent): Json => [
-  ...binds.map(({ source, destination, readonly }) => ({
-    Type: 'bind',
-    Source: source,
-    Destination: destination,
-    Mode: readonly ? 'ro' : '',
-    RW: !readonly,
-    Propagation: 'rprivate',
-  })),
-  ...tmpfs.map(({ destination }) => ({
-    Type: 'tmpfs',
-    Source: '',
-    Destination: destination,
-    Mode: '',
-    RW: true,
-    Propagation: '',
-  })),
-]
+const isReadOnly = ({ options }: Pick<IntentMount, 'options'>): boolean => options.includes('ro')
+
+const mountsOf = ({ mounts }: Intent): Json =>
+  mounts.map((one) => ({
+    Type: one.kind,
+    ...(one.kind === 'volume' ? { Name: one.name, Driver: 'local' } : {}),
+    Source: one.kind === 'tmpfs' ? '' : one.source,
+    Destination: one.destination,
+    Mode: isReadOnly(one) ? 'ro' : '',
+    RW: !isReadOnly(one),
+    Propagation:
+      one.kind === 'tmpfs' ? '' : (one.options.find((option) => PROPAGATIONS.includes(option)) ?? 'rprivate'),
+  }))
+
+const PROPAGATIONS = ['shared', 'rshared', 'slave', 'rslave', 'private', 'rprivate']
 
 const configOf = ({ intent, image, labels, hasInput, stopSignal, stopSeconds }: ContainerRecord): Json => ({
   Hostname: intent.hostname,

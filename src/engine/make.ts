@@ -5,10 +5,14 @@ import type { Native } from '../base/native.ts'
 import { attempt, must } from '../executor/embedded-call.ts'
 import { makeDirectories, makeDirectory, remove, replaceFile } from '../executor/embedded-files.ts'
 import { AT_FDCWD } from '../linux/files.ts'
+import { writeNamedFiles } from './container-files.ts'
+import { copyUpVolume } from './copy-up.ts'
+import { writeInitProgram } from './init-program.ts'
 import { withNamesLock } from './lock.ts'
 import { makeName } from './names.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
-import { type ContainerRecord, RECORD_FILE } from './record.ts'
+import { type ContainerRecord, parseRecord, RECORD_FILE } from './record.ts'
+import { makeVolume } from './volumes.ts'
 
 export type NewContainer = Omit<ContainerRecord, 'version' | 'id' | 'name' | 'created'> & {
   readonly name: string | undefined
@@ -24,9 +28,32 @@ export function makeContainer(engine: Engine, wanted: NewContainer, id: string):
     const directory = containerPath(engine, id)
     makeDirectory(native, directory, 0o700)
     for (const inside of ['upper', 'work', 'rootfs']) makeDirectory(native, `${directory}/${inside}`, 0o755)
+    prepareMounts(engine, record)
     writeRecord(engine, record)
     return record
   })
+}
+
+/** What the container mounts from below the data root, and paths of the host that --volume names and nobody has made. */
+function prepareMounts(engine: Engine, { intent, image }: ContainerRecord): void {
+  const { native, files } = engine.machine
+  writeNamedFiles(engine, intent)
+  if (intent.initPath !== undefined) writeInitProgram(engine)
+  for (const one of intent.mounts) {
+    if (one.kind === 'volume') {
+      makeVolume(engine, { name: one.name, labels: {}, isAnonymous: one.isAnonymous })
+      if (one.copiesUp) copyUpVolume(engine, one, image.layers)
+    }
+    if (one.kind !== 'bind' || files.status(one.source) !== undefined) continue
+    if (!one.makesSource)
+      throw new OperationError({
+        kind: 'missing',
+        operation: `mount ${one.source}`,
+        reason: `invalid mount config for type "bind": bind source path does not exist: ${one.source}`,
+        hint: 'make it before, or use --volume, which makes a directory',
+      })
+    makeDirectories(native, one.source, 0o755)
+  }
 }
 
 export function writeRecord(engine: Engine, record: ContainerRecord): void {
@@ -54,7 +81,7 @@ function randomBytes(native: Native, count: number): Uint8Array {
 
 const NAME = /^[a-zA-Z0-9][\w.-]*$/
 
-/** A name that leads nowhere is what a killed command left. For who holds the lock of names. */
+/** A name that leads nowhere, or to a container with another name, is what a killed command left. For who holds the lock of names. */
 export function takeName(engine: Engine, id: string, wanted: string | undefined): string {
   const { native, files } = engine.machine
   if (wanted !== undefined && !NAME.test(wanted)) throw wrongName(wanted)
@@ -62,11 +89,16 @@ export function takeName(engine: Engine, id: string, wanted: string | undefined)
     const name = wanted ?? makeName(randomBytes(native, 4))
     const path = `${namesDirectory(engine)}/${name}`
     const holder = files.readLink(path)
-    if (holder !== undefined && files.status(`${containerPath(engine, holder)}/${RECORD_FILE}`) === undefined)
-      remove(native, path)
+    if (holder !== undefined && nameOf(engine, holder) !== name) remove(native, path)
     if (attempt(native, 'symlinkat', id, AT_FDCWD, path) >= 0) return name
     if (wanted !== undefined || round > 100) throw takenName(name, holder ?? '')
   }
+}
+
+function nameOf(engine: Engine, id: string): string | undefined {
+  const path = `${containerPath(engine, id)}/${RECORD_FILE}`
+  const text = engine.machine.files.readText(path)
+  return text === undefined ? undefined : parseRecord(text, path).name
 }
 
 const wrongName = (name: string): OperationError =>

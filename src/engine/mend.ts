@@ -30,7 +30,7 @@ import {
 import { keepEnd } from './end.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
 import { isTorn, RECORD_FILE } from './record.ts'
-import { removeFiles } from './remove.ts'
+import { removeAnonymousVolumes, removeFiles } from './remove.ts'
 
 const quiet = (): void => undefined
 
@@ -89,7 +89,10 @@ export function mendContainer(engine: Engine, id: string): boolean {
     disconnectContainer(engine, id)
     remove(native, attachPath(engine, id))
     const record = readEngineContainer(engine, id)?.record
-    if (record?.removesItself === true) removeFiles(engine, record)
+    if (record?.removesItself === true) {
+      removeFiles(engine, record)
+      removeAnonymousVolumes(engine, record)
+    }
     return true
   } finally {
     close(native, fd)

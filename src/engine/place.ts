@@ -15,6 +15,8 @@
  *     containers/ID/network.json     its addresses, while it runs: container-network.ts
  *     containers/ID/hosts hostname resolv.conf   mounted over those of the image
  *     networks/NAME              network/networks.ts
+ *     volumes/NAME/volume.json   a volume; its files are in volumes/NAME/_data
+ *     init                       the program of --init: native/reaper.c
  */
 
 import type { Machine } from '../container/machine.ts'
@@ -32,6 +34,9 @@ export const containersDirectory = ({ dataRoot }: Pick<Engine, 'dataRoot'>): str
 export const containerPath = (engine: Pick<Engine, 'dataRoot'>, id: string): string =>
   `${containersDirectory(engine)}/${id}`
 export const namesDirectory = ({ dataRoot }: Pick<Engine, 'dataRoot'>): string => `${dataRoot}/names`
+export const volumesDirectory = ({ dataRoot }: Pick<Engine, 'dataRoot'>): string => `${dataRoot}/volumes`
+export const volumePath = (engine: Pick<Engine, 'dataRoot'>, name: string): string =>
+  `${volumesDirectory(engine)}/${name}`
 /** Where the monitor listens; below the run root, as the path of a socket has room for 107 bytes. */
 export const attachPath = ({ machine }: Pick<Engine, 'machine'>, id: string): string =>
   `${machine.root}/${ATTACH_DIRECTORY}/${id.slice(0, 32)}`

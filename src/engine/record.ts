@@ -28,6 +28,8 @@ export interface ContainerRecord {
   readonly stopSeconds: number
   readonly log: LogPolicy
   readonly network: NetworkWish
+  /** Undefined for none. */
+  readonly health?: HealthPolicy | undefined
 }
 
 /** Where a container's packets go. With `none` and `joined` the intent's namespace says all. */
@@ -50,6 +52,17 @@ export interface PortWish {
   readonly hostPort: number
   readonly port: number
   readonly protocol: 'tcp' | 'udp' | 'sctp'
+}
+
+/** Durations are nanoseconds. */
+export interface HealthPolicy {
+  /** `CMD` with arguments, or `CMD-SHELL` with one. */
+  readonly test: readonly string[]
+  readonly intervalNanos: number
+  readonly timeoutNanos: number
+  readonly startPeriodNanos: number
+  readonly startIntervalNanos: number
+  readonly retries: number
 }
 
 export interface RestartPolicy {

@@ -11,12 +11,20 @@ import { attachPath, containerPath, type Engine, namesDirectory } from './place.
 import { type ContainerRecord, RECORD_FILE } from './record.ts'
 import { markStopped } from './restart.ts'
 import { keepSent } from './sent.ts'
+import { dropVolume, usersOf } from './volumes.ts'
+
+export interface RemoveOptions {
+  readonly force: boolean
+  /** Also its anonymous volumes. */
+  readonly volumes?: boolean
+  readonly warn: (text: string) => void
+}
 
 /** Throws `conflict` for one that runs, unless forced. */
 export function removeContainer(
   engine: Engine,
   { record, status }: EngineContainer,
-  { force, warn }: { readonly force: boolean; readonly warn: (text: string) => void },
+  { force, warn, volumes = false }: RemoveOptions,
 ): void {
   if (!force) refuseLive(record, status)
   // Who waits to start it again gives up, and the lock free.
@@ -31,6 +39,13 @@ export function removeContainer(
     remove(engine.machine.native, attachPath(engine, record.id))
     removeFiles(engine, record)
   })
+  if (volumes) removeAnonymousVolumes(engine, record)
+}
+
+/** Those that no other container mounts, as with --volumes-from. */
+export function removeAnonymousVolumes(engine: Engine, { intent }: Pick<ContainerRecord, 'intent'>): void {
+  for (const one of intent.mounts)
+    if (one.kind === 'volume' && one.isAnonymous && usersOf(engine, one.name).length === 0) dropVolume(engine, one.name)
 }
 
 function refuseLive({ name }: ContainerRecord, status: EngineContainer['status']): void {

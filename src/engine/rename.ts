@@ -1,16 +1,28 @@
 /** rename: a container gets another name, which nobody else has. */
 
+import { OperationError } from '../base/errors.ts'
 import { remove } from '../executor/embedded-files.ts'
 import { withNamesLock } from './lock.ts'
 import { takeName, writeRecord } from './make.ts'
 import { type Engine, namesDirectory } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 
-/** Throws `conflict` if the name is taken, `invalid` if it cannot be one. Killed in between, the old name is as good as the new one. */
+/**
+ * Throws `conflict` if the name is taken, `invalid` if it cannot be one. Killed in between, the old name leads to the container still, until
+ * somebody wants it.
+ */
 export function renameContainer(engine: Engine, record: ContainerRecord, name: string): void {
+  const { native, files } = engine.machine
+  if (name === record.name)
+    throw new OperationError({
+      kind: 'invalid',
+      operation: `rename container ${record.name}`,
+      reason: 'Renaming a container with the same name as its current name',
+    })
   withNamesLock(engine, () => {
     takeName(engine, record.id, name)
     writeRecord(engine, { ...record, name })
-    remove(engine.machine.native, `${namesDirectory(engine)}/${record.name}`)
+    const old = `${namesDirectory(engine)}/${record.name}`
+    if (files.readLink(old) === record.id) remove(native, old)
   })
 }

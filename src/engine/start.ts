@@ -8,11 +8,12 @@ import { LOG_FILE, runWatched } from '../container/watched.ts'
 import { remove, replaceFile } from '../executor/embedded-files.ts'
 import { effectiveCapabilities } from '../executor/embedded-process.ts'
 import { capabilitiesIn } from '../linux/capabilities.ts'
+import { stringifyExact } from '../observe/count.ts'
 import { readConfig } from '../oci/config.ts'
-import { connectContainer, disconnectContainer, hostsFile } from './container-network.ts'
+import { configOf, type IntentFacts } from './config.ts'
+import { connectContainer, disconnectContainer } from './container-network.ts'
 import { EXIT_FILE, readEngineContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
-import { configOf, type IntentFacts } from './intent.ts'
 import { withContainerLock } from './lock.ts'
 import { attachPath, containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
@@ -81,15 +82,7 @@ function connected(engine: Engine, record: ContainerRecord): Pick<ContainerRecor
   const { network, intent } = record
   if (network.kind !== 'bridge') return record
   const path = connectContainer(engine, record, network)
-  const hosts = { source: hostsFile(engine, record.id), destination: '/etc/hosts', readonly: false }
-  return {
-    intent: {
-      ...intent,
-      namespaces: { ...intent.namespaces, network: { kind: 'path', path } },
-      // A mount makes the file that it covers, and a directory that somebody named is not coffer's to write to.
-      binds: intent.root.kind === 'directory' ? intent.binds : [hosts, ...intent.binds],
-    },
-  }
+  return { intent: { ...intent, namespaces: { ...intent.namespaces, network: { kind: 'path', path } } } }
 }
 
 /** The configuration of a container, as a bundle would have it. */
@@ -98,7 +91,7 @@ export function requestOf(
   { id, container }: { readonly id: string; readonly container: Pick<ContainerRecord, 'intent'> },
   warn: StartOptions['warn'],
 ): CreateRequest {
-  const configText = JSON.stringify(configOf(container.intent, factsOf(engine)))
+  const configText = stringifyExact(configOf(container.intent, factsOf(engine), id))
   return {
     id,
     bundle: containerPath(engine, id),

@@ -6,7 +6,7 @@
  */
 
 import { OperationError } from '../base/errors.ts'
-import { limitsOf } from '../engine/intent.ts'
+import { resourcesDocument } from '../engine/intent-resources.ts'
 import type { Stats } from '../observe/accounting.ts'
 import { readStats } from '../observe/stats.ts'
 import { parseResources } from '../oci/resources.ts'
@@ -267,7 +267,7 @@ class LiveBox implements Box, BoxState {
   readonly update = async (given: Parameters<Box['update']>[0]): Promise<void> => {
     const { host } = this.machine
     const wanted = exactLimits(given, this.#limits)
-    const resources = parseResources(limitsOf(intentResources(wanted, host)), 'limits')
+    const resources = parseResources(resourcesDocument(intentResources(wanted, host)), 'limits')
     const current = this.shape.config.linux.resources
     const { isRootless, cgroup: layout } = host
     await this.#change(`update ${this.id}`, (cgroup) =>

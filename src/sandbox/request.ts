@@ -1,7 +1,8 @@
 /** Options → what planContainer takes. What does not depend on the command is made once and used again. */
 
 import { OperationError } from '../base/errors.ts'
-import { configOf, type Intent } from '../engine/intent.ts'
+import { configOf } from '../engine/config.ts'
+import { type Intent, SHM_BYTES } from '../engine/intent.ts'
 import type { CgroupLayout } from '../linux/cgroup.ts'
 import { type Config, readConfig } from '../oci/config.ts'
 import { type CgroupPlan, planCgroup } from '../plan/cgroup.ts'
@@ -14,7 +15,7 @@ import { type BoxOptions, checkNetwork, checkWord, invalid } from './options.ts'
 /** What is known of the machine and the caller. */
 export interface Surroundings {
   readonly host: Host
-  readonly ids: Intent['rootless']
+  readonly ids: Intent['userMaps']
   readonly hiddenPaths: readonly string[]
   readonly cwd: string
   readonly home: string
@@ -42,7 +43,7 @@ export function shapeOf(options: BoxOptions, around: Surroundings, defaults: Exa
   const { architecture, kernel, cgroup } = around.host
   const facts = { architecture, kernel, hasCgroupV2Only: cgroup.mode === 'v2', capabilities: [] }
   const config = readConfig(
-    JSON.stringify(configOf(intent, facts)),
+    JSON.stringify(configOf(intent, facts, '')),
     'the configuration that coffer made of the options',
   )
   return { key: ++lastKey, config, limits, enforced, env }
@@ -102,17 +103,25 @@ function intentOf(options: BoxOptions, { around, limits, network, env }: Parts):
       cgroup: PRIVATE,
       mount: PRIVATE,
       time: { kind: 'host' },
+      user: around.ids === undefined ? { kind: 'host' } : PRIVATE,
     },
-    binds: mounts.map(({ source, target = source, writable = false }, index) => {
+    security: { seccomp: 'default', hidesSystemPaths: true, writesCgroups: false },
+    sysctls: {},
+    annotations: {},
+    shmBytes: SHM_BYTES,
+    hasSharedMemory: true,
+    devices: [],
+    deviceRules: [],
+    mounts: mounts.map(({ source, target = source, writable = false }, index) => {
       for (const path of [source, target]) if (!path.startsWith('/')) throw notAbsolute(`mounts[${index}]`, path)
-      return { source, destination: target, readonly: !writable }
+      const options = ['rbind', 'rprivate', writable ? 'rw' : 'ro']
+      return { kind: 'bind', source, destination: target, options, makesSource: false }
     }),
-    tmpfs: [],
     resources: intentResources(limits, around.host),
-    rlimits: rlimitsOf(limits),
+    ulimits: rlimitsOf(limits),
     hiddenPaths: isHost ? around.hiddenPaths : [],
     layerBytes: limits.diskBytes,
-    rootless: around.ids,
+    userMaps: around.ids,
   }
 }
 
@@ -157,14 +166,14 @@ export function intentResources(limits: ExactLimits, host: Host): Intent['resour
 }
 
 /** Of each process. The kernel counts CPU time in seconds; exact is what the library does with the cgroup. setrlimit(2) */
-function rlimitsOf({ openFiles, diskBytes, cpuTimeMs }: ExactLimits): Intent['rlimits'] {
+function rlimitsOf({ openFiles, diskBytes, cpuTimeMs }: ExactLimits): Intent['ulimits'] {
   const rows = [
     ['RLIMIT_CORE', 0],
     ['RLIMIT_NOFILE', openFiles],
     ['RLIMIT_FSIZE', diskBytes],
     ['RLIMIT_CPU', cpuTimeMs === undefined ? undefined : Math.ceil(cpuTimeMs / 1000) + 1],
   ] as const
-  return rows.flatMap(([type, limit]) => (limit === undefined ? [] : [{ type, limit }]))
+  return rows.flatMap(([type, limit]) => (limit === undefined ? [] : [{ type, soft: limit, hard: limit }]))
 }
 
 const USUAL_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'

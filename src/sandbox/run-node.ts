@@ -127,7 +127,7 @@ function planRun(start: Start, { id, paths, args, measuresDisk }: PlanParts): Pl
         control: paths.control,
         deadlineMs: start.shape.limits.wallClockMs,
         accounts: accountFiles(cgroup),
-        // The copy-on-write view is the first mount: engine/intent.ts.
+        // The copy-on-write view is the first mount: engine/config-mounts.ts.
         ...(measuresDisk ? { measures: layersOf(0) } : {}),
       },
     },

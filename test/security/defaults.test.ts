@@ -10,7 +10,7 @@ import { expectNothingLeft, makeSite, type Outcome, type Site } from '../kernel/
 afterEach(expectNothingLeft)
 
 const coffer = join(import.meta.dir, '..', '..', 'dist', 'coffer')
-const source = readFileSync(join(import.meta.dir, '../../src/engine/intent.ts'), 'utf8')
+const source = readFileSync(join(import.meta.dir, '../../src/engine/config.ts'), 'utf8')
 const architecture = process.arch === 'x64' ? 'x86_64' : 'aarch64'
 
 /** `coffer run` of a script on the root file system of a site; its container is taken away with the site. */

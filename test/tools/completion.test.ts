@@ -27,6 +27,8 @@ const inFish = (line: string): readonly string[] =>
     .map((entry) => entry.replace(/\t.*/, ''))
     .sort()
 
+const RUN_MEMORY = ['--memory', '--memory-high', '--memory-reservation', '--memory-swap', '--memory-swappiness']
+
 for (const name of ['bash', 'zsh', 'fish'])
   test(`${name} can read its script`, () => {
     const script = printed([COFFER, 'completion', name])
@@ -41,7 +43,7 @@ test('bash completes commands, those of groups, and those behind explain', () =>
 })
 
 test('bash completes flags of the very command, and no other', () => {
-  expect(inBash('run', '--mem')).toEqual(['--memory', '--memory-reservation', '--memory-swap'])
+  expect(inBash('run', '--mem')).toEqual(RUN_MEMORY)
   expect(inBash('explain', '--format', 'text', 'unshare', '--map-r')).toEqual(['--map-root-user'])
   expect(inBash('ps', '--mem')).toEqual([''])
 })
@@ -62,7 +64,7 @@ test('behind a value stands an operand, and behind a program are its own words',
 test('fish completes commands, those of groups, flags with their words, and values', () => {
   expect(inFish('coffer un')).toEqual(['unpause', 'unshare'])
   expect(inFish('coffer netns e')).toEqual(['exec'])
-  expect(inFish('coffer run --mem')).toEqual(['--memory', '--memory-reservation', '--memory-swap'])
+  expect(inFish('coffer run --mem')).toEqual(RUN_MEMORY)
   expect(inFish('coffer explain unshare --map-r')).toEqual(['--map-root-user'])
   expect(inFish('coffer run --network ho')).toEqual(['host'])
 })

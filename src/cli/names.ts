@@ -1,0 +1,41 @@
+/** `--add-host`, `--dns` and their like: what the container's files say of names. */
+
+import type { ContainerNames, Intent } from '../engine/intent.ts'
+import type { Source } from './source.ts'
+import { type Asked, wrong } from './values.ts'
+
+export interface NamesRequest {
+  /** Of the container. */
+  readonly directory: string
+  readonly source: Pick<Source, 'root'>
+  readonly namespaces: Intent['namespaces']
+}
+
+/** A container of an image has files of its own; one of a directory, or of this machine, if something is asked of them. */
+export function namesOf(asked: Asked, { directory, source, namespaces }: NamesRequest): ContainerNames | undefined {
+  const { given } = asked
+  const names: ContainerNames = {
+    directory,
+    hosts: given.list('add-host').map((word) => hostOf(asked, word)),
+    servers: given.list('dns').map((word) => addressOf(asked, 'dns', word)),
+    search: given.list('dns-search'),
+    options: [...given.list('dns-option'), ...given.list('dns-opt')],
+  }
+  const isAsked = [names.hosts, names.servers, names.search, names.options].some(({ length }) => length > 0)
+  return namespaces.mount.kind === 'private' && (isAsked || source.root.kind === 'layers') ? names : undefined
+}
+
+/** `NAME:ADDRESS` or `NAME=ADDRESS`; an address of IPv6 may stand in brackets. */
+function hostOf(asked: Asked, word: string): ContainerNames['hosts'][number] {
+  const at = word.search(/[:=]/)
+  if (at < 1) throw wrong(asked, 'add-host', word, 'write it like NAME:ADDRESS')
+  const address = word.slice(at + 1).replace(/^\[(.*)\]$/, '$1')
+  return { name: word.slice(0, at), address: addressOf(asked, 'add-host', address) }
+}
+
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/
+
+function addressOf(asked: Asked, flag: string, word: string): string {
+  if (IPV4.test(word) || (word.includes(':') && /^[0-9a-fA-F:.]+$/.test(word))) return word
+  throw wrong(asked, flag, word, `invalid IP address: ${word}`)
+}

@@ -1,0 +1,59 @@
+/** How `run`, `start` and `exec` end when there is no program: docker's words and statuses. */
+
+import { OperationError } from '../base/errors.ts'
+
+const CANNOT_INVOKE = 126
+const NOT_FOUND = 127
+
+class StartError extends OperationError {
+  readonly status: number
+
+  constructor(fields: ConstructorParameters<typeof OperationError>[0], status: number) {
+    super(fields)
+    this.status = status
+  }
+}
+
+/** The exit status of one about the program; undefined for any other error. */
+export const startStatus = (error: unknown): number | undefined =>
+  error instanceof StartError ? error.status : undefined
+
+/** What lies behind the words of docker: which call, on what, and why it was made. */
+export const behindStart = (error: unknown): unknown => (error instanceof StartError ? error.cause : error)
+
+/** An error about the program of a container in docker's words; any other as it is. */
+export function startFailure(error: unknown, args: readonly string[]): unknown {
+  const [program = ''] = args
+  if (!(error instanceof OperationError) || !isAboutProgram(error, program)) return error
+  const isMissing = error.code === 'ENOENT' || error.code === 'ENOTDIR'
+  const words = program.includes('/')
+    ? isMissing
+      ? `stat ${program}: no such file or directory`
+      : (WORDS[error.code ?? ''] ?? error.code ?? 'cannot be executed')
+    : isMissing
+      ? 'executable file not found in $PATH'
+      : (WORDS[error.code ?? ''] ?? error.code ?? 'cannot be executed')
+  return new StartError(
+    {
+      kind: error.kind,
+      operation: 'run the program',
+      reason: `exec: ${JSON.stringify(program)}: ${words}`,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+      see: error.see,
+      cause: error,
+    },
+    isMissing ? NOT_FOUND : CANNOT_INVOKE,
+  )
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  ENOEXEC: 'exec format error',
+  EISDIR: 'is a directory',
+  E2BIG: 'argument list too long',
+  ETXTBSY: 'text file busy',
+}
+
+/** plan/exec-target.ts: it is looked for, and then executed. */
+const isAboutProgram = ({ operation, syscall = '' }: OperationError, program: string): boolean =>
+  operation === `find ${program}` || operation === `find ${program} in $PATH` || syscall.startsWith('execve(')

@@ -1,0 +1,109 @@
+/** What is mounted in a container: what docker always mounts, then what was asked for. */
+
+import type { Intent, IntentMount, IntentRoot } from './intent.ts'
+
+/** Of the init, inside the container; as docker calls it. */
+export const INIT_PATH = '/sbin/docker-init'
+
+const words = (text: string): readonly string[] => text.split(' ')
+
+const mount = (destination: string, type: string, source: string, options: string): object => ({
+  destination,
+  type,
+  source,
+  options: words(options),
+})
+
+const bind = (source: string, destination: string, options: readonly string[]): object => ({
+  destination,
+  type: 'bind',
+  source,
+  options,
+})
+
+export function mountsOf(intent: Intent): readonly object[] {
+  const { root, mounts, names, initPath, layerBytes } = intent
+  const size = layerBytes === undefined ? '' : ` size=${layerBytes}`
+  return [
+    ...rootMounts(root, size),
+    ...systemMounts(intent),
+    ...sharedMemory(intent),
+    ...(root.kind === 'host' ? [mount('/tmp', 'tmpfs', 'tmpfs', `nosuid nodev mode=1777${size}`)] : []),
+    ...(initPath === undefined ? [] : [bind(initPath, INIT_PATH, ['bind', 'ro', 'nosuid', 'nodev'])]),
+    ...(names === undefined
+      ? []
+      : NAMED_FILES.map((name) => bind(`${names.directory}/${name}`, `/etc/${name}`, ['bind', 'rprivate']))),
+    ...inOrder(mounts).map(asked),
+  ]
+}
+
+export const NAMED_FILES = ['hosts', 'hostname', 'resolv.conf'] as const
+
+function systemMounts({ privileged, userMaps, namespaces, security }: Intent): readonly object[] {
+  const access = privileged ? 'rw' : 'ro'
+  const cgroups = privileged || security.writesCgroups ? 'rw' : 'ro'
+  const hasOwnIds = userMaps !== undefined
+  // Who owns the network namespace may mount a new sysfs.
+  const canMountSysfs = !hasOwnIds || namespaces.network.kind === 'private'
+  return [
+    mount('/proc', 'proc', 'proc', 'nosuid noexec nodev'),
+    mount('/dev', 'tmpfs', 'tmpfs', 'nosuid strictatime mode=755 size=65536k'),
+    mount(
+      '/dev/pts',
+      'devpts',
+      'devpts',
+      `nosuid noexec newinstance ptmxmode=0666 mode=0620${hasOwnIds ? '' : ' gid=5'}`,
+    ),
+    canMountSysfs
+      ? mount('/sys', 'sysfs', 'sysfs', `nosuid noexec nodev ${access}`)
+      : mount('/sys', 'none', '/sys', `rbind nosuid noexec nodev ${access}`),
+    mount('/sys/fs/cgroup', 'cgroup', 'cgroup', `${cgroups} nosuid noexec nodev`),
+    mount('/dev/mqueue', 'mqueue', 'mqueue', 'nosuid noexec nodev'),
+  ]
+}
+
+/** With the System V objects and message queues of the host goes its shared memory. */
+const sharedMemory = ({ namespaces, shmBytes, hasSharedMemory, layerBytes }: Intent): readonly object[] => {
+  if (!hasSharedMemory) return []
+  return namespaces.ipc.kind === 'host'
+    ? [bind('/dev/shm', '/dev/shm', ['rbind', 'rprivate', 'nosuid', 'noexec', 'nodev'])]
+    : [
+        mount(
+          '/dev/shm',
+          'tmpfs',
+          'shm',
+          `nosuid noexec nodev mode=1777 size=${Math.min(layerBytes ?? shmBytes, shmBytes)}`,
+        ),
+      ]
+}
+
+/** What is mounted into another mount comes behind it. */
+const inOrder = (mounts: readonly IntentMount[]): readonly IntentMount[] => {
+  const depth = ({ destination }: IntentMount): number => destination.split('/').length
+  return [...mounts].sort((a, b) => depth(a) - depth(b))
+}
+
+function asked(one: IntentMount): object {
+  const { destination, options } = one
+  return one.kind === 'tmpfs'
+    ? { destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'noexec', ...options] }
+    : bind(one.source, destination, options)
+}
+
+function rootMounts(root: IntentRoot, size: string): readonly object[] {
+  const overlay = (...options: readonly string[]): object => ({
+    destination: '/',
+    type: 'overlay',
+    source: 'overlay',
+    options,
+  })
+  switch (root.kind) {
+    case 'directory':
+      return root.copyOnWrite === true ? [overlay(`lowerdir=${root.path}`, ...words(size.trim()).filter(Boolean))] : []
+    case 'host':
+      // Below a layer that is gone with the container.
+      return [overlay('lowerdir=/', ...words(size.trim()).filter(Boolean))]
+    case 'layers':
+      return [overlay(`lowerdir=${root.layers.join(':')}`, `upperdir=${root.upper}`, `workdir=${root.work}`)]
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * Volumes: directories that outlive containers, by name.
+ *
+ * A volume exists from the moment volume.json does. It is made as `.new-…` and renamed, so nobody sees half of one.
+ */
+
+import { OperationError } from '../base/errors.ts'
+import { attempt } from '../executor/embedded-call.ts'
+import { makeDirectories, makeDirectory, writeNewFile } from '../executor/embedded-files.ts'
+import { removeTree } from '../executor/embedded-tree.ts'
+import { AT_FDCWD } from '../linux/files.ts'
+import { listEngineContainers } from './containers.ts'
+import { type Engine, volumePath, volumesDirectory } from './place.ts'
+
+export interface Volume {
+  readonly version: 1
+  readonly name: string
+  /** RFC 3339, UTC. */
+  readonly created: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly isAnonymous: boolean
+}
+
+const RECORD = 'volume.json'
+const RENAME_NOREPLACE = 1
+const VOLUME_NAME = /^[a-zA-Z0-9][\w.-]+$/
+
+export type NewVolume = Pick<Volume, 'name' | 'labels' | 'isAnonymous'>
+
+/** One that is there stays as it is. Throws `invalid` for a name that cannot be one. */
+export function makeVolume(engine: Engine, wanted: NewVolume): void {
+  const { native, files, now } = engine.machine
+  const path = volumePath(engine, wanted.name)
+  if (!VOLUME_NAME.test(wanted.name))
+    throw new OperationError({
+      kind: 'invalid',
+      operation: `make the volume ${JSON.stringify(wanted.name)}`,
+      reason: 'it is no name of a volume',
+      hint: 'begin with a letter or digit, and use letters, digits, "_", "." and "-"',
+    })
+  if (files.status(path) !== undefined) return
+  makeDirectories(native, volumesDirectory(engine), 0o711)
+  const made = `${volumesDirectory(engine)}/.new-${wanted.name}-${now().getTime()}`
+  makeDirectory(native, made, 0o711)
+  makeDirectory(native, `${made}/_data`, 0o755)
+  const record: Volume = { version: 1, created: now().toISOString(), ...wanted }
+  writeNewFile(native, `${made}/${RECORD}`, JSON.stringify(record), 0o600)
+  // Of two who make the same one, the later finds that of the other.
+  if (attempt(native, 'renameat2', AT_FDCWD, made, AT_FDCWD, path, RENAME_NOREPLACE) < 0) removeTree(native, made)
+}
+
+/** Undefined for one that is not there. */
+export function readVolume(engine: Engine, name: string): Volume | undefined {
+  if (!VOLUME_NAME.test(name)) return undefined
+  const text = engine.machine.files.readText(`${volumePath(engine, name)}/${RECORD}`)
+  return text === undefined ? undefined : (JSON.parse(text) as Volume)
+}
+
+export function findVolume(engine: Engine, name: string): Volume {
+  const found = readVolume(engine, name)
+  if (found !== undefined) return found
+  throw new OperationError({
+    kind: 'missing',
+    operation: `find volume ${name}`,
+    reason: `get ${name}: no such volume`,
+    hint: 'coffer volume ls lists them',
+  })
+}
+
+/** By name. */
+export const listVolumes = (engine: Engine): readonly Volume[] =>
+  [...(engine.machine.files.list(volumesDirectory(engine)) ?? [])]
+    .sort()
+    .map((name) => readVolume(engine, name))
+    .filter((one): one is Volume => one !== undefined)
+
+/** The ids of the containers that mount it. */
+export const usersOf = (engine: Engine, name: string): readonly string[] =>
+  listEngineContainers(engine)
+    .filter(({ record }) => record.intent.mounts.some((one) => one.kind === 'volume' && one.name === name))
+    .map(({ record }) => record.id)
+
+/** Throws `conflict` for one that a container mounts. */
+export function removeVolume(engine: Engine, name: string): void {
+  const users = usersOf(engine, findVolume(engine, name).name)
+  if (users.length > 0)
+    throw new OperationError({
+      kind: 'conflict',
+      operation: `remove volume ${name}`,
+      reason: `volume is in use - [${users.join(', ')}]`,
+      hint: 'remove these containers before',
+    })
+  dropVolume(engine, name)
+}
+
+/** From the rename on there is no such volume; what is left of it when somebody kills us goes with the next one. */
+export function dropVolume(engine: Engine, name: string): void {
+  const { native, files, now } = engine.machine
+  const directory = volumesDirectory(engine)
+  attempt(
+    native,
+    'renameat2',
+    AT_FDCWD,
+    volumePath(engine, name),
+    AT_FDCWD,
+    `${directory}/.gone-${name}-${now().getTime()}`,
+    0,
+  )
+  for (const left of files.list(directory) ?? [])
+    if (left.startsWith('.gone-')) removeTree(native, `${directory}/${left}`)
+}

@@ -1,0 +1,150 @@
+/** What containers mount by flags: paths of the host, volumes, memory; and what becomes of volumes. */
+
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
+
+let engine: TestEngine
+let shown: string
+beforeAll(() => {
+  engine = openTestEngine()
+  engine.must('import', busyboxArchive(engine.directory), 'ubuntu')
+  shown = join(engine.directory, 'shown')
+  mkdirSync(shown)
+  writeFileSync(join(shown, 'file'), 'of the host')
+})
+afterAll(() => engine[Symbol.dispose]())
+
+const run = (...words: readonly string[]): string => engine.must('run', '--rm', ...words)
+const said = (...words: readonly string[]): string => engine.coffer('run', '--rm', ...words, 'ubuntu', 'true').stderr
+const data = (name: string): string => join(engine.dataRoot, 'volumes', name, '_data')
+const mounted = (path: string, ...flags: readonly string[]): string =>
+  run(...flags, 'ubuntu', 'cat', '/proc/self/mountinfo')
+    .split('\n')
+    .find((line) => line.split(' ')[4] === path) ?? ''
+
+describe('a path of the host', () => {
+  test.each([
+    ['-v', (at: string) => `${at}:/x`],
+    ['--volume with options', (at: string) => `${at}:/x:rw,z,rprivate`],
+  ])('is shown with %s, and can be written', (_, word) => {
+    run('-v', word(shown), 'ubuntu', 'sh', '-c', 'cat /x/file && echo more >/x/made')
+    expect(readFileSync(join(shown, 'made'), 'utf8')).toBe('more\n')
+  })
+
+  test.each([
+    ['-v', () => ['-v', `${shown}:/x:ro`]],
+    ['--mount', () => ['--mount', `type=bind,src=${shown},dst=/x,ro`]],
+    [
+      '--mount in quotes',
+      () => ['--mount', `type=bind,"source=${shown}",target=/x,readonly=true,bind-recursive=writable`],
+    ],
+  ])('is read-only with %s', (_, flags) => {
+    const { status, stderr } = engine.coffer('run', '--rm', ...flags(), 'ubuntu', 'touch', '/x/new')
+    expect([status, stderr]).toEqual([1, expect.stringContaining('Read-only file system')])
+  })
+
+  test('is made for --volume, and missed for --mount', () => {
+    run('-v', `${engine.directory}/made/deep:/x`, 'ubuntu', 'true')
+    expect(existsSync(join(engine.directory, 'made/deep'))).toBe(true)
+    expect(said('--mount', 'type=bind,src=/nosuch,dst=/x')).toContain('bind source path does not exist: /nosuch')
+  })
+
+  test('is mounted before what is mounted into it, whatever the order of the flags', () => {
+    const flags = ['--tmpfs', '/x/inner', '-v', `${shown}:/x`]
+    expect(run(...flags, 'ubuntu', 'sh', '-c', 'cat /x/file; ls /x/inner')).toBe('of the host')
+  })
+
+  test('hears of later mounts as --mount says', () => {
+    expect(mounted('/x', '--mount', `type=bind,src=${shown},dst=/x,bind-propagation=shared`)).toMatch(/shared:/)
+    expect(mounted('/x', '-v', `${shown}:/x`)).not.toMatch(/shared:/)
+  })
+})
+
+describe('a volume', () => {
+  test('keeps what one container writes for the next', () => {
+    run('-v', 'kept:/data', 'ubuntu', 'sh', '-c', 'echo kept >/data/file')
+    expect(run('--mount', 'type=volume,source=kept,target=/data,ro', 'ubuntu', 'cat', '/data/file')).toBe('kept')
+    expect(readFileSync(join(data('kept'), 'file'), 'utf8')).toBe('kept\n')
+  })
+
+  test('gets what the image has there when it is mounted first, with owners and modes, and not again', () => {
+    const [passwd, mode] = run(
+      '-v',
+      'etc:/etc',
+      'ubuntu',
+      'sh',
+      '-c',
+      'head -n 1 /etc/passwd; stat -c %a:%u /etc',
+    ).split('\n')
+    expect([passwd, mode]).toEqual(['root:x:0:0:root:/root:/bin/sh', '755:0'])
+    run('-v', 'etc:/etc', 'ubuntu', 'rm', '/etc/group')
+    expect(run('-v', 'etc:/etc', 'ubuntu', 'ls', '/etc').split('\n')).not.toContain('group')
+    expect(run('-v', 'empty:/etc:nocopy', 'ubuntu', 'ls', '/etc').split('\n')).not.toContain('group')
+    expect(run('-v', 'links:/bin', 'ubuntu', '/bin/busybox', 'readlink', '/bin/sh')).toBe('busybox')
+  })
+
+  test('without a name goes with a container that removes itself, or with rm --volumes', () => {
+    const before = engine.must('volume', 'ls', '-q')
+    run('-v', '/data', 'ubuntu', 'touch', '/data/x')
+    expect(engine.must('volume', 'ls', '-q')).toBe(before)
+    const id = engine.must('create', '-v', '/data', 'ubuntu', 'true')
+    expect(engine.must('volume', 'ls', '-q').split('\n').length).toBe(before.split('\n').length + 1)
+    engine.must('rm', '-v', id)
+    expect(engine.must('volume', 'ls', '-q')).toBe(before)
+  })
+
+  test('and other mounts come from another container', () => {
+    const id = engine.must('create', '-v', 'common:/data', '-v', `${shown}:/x`, 'ubuntu', 'true')
+    run('--volumes-from', id, 'ubuntu', 'sh', '-c', 'cat /x/file >/data/copy')
+    expect(readFileSync(join(data('common'), 'copy'), 'utf8')).toBe('of the host')
+    expect(engine.coffer('run', '--rm', '--volumes-from', `${id}:ro`, 'ubuntu', 'touch', '/data/y').status).toBe(1)
+    expect(engine.coffer('volume', 'rm', 'common').stderr).toContain(`volume is in use - [${id}]`)
+    engine.must('rm', id)
+    engine.must('volume', 'rm', 'common')
+  })
+
+  test('is created, listed, inspected, removed and pruned', () => {
+    expect(engine.must('volume', 'create', '--label', 'a=b', 'named')).toBe('named')
+    expect(JSON.parse(engine.must('volume', 'inspect', 'named'))[0]).toMatchObject({
+      Name: 'named',
+      Driver: 'local',
+      Labels: { a: 'b' },
+      Mountpoint: data('named'),
+    })
+    const anonymous = engine.must('volume', 'create')
+    expect(engine.must('volume', 'ls')).toContain(`local     ${anonymous}\n`)
+    expect(engine.must('volume', 'prune', '-f')).toContain(anonymous)
+    expect(engine.must('volume', 'rm', 'named')).toBe('named')
+    expect(engine.coffer('volume', 'inspect', 'named').stderr).toContain('no such volume')
+  })
+})
+
+describe('memory', () => {
+  test('--tmpfs and --mount type=tmpfs are empty, of a size and mode', () => {
+    expect(mounted('/t', '--tmpfs', '/t')).toMatch(/nosuid,nodev,noexec/)
+    expect(mounted('/t', '--tmpfs', '/t:size=64k,exec')).toMatch(/ \/t rw,nosuid,nodev,relatime .*size=64k/)
+    expect(run('--mount', 'type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=1770', 'ubuntu', 'stat', '-c', '%a', '/t')).toBe(
+      '1770',
+    )
+  })
+
+  test('--read-only leaves what is mounted writable', () => {
+    expect(engine.coffer('run', '--rm', '--read-only', 'ubuntu', 'touch', '/x').status).toBe(1)
+    run('--read-only', '--tmpfs', '/t', '-v', 'kept:/data', 'ubuntu', 'touch', '/t/x', '/data/x')
+  })
+})
+
+test('what cannot be mounted is refused with the reason', () => {
+  expect(said('-v', 'relative:not/absolute')).toContain('mount path must be absolute')
+  expect(said('-v', `${shown}:/`)).toContain("destination can't be '/'")
+  expect(said('-v', `${shown}:/x:odd`)).toContain('invalid mode: odd')
+  expect(said('-v', '!:/x')).toContain('a volume name begins with a letter or digit')
+  expect(said('--mount', 'type=bind,src=/tmp')).toContain('target is required')
+  expect(said('--mount', 'type=npipe,src=/a,dst=/b')).toContain('there are bind, volume and tmpfs')
+  expect(said('--mount', 'type=tmpfs,dst=/b,odd=1')).toContain('the field odd')
+  expect(said('--mount', 'type=volume,src=kept,dst=/b,volume-subpath=a')).toContain(
+    'a link in the volume could lead out of it',
+  )
+})
