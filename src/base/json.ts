@@ -131,3 +131,6 @@ function integerOf(digits: string): number | bigint {
   const number = Number(digits)
   return Number.isSafeInteger(number) ? number : BigInt(digits)
 }
+
+/** What JSON has. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }

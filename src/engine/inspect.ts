@@ -1,15 +1,15 @@
 /** A container as `docker inspect` prints it: names, types and units are docker's. Source: docker: api/swagger.yaml, ContainerInspect */
 
+import type { Json } from '../base/json.ts'
+import { readConnection } from './container-network.ts'
 import { type EngineContainer, UNSEEN_STATUS } from './containers.ts'
 import { readEnd } from './end.ts'
+import { networkMode, networkSettings, portBindings } from './inspect-network.ts'
 import type { Intent, IntentMount, NamespaceChoice } from './intent.ts'
 import { containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 import { readRestarts } from './restart.ts'
 import { writtenSize } from './size.ts'
-
-/** What JSON has. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
 
 const NEVER = '0001-01-01T00:00:00Z'
 
@@ -46,7 +46,7 @@ export function inspectContainer(
     ...(size === undefined ? {} : { SizeRw: size.written, SizeRootFs: size.whole }),
     Mounts: mountsOf(intent),
     Config: configOf(record),
-    NetworkSettings: { SandboxID: '', SandboxKey: sandboxOf(container), Ports: {}, Networks: {} },
+    NetworkSettings: networkSettings(record, readConnection(engine, id), sandboxOf(container)),
   }
 }
 
@@ -79,7 +79,8 @@ const modeOf = (choice: NamespaceChoice): string =>
 
 const NANOS_PER_CPU = 1_000_000_000
 
-function hostConfigOf({ intent, restart, removesItself, log }: ContainerRecord): Json {
+function hostConfigOf(record: ContainerRecord): Json {
+  const { intent, restart, removesItself, log, network } = record
   const { resources, namespaces } = intent
   return {
     Binds: intent.mounts.flatMap((one) =>
@@ -91,7 +92,8 @@ function hostConfigOf({ intent, restart, removesItself, log }: ContainerRecord):
       Type: log.driver,
       Config: log.limitBytes > 0 ? { 'max-size': `${log.limitBytes}`, 'max-file': `${log.files}` } : {},
     },
-    NetworkMode: modeOf(namespaces.network),
+    NetworkMode: networkMode(record),
+    PortBindings: portBindings(network.kind === 'bridge' ? network.ports : []),
     RestartPolicy: { Name: restart.when, MaximumRetryCount: restart.maxRetries },
     AutoRemove: removesItself,
     CapAdd: intent.capabilitiesAdded,

@@ -43,6 +43,10 @@ describe('the default network', () => {
     const gateway = /(172\.\d+\.0\.1)\/16/.exec(outside('ip', '-4', 'addr'))?.[1] ?? ''
     expect(ask(gateway, 8080)).toBe('web')
     expect(run('busybox', 'nc', '-w', '2', gateway, '8080')).toBe('web')
+    expect(engine.must('ps', '--format', '{{.Networks}} {{.Ports}}')).toBe('bridge 0.0.0.0:8080->80/tcp')
+    const { Ports, Networks } = JSON.parse(engine.must('inspect', 'web'))[0].NetworkSettings
+    expect(Ports).toEqual({ '80/tcp': [{ HostIp: '0.0.0.0', HostPort: '8080' }] })
+    expect(Networks.bridge).toMatchObject({ Gateway: gateway, IPPrefixLen: 16 })
     engine.must('rm', '-f', 'web')
   })
 
@@ -60,8 +64,11 @@ describe('the default network', () => {
     expect(readdirSync(join(engine.dataRoot, 'networks', 'bridge', 'leases'))).toEqual([])
   })
 
-  test('neighbours reach each other', () => {
-    serve('neighbour')
+  test('neighbours reach each other, by names too, and the lines of --add-host stay', () => {
+    serve('neighbour', '--net-alias', 'next-door', '--add-host', 'db:10.0.0.7')
+    expect(run('--name', 'asking', 'busybox', 'nc', '-w', '2', 'next-door', '80')).toBe('neighbour')
+    const hosts = engine.must('exec', 'neighbour', 'cat', '/etc/hosts')
+    expect([hosts.includes('10.0.0.7\tdb\n'), hosts.includes('asking')]).toEqual([true, false])
     const address =
       engine.must('exec', 'neighbour', 'sh', '-c', 'ip -4 -o addr show eth0').match(/inet ([\d.]+)/)?.[1] ?? ''
     expect(run('busybox', 'nc', '-w', '2', address, '80')).toBe('neighbour')
