@@ -4,6 +4,7 @@ import { OperationError } from '../base/errors.ts'
 import { type Flag, type Parsed, parseFlags, usage } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
 import { explainContainer, runExplained } from '../container/explain.ts'
+import { foreseen } from '../engine/foreseen.ts'
 import { makeContainer } from '../engine/make.ts'
 import { removeFiles } from '../engine/remove.ts'
 import { requestOf } from '../engine/start.ts'
@@ -63,7 +64,10 @@ function commandOf(session: Session, words: readonly string[]): Command {
     const wanted = wantedContainer(session, rest)
     const warn = (text: string): void => writeText(session.native, 2, `warning: ${text}\n`)
     return {
-      explain: () => explainContainer(engine.machine, requestOf(engine, wanted, warn), 'wait'),
+      explain: () => {
+        const machine = { ...engine.machine, files: foreseen(engine.machine.files, wanted.container.intent) }
+        return explainContainer(machine, requestOf(engine, wanted, warn), 'wait')
+      },
       run: () => {
         const record = makeContainer(engine, wanted.container, wanted.id)
         try {
