@@ -2,7 +2,7 @@
 
 import { OperationError } from '../base/errors.ts'
 import { parseFlags, usage } from '../base/flags.ts'
-import { execInContainer } from '../container/exec.ts'
+import { type ExecRequest, execInContainer } from '../container/exec.ts'
 import { type EngineContainer, findContainer } from '../engine/containers.ts'
 import { userIn } from '../engine/image-process.ts'
 import { close, open, writeText } from '../executor/embedded-files.ts'
@@ -17,7 +17,15 @@ import { startFailure } from './start-failure.ts'
 import { type Asked, wrong } from './values.ts'
 
 /** Answers the exit status of the process; 0 for one in the background. */
-export function exec(session: Session, words: readonly string[]): number {
+export const exec = (session: Session, words: readonly string[]): number =>
+  withExec(session, words, (request) => execInContainer(session.engine.machine, request))
+
+/** Calls `body` with what the words of `coffer exec` ask for; its descriptors are open that long. */
+export function withExec<Result>(
+  session: Session,
+  words: readonly string[],
+  body: (request: ExecRequest) => Result,
+): Result {
   const asked: Asked = { command: 'coffer exec', given: parseFlags(words, EXEC_FLAGS, 'coffer exec'), session }
   const { given } = asked
   const { native, engine } = session
@@ -29,7 +37,7 @@ export function exec(session: Session, words: readonly string[]): number {
   const hasInput = given.bool('interactive') && !isDetached
   const nothing = open(native, '/dev/null', isDetached ? O_RDWR : O_RDONLY)
   try {
-    return execInContainer(engine.machine, {
+    return body({
       id: container.record.id,
       process: (base) => processOf(asked, base, args, container),
       detach: isDetached,

@@ -3,6 +3,7 @@
 import { OperationError } from '../base/errors.ts'
 import { type Flag, type Parsed, parseFlags, usage } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
+import { execExplained, explainExec } from '../container/exec.ts'
 import { explainContainer, runExplained } from '../container/explain.ts'
 import { foreseen } from '../engine/foreseen.ts'
 import { makeContainer } from '../engine/make.ts'
@@ -16,6 +17,7 @@ import { callerOf, parseTool } from '../tools/run.ts'
 import type { Tool } from '../tools/tool.ts'
 import { findTool } from '../tools/tools.ts'
 import { traceTool } from '../tools/traced.ts'
+import { withExec } from './exec.ts'
 import type { Session } from './open.ts'
 import { wantedContainer } from './run.ts'
 
@@ -27,7 +29,7 @@ export const EXPLAIN_FLAGS: readonly Flag[] = [
   { name: 'diff', type: 'bool', help: 'what makes two commands different; each of them is one word, in quotes' },
 ]
 
-export const EXPLAIN_DETAILS = `A command of coffer that does something: run, unshare, netns exec, …
+export const EXPLAIN_DETAILS = `A command of coffer that does something: run, exec, unshare, netns exec, …
 
   coffer explain unshare -Urpf --mount-proc
   coffer explain --format script run host true >by-hand
@@ -59,30 +61,38 @@ interface Command {
 
 function commandOf(session: Session, words: readonly string[]): Command {
   const [first = '', ...rest] = words
-  if (first === 'run') {
-    const { engine } = session
-    const wanted = wantedContainer(session, rest)
-    const warn = (text: string): void => writeText(session.native, 2, `warning: ${text}\n`)
-    return {
-      explain: () => {
-        const machine = { ...engine.machine, files: foreseen(engine.machine.files, wanted.container.intent) }
-        return explainContainer(machine, requestOf(engine, wanted, warn), 'wait')
-      },
-      run: () => {
-        const record = makeContainer(engine, wanted.container, wanted.id)
-        try {
-          return runExplained(engine.machine, requestOf(engine, wanted, warn))
-        } finally {
-          removeFiles(engine, record)
-        }
-      },
-    }
-  }
+  if (first === 'run') return runCommand(session, rest)
+  if (first === 'exec') return execCommand(session, rest)
   const found = findTool(words)
   if (found === undefined || !('tool' in found))
     throw usage(TOOL, `"${words.join(' ')}" is no command that it knows`, 'coffer --help lists the commands')
   return toolCommand(session.native, found.tool, found.rest)
 }
+
+function runCommand(session: Session, words: readonly string[]): Command {
+  const { native, engine } = session
+  const wanted = wantedContainer(session, words)
+  const warn = (text: string): void => writeText(native, 2, `warning: ${text}\n`)
+  return {
+    explain: () => {
+      const machine = { ...engine.machine, files: foreseen(engine.machine.files, wanted.container.intent) }
+      return explainContainer(machine, requestOf(engine, wanted, warn), 'wait')
+    },
+    run: () => {
+      const record = makeContainer(engine, wanted.container, wanted.id)
+      try {
+        return runExplained(engine.machine, requestOf(engine, wanted, warn))
+      } finally {
+        removeFiles(engine, record)
+      }
+    },
+  }
+}
+
+const execCommand = (session: Session, words: readonly string[]): Command => ({
+  explain: () => withExec(session, words, (request) => explainExec(session.engine.machine, request)),
+  run: () => withExec(session, words, (request) => execExplained(session.engine.machine, request)),
+})
 
 function toolCommand(native: Native, tool: Tool, words: readonly string[]): Command {
   const { does } = tool

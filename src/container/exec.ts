@@ -4,16 +4,20 @@ import { OperationError } from '../base/errors.ts'
 import { close } from '../executor/embedded-files.ts'
 import { exitOf, exitStatus } from '../executor/embedded-process.ts'
 import { socketPair } from '../executor/embedded-sockets.ts'
+import type { Report } from '../executor/report.ts'
 import { runPlan, startPlan } from '../executor/run-embedded.ts'
-import { parseConfig } from '../oci/config.ts'
+import { type Config, parseConfig } from '../oci/config.ts'
 import type { Process } from '../oci/process.ts'
 import { capabilityWarnings } from '../plan/capabilities.ts'
 import { planCgroupJoin } from '../plan/cgroup-join.ts'
 import { planExec } from '../plan/exec.ts'
+import type { Host } from '../plan/host.ts'
+import type { Plan } from '../plan/plan.ts'
 import { INIT_PID } from '../plan/slots.ts'
 import { INIT_EXIT } from '../plan/stage.ts'
 import { advise } from './advise.ts'
 import { checkConsole } from './console.ts'
+import type { Explained, RanPlan } from './explain.ts'
 import { attend, holdSignals } from './foreground.ts'
 import { homeOf } from './home.ts'
 import { hostFor } from './host.ts'
@@ -46,10 +50,72 @@ export interface ExecRequest {
 const FIRST_EXTRA = 5
 
 /** Answers the exit status of the process; 0 if it runs on detached. */
-export function execInContainer(machine: Machine, request: ExecRequest): number {
-  const { native, files } = machine
-  const container = liveContainer(findContainer(files, machine.root, request.id), `run a process in ${request.id}`)
+export const execInContainer = (machine: Machine, request: ExecRequest): number => run(machine, request, false).status
+
+/** As execInContainer, recording each step. */
+export const execExplained = (machine: Machine, request: ExecRequest): RanPlan => run(machine, request, true)
+
+/** What execInContainer would run; changes nothing. */
+export function explainExec(machine: Machine, request: ExecRequest): Explained {
+  const { plan, host } = planned(machine, request, findLive(machine, request))
+  return { plan, architecture: host.architecture }
+}
+
+function run(machine: Machine, request: ExecRequest, trace: boolean): RanPlan {
+  const { native } = machine
+  const container = findLive(machine, request)
+  const initPidfd = openInit(machine, container)
+  const { plan, host, config, inherited, needsConsole } = planned(machine, request, container)
+  const [ours, theirs] = needsConsole ? socketPair(native) : []
+  const options = {
+    trace,
+    ...(request.stdio === undefined ? {} : { stdio: request.stdio }),
+    extraFds: [...inherited, initPidfd, ...(theirs === undefined ? [] : [theirs])],
+    advise: advise(machine, () => ({
+      namespaces: config.linux.namespaces,
+      root: `/proc/${container.init.pid}/root`,
+    })),
+  }
+  const ran = (report: Report, status: number): RanPlan => ({
+    plan,
+    architecture: host.architecture,
+    trace: report.trace,
+    status,
+  })
+  if (request.detach) return ran(runPlan(native, plan, options), 0)
+  const signals = holdSignals(native)
+  const running = startPlan(native, plan, options)
+  if (theirs !== undefined) close(native, theirs)
+  const report = attend(native, running, {
+    signals,
+    console: ours,
+    pid: (progress) => progress.slot(INIT_PID),
+    hasInput: request.hasInput,
+  })
+  return ran(report, exitStatus(exitOf(new Int32Array(report.bytes(INIT_EXIT).buffer))))
+}
+
+function findLive(machine: Machine, request: ExecRequest): LiveContainer {
+  const container = liveContainer(
+    findContainer(machine.files, machine.root, request.id),
+    `run a process in ${request.id}`,
+  )
   refusePaused(container, request)
+  return container
+}
+
+interface Planned {
+  readonly plan: Plan
+  readonly host: Host
+  readonly config: Config
+  /** Descriptors of the caller that the process gets. */
+  readonly inherited: readonly number[]
+  /** The caller shows its terminal: the last of the executor's further descriptors is where that comes from. */
+  readonly needsConsole: boolean
+}
+
+function planned(machine: Machine, request: ExecRequest, container: LiveContainer): Planned {
+  const { files } = machine
   const config = parseConfig(container.record.config, `${container.directory}/state.json`)
   const process = request.process(config.process)
   const host = hostFor(machine, process)
@@ -60,11 +126,8 @@ export function execInContainer(machine: Machine, request: ExecRequest): number 
     consoleSocket: request.consoleSocket,
     detaches: request.detach,
   })
-  const initPidfd = openInit(machine, container)
   const needsConsole = process.terminal && request.consoleSocket === undefined
-  const [ours, theirs] = needsConsole ? socketPair(native) : []
   const passed = request.listenFds + request.preserveFds
-  const inherited = Array.from({ length: passed }, (_, index) => 3 + index)
   const plan = planExec(
     {
       id: request.id,
@@ -84,35 +147,14 @@ export function execInContainer(machine: Machine, request: ExecRequest): number 
       wait: !request.detach,
       pidFile: request.pidFile,
       pidfdSocket: request.pidfdSocket,
-      consoleSocket: request.consoleSocket ?? (theirs === undefined ? undefined : FIRST_EXTRA + passed + 1),
+      consoleSocket: request.consoleSocket ?? (needsConsole ? FIRST_EXTRA + passed + 1 : undefined),
       listenFds: request.listenFds,
       preserveFds: request.preserveFds,
       home: homeOf(files, `/proc/${container.init.pid}/root`, process),
     },
     host,
   )
-  const options = {
-    ...(request.stdio === undefined ? {} : { stdio: request.stdio }),
-    extraFds: [...inherited, initPidfd, ...(theirs === undefined ? [] : [theirs])],
-    advise: advise(machine, () => ({
-      namespaces: config.linux.namespaces,
-      root: `/proc/${container.init.pid}/root`,
-    })),
-  }
-  if (request.detach) {
-    runPlan(native, plan, options)
-    return 0
-  }
-  const signals = holdSignals(native)
-  const running = startPlan(native, plan, options)
-  if (theirs !== undefined) close(native, theirs)
-  const report = attend(native, running, {
-    signals,
-    console: ours,
-    pid: (progress) => progress.slot(INIT_PID),
-    hasInput: request.hasInput,
-  })
-  return exitStatus(exitOf(new Int32Array(report.bytes(INIT_EXIT).buffer)))
+  return { plan, host, config, inherited: Array.from({ length: passed }, (_, index) => 3 + index), needsConsole }
 }
 
 /** The v2 cgroup that init is in, if it is below that of the container; undefined if init never moved. */

@@ -30,3 +30,13 @@ test('with --run it makes what it says, and leaves only what it was asked to kee
   expect(engine.must('ps', '--all', '--quiet')).toBe('')
   expect(below(join(engine.dataRoot, 'volumes', 'kept', '_data'))).toEqual(['file'])
 })
+
+test('of exec it shows the way into the namespaces and cgroups of a container that runs', () => {
+  engine.must('run', '--detach', '--name', 'lives', 'ubuntu', 'sleep', '1000')
+  const text = engine.must('explain', 'exec', 'lives', 'touch', '/made')
+  expect(text).toMatch(/setns\(.*CLONE_NEWNS/)
+  expect(text).toContain('execve("/bin/touch"')
+  expect(engine.coffer('exec', 'lives', 'ls', '/made').status).toBe(1)
+  expect(engine.must('explain', '--run', 'exec', 'lives', 'touch', '/made')).toContain('execve("/bin/touch"')
+  expect(engine.must('exec', 'lives', 'ls', '/made')).toBe('/made')
+})
