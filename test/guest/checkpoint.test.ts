@@ -133,7 +133,8 @@ test('the foreground gets the exit status of what it restored, whose output goes
     return !existsSync(`/proc/${pid}/exe`)
   })
   const { exitCode, stdout } = await running.outcome()
-  expect([exitCode, stdout]).toEqual([9, 'caught\n'])
+  // Once for each signal that came before the shell had gone.
+  expect([exitCode, stdout]).toEqual([9, expect.stringMatching(/^(caught\n)+$/)])
 })
 
 test('a container with users of its own comes back with them', () => {
