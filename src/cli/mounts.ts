@@ -2,19 +2,22 @@
 
 import { OperationError } from '../base/errors.ts'
 import { findContainer } from '../engine/containers.ts'
-import type { Intent, IntentMount } from '../engine/intent.ts'
+import type { CopyOnWrite, Intent, IntentMount } from '../engine/intent.ts'
 import { newId } from '../engine/make.ts'
 import { type Engine, volumePath } from '../engine/place.ts'
 import { isNamespaceWord } from './namespaces.ts'
 import { type Asked, absolute, parseBytes, wrong } from './values.ts'
 
-/** Of the flags, then of the image: a place that several name is that of the last flag. */
-export function mountsOf(asked: Asked, imageVolumes: readonly string[]): Intent['mounts'] {
+type BindMount = Extract<IntentMount, { readonly kind: 'bind' }>
+type VolumeMount = Extract<IntentMount, { readonly kind: 'volume' }>
+
+/** Of the flags, then of the image: a place that several name is that of the last flag. `directory` is that of the container. */
+export function mountsOf(asked: Asked, imageVolumes: readonly string[], directory: string): Intent['mounts'] {
   const { given, session } = asked
   const wanted = [
-    ...given.list('volumes-from').flatMap((word) => mountsFrom(asked, word)),
+    ...given.list('volumes-from').flatMap((word) => mountsFrom(asked, word, directory)),
     ...given.list('tmpfs').map((word) => tmpfsOf(asked, word)),
-    ...given.list('volume').map((word) => volumeOf(asked, word)),
+    ...given.list('volume').map((word) => volumeOf(asked, word, directory)),
     ...given
       .list('mount')
       .filter((word) => !isNamespaceWord(word))
@@ -43,7 +46,7 @@ const PROPAGATIONS = ['private', 'rprivate', 'shared', 'rshared', 'slave', 'rsla
 const WITHOUT_EFFECT = ['z', 'Z', 'consistent', 'cached', 'delegated']
 
 /** `[SOURCE:]DIR[:OPTIONS]`; a source with a slash is a path, one without is the name of a volume. */
-function volumeOf(asked: Asked, word: string): IntentMount {
+function volumeOf(asked: Asked, word: string, directory: string): IntentMount {
   const { engine, cwd } = asked.session
   const parts = word.split(':')
   const [source, destination, mode = ''] = parts.length === 1 ? ['', parts[0]] : parts
@@ -51,26 +54,52 @@ function volumeOf(asked: Asked, word: string): IntentMount {
     throw wrong(asked, 'volume', word, 'write it like DIR, SOURCE:DIR or SOURCE:DIR:ro')
   const at = destinationOf(asked, 'volume', word, destination)
   const given = mode === '' ? [] : mode.split(',')
-  const known = ['ro', 'rw', 'nocopy', 'idmap', ...PROPAGATIONS, ...WITHOUT_EFFECT]
+  const known = ['ro', 'rw', 'nocopy', 'idmap', 'cow', 'O', ...PROPAGATIONS, ...WITHOUT_EFFECT]
   const unknown = given.find((option) => !known.includes(option))
   if (unknown !== undefined)
     throw wrong(
       asked,
       'volume',
       word,
-      `invalid mode: ${unknown}; give ro, rw, nocopy, or one of ${PROPAGATIONS.join(' ')}`,
+      `invalid mode: ${unknown}; give ro, rw, nocopy, idmap, cow, or one of ${PROPAGATIONS.join(' ')}`,
     )
-  const options = given.filter((option) => option !== 'nocopy' && !WITHOUT_EFFECT.includes(option))
-  if (/^[./~]/.test(source)) return bindOf(absolute(source, cwd), at, options, true)
+  const options = given.filter((option) => ![...NOT_OF_THE_MOUNT, ...WITHOUT_EFFECT].includes(option))
+  const view = COPY_ON_WRITE.some((option) => given.includes(option)) ? viewOf(directory, at) : undefined
+  if (view !== undefined && options.some((option) => option === 'idmap' || PROPAGATIONS.includes(option)))
+    throw wrong(
+      asked,
+      'volume',
+      word,
+      'what is copied on write is a file system of its own: leave the other options away',
+    )
+  if (/^[./~]/.test(source)) return { ...bindOf(absolute(source, cwd), at, options, view === undefined), view }
   if (source !== '' && !VOLUME_NAME.test(source)) throw wrong(asked, 'volume', word, NAME_HINT)
-  return volume(engine, { name: source, destination: at, options, copiesUp: !given.includes('nocopy') })
+  return {
+    ...volume(engine, {
+      name: source,
+      destination: at,
+      options,
+      copiesUp: !given.includes('nocopy') && view === undefined,
+    }),
+    view,
+  }
+}
+
+/** As podman calls it, and as we do. */
+const COPY_ON_WRITE = ['O', 'cow']
+const NOT_OF_THE_MOUNT = ['nocopy', ...COPY_ON_WRITE]
+
+/** One for each place in the container. */
+const viewOf = (directory: string, destination: string): CopyOnWrite => {
+  const name = destination.slice(1).replace(/[%/]/g, (sign) => `%${sign.charCodeAt(0).toString(16)}`)
+  return { upper: `${directory}/views/${name}/upper`, work: `${directory}/views/${name}/work` }
 }
 
 const VOLUME_NAME = /^[a-zA-Z0-9][\w.-]+$/
 const NAME_HINT =
   'a volume name begins with a letter or digit, and has letters, digits, "_", "." and "-"; write a path with a slash'
 
-function bindOf(source: string, destination: string, options: readonly string[], makesSource: boolean): IntentMount {
+function bindOf(source: string, destination: string, options: readonly string[], makesSource: boolean): BindMount {
   const propagation = options.some((option) => PROPAGATIONS.includes(option)) ? [] : ['rprivate']
   const recursion = options.includes('bind') ? [] : ['rbind']
   return { kind: 'bind', source, destination, options: [...recursion, ...propagation, ...options], makesSource }
@@ -84,7 +113,7 @@ interface WantedVolume {
   readonly copiesUp?: boolean
 }
 
-function volume(engine: Engine, { name, destination, options, copiesUp = true }: WantedVolume): IntentMount {
+function volume(engine: Engine, { name, destination, options, copiesUp = true }: WantedVolume): VolumeMount {
   const known = name === '' ? newId(engine.machine.native) : name
   return {
     kind: 'volume',
@@ -115,7 +144,7 @@ function tmpfsOf(asked: Asked, word: string): IntentMount {
 }
 
 /** `NAME[:ro|rw]` */
-function mountsFrom(asked: Asked, word: string): readonly IntentMount[] {
+function mountsFrom(asked: Asked, word: string, directory: string): readonly IntentMount[] {
   const [name = '', mode = '', ...rest] = word.split(':')
   if (rest.length > 0 || (mode !== '' && mode !== 'ro' && mode !== 'rw' && mode !== 'z' && mode !== 'Z'))
     throw wrong(asked, 'volumes-from', word, 'write it like CONTAINER or CONTAINER:ro')
@@ -123,7 +152,8 @@ function mountsFrom(asked: Asked, word: string): readonly IntentMount[] {
   return record.intent.mounts.flatMap((one): readonly IntentMount[] => {
     if (one.kind === 'tmpfs') return []
     const options = mode === 'ro' ? [...one.options.filter((option) => option !== 'rw'), 'ro'] : one.options
-    return [one.kind === 'volume' ? { ...one, options, copiesUp: false } : { ...one, options }]
+    const view = one.view === undefined ? undefined : viewOf(directory, one.destination)
+    return [one.kind === 'volume' ? { ...one, options, view, copiesUp: false } : { ...one, options, view }]
   })
 }
 
@@ -175,11 +205,14 @@ function volumeMountOf(fields: Fields, { destination, source, access }: Common):
   if (source !== undefined && !VOLUME_NAME.test(source)) throw fields.wrong(NAME_HINT)
   const driver = fields.take('volume-driver') ?? 'local'
   if (driver !== 'local') throw fields.wrong(`there is no volume driver ${driver}; there is local`)
-  const copiesUp = !fields.flag('volume-nocopy')
-  // A container that has the volume could make a link there, which would lead the mount to anything of the host.
-  if (fields.take('volume-subpath') !== undefined)
-    throw fields.wrong('volume-subpath is not served: a link in the volume could lead out of it')
-  return volume(fields.asked.session.engine, { name: source ?? '', destination, options: access, copiesUp })
+  const subpath = fields.take('volume-subpath')
+  const copiesUp = !fields.flag('volume-nocopy') && subpath === undefined
+  if (subpath !== undefined && (subpath.startsWith('/') || subpath.split('/').includes('..') || subpath.includes(',')))
+    throw fields.wrong('volume-subpath is a path below the volume, without ".." and ","')
+  return {
+    ...volume(fields.asked.session.engine, { name: source ?? '', destination, options: access, copiesUp }),
+    subpath,
+  }
 }
 
 function tmpfsMountOf(fields: Fields, { destination, source, access }: Common): IntentMount {
@@ -265,7 +298,7 @@ class Fields {
       kind: 'invalid',
       operation: `understand the command line of ${this.asked.command}`,
       reason: `--mount has the field ${name}, which this type does not know`,
-      hint: 'bind: bind-propagation bind-recursive; volume: volume-nocopy; tmpfs: tmpfs-size tmpfs-mode',
+      hint: 'bind: bind-propagation bind-recursive; volume: volume-nocopy volume-subpath; tmpfs: tmpfs-size tmpfs-mode',
     })
   }
 

@@ -179,7 +179,11 @@ function intentOf(asked: Asked, source: Source, id: string): Intent {
     ...privilegeOf(asked),
     annotations: annotationsOf(asked),
     ...spaces,
-    mounts: mountsOf(asked, spaces.namespaces.mount.kind === 'private' ? (process?.volumes ?? []) : []),
+    mounts: mountsOf(
+      asked,
+      spaces.namespaces.mount.kind === 'private' ? (process?.volumes ?? []) : [],
+      containerPath(session.engine, id),
+    ),
     names: namesOf(asked, { directory: containerPath(session.engine, id), source, namespaces: spaces.namespaces }),
     ...resourcesOf(asked, host),
   }

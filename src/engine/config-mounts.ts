@@ -1,6 +1,7 @@
 /** What is mounted in a container: what docker always mounts, then what was asked for. */
 
-import type { Intent, IntentMount, IntentRoot } from './intent.ts'
+import { SUBPATH } from '../oci/mount-options.ts'
+import type { CopyOnWrite, Intent, IntentMount, IntentRoot } from './intent.ts'
 
 /** Of the init, inside the container; as docker calls it. */
 export const INIT_PATH = '/sbin/docker-init'
@@ -85,10 +86,28 @@ const inOrder = (mounts: readonly IntentMount[]): readonly IntentMount[] => {
 
 function asked(one: IntentMount): object {
   const { destination, options } = one
-  return one.kind === 'tmpfs'
-    ? { destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'noexec', ...options] }
-    : bind(one.source, destination, options)
+  if (one.kind === 'tmpfs')
+    return { destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'noexec', ...options] }
+  if (one.view !== undefined) return copyOnWrite(one.source, one.view, one)
+  const below = one.kind === 'volume' && one.subpath !== undefined ? [`${SUBPATH}=${one.subpath}`] : []
+  return bind(one.source, destination, [...options, ...below])
 }
+
+const copyOnWrite = (
+  source: string,
+  { upper, work }: CopyOnWrite,
+  { destination, options }: Pick<IntentMount, 'destination' | 'options'>,
+): object => ({
+  destination,
+  type: 'overlay',
+  source: 'overlay',
+  options: [
+    ...options.filter((option) => option !== 'rbind'),
+    ...[`lowerdir=${source}`, `upperdir=${upper}`, `workdir=${work}`].map((option) =>
+      option.replace(/[\\:,]/g, '\\$&'),
+    ),
+  ],
+})
 
 function rootMounts(root: IntentRoot, size: string): readonly object[] {
   const overlay = (...options: readonly string[]): object => ({

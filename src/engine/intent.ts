@@ -113,6 +113,7 @@ export type IntentMount =
       readonly options: readonly string[]
       /** Make the source if it is not there, as docker does for --volume. */
       readonly makesSource: boolean
+      readonly view?: CopyOnWrite | undefined
     }
   | {
       readonly kind: 'volume'
@@ -125,5 +126,14 @@ export type IntentMount =
       readonly isAnonymous: boolean
       /** An empty volume gets what the image has there. */
       readonly copiesUp: boolean
+      readonly view?: CopyOnWrite | undefined
+      /** Only this of it is shown: a path below `source`. */
+      readonly subpath?: string | undefined
     }
   | { readonly kind: 'tmpfs'; readonly destination: string; readonly options: readonly string[] }
+
+/** What the container writes goes to directories of its own, and with it; what it shows stays as it is. */
+export interface CopyOnWrite {
+  readonly upper: string
+  readonly work: string
+}

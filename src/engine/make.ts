@@ -8,6 +8,7 @@ import { AT_FDCWD } from '../linux/files.ts'
 import { writeNamedFiles } from './container-files.ts'
 import { copyUpVolume } from './copy-up.ts'
 import { writeInitProgram } from './init-program.ts'
+import type { IntentMount } from './intent.ts'
 import { withNamesLock } from './lock.ts'
 import { makeName } from './names.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
@@ -35,25 +36,31 @@ export function makeContainer(engine: Engine, wanted: NewContainer, id: string):
 }
 
 /** What the container mounts from below the data root, and paths of the host that --volume names and nobody has made. */
-function prepareMounts(engine: Engine, { intent, image }: ContainerRecord): void {
-  const { native, files } = engine.machine
+function prepareMounts(engine: Engine, record: ContainerRecord): void {
+  const { intent } = record
   writeNamedFiles(engine, intent)
   if (intent.initPath !== undefined) writeInitProgram(engine)
-  for (const one of intent.mounts) {
-    if (one.kind === 'volume') {
-      makeVolume(engine, { name: one.name, labels: {}, isAnonymous: one.isAnonymous })
-      if (one.copiesUp) copyUpVolume(engine, one, image.layers)
-    }
-    if (one.kind !== 'bind' || files.status(one.source) !== undefined) continue
-    if (!one.makesSource)
-      throw new OperationError({
-        kind: 'missing',
-        operation: `mount ${one.source}`,
-        reason: `invalid mount config for type "bind": bind source path does not exist: ${one.source}`,
-        hint: 'make it before, or use --volume, which makes a directory',
-      })
-    makeDirectories(native, one.source, 0o755)
+  for (const one of intent.mounts) prepareMount(engine, one, record.image.layers)
+}
+
+function prepareMount(engine: Engine, one: IntentMount, layers: readonly string[]): void {
+  const { native, files } = engine.machine
+  if (one.kind === 'tmpfs') return
+  if (one.view !== undefined) for (const path of [one.view.upper, one.view.work]) makeDirectories(native, path, 0o755)
+  if (one.kind === 'volume') {
+    makeVolume(engine, { name: one.name, labels: {}, isAnonymous: one.isAnonymous })
+    if (one.copiesUp) copyUpVolume(engine, one, layers)
+    return
   }
+  if (files.status(one.source) !== undefined) return
+  if (!one.makesSource)
+    throw new OperationError({
+      kind: 'missing',
+      operation: `mount ${one.source}`,
+      reason: `invalid mount config for type "bind": bind source path does not exist: ${one.source}`,
+      hint: 'make it before, or use --volume, which makes a directory',
+    })
+  makeDirectories(native, one.source, 0o755)
 }
 
 export function writeRecord(engine: Engine, record: ContainerRecord): void {

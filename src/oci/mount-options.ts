@@ -57,6 +57,9 @@ export interface MountOptions {
   readonly data: readonly FilesystemOption[]
 }
 
+/** Of a bind mount: what it shows is this path below its source, and no link leads out. Of no other runtime: `x-` is for such. mount(8) */
+export const SUBPATH = 'x-coffer.subpath'
+
 /**
  * Each word and what it does. With an `r` before it, `set`, `clear`, `time`, `untime` are recursive, and so are `propagate` and `idmap`.
  * One string, since an object literal of this size is slow to load.

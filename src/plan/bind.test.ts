@@ -111,3 +111,10 @@ test('an idmapped mount without privilege is refused by its field', () => {
     'mounts[3].options asks for an idmapped mount',
   )
 })
+
+test('a path below the source is found without leaving it, whatever links are on the way (S21)', () => {
+  expect(inInit(['rbind', 'x-coffer.subpath=logs/today'])).toBe(`bind-volume = openat2("/srv", O_PATH)
+bind-subpath = openat2(bind-volume, "logs/today", O_PATH, RESOLVE_BENEATH|RESOLVE_NO_MAGICLINKS) again while EAGAIN
+source = open_tree(bind-subpath, OPEN_TREE_CLONE|AT_RECURSIVE)
+move_mount(source, target)`)
+})

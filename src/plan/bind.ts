@@ -9,9 +9,19 @@
 
 import { OperationError } from '../base/errors.ts'
 import { buffer, type Slot, slot } from '../linux/call.ts'
-import { AT_EMPTY_PATH, AT_FDCWD, fstatfs, PROC_SUPER_MAGIC, statx } from '../linux/files.ts'
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  fstatfs,
+  O_PATH,
+  openat2,
+  PROC_SUPER_MAGIC,
+  RESOLVE_BENEATH,
+  RESOLVE_NO_MAGICLINKS,
+  statx,
+} from '../linux/files.ts'
 import { type Attributes, cloneTree, MOUNT_ATTR_IDMAP, MS_PRIVATE, MS_SLAVE, mountSetattr } from '../linux/mount.ts'
-import type { MountOptions } from '../oci/mount-options.ts'
+import { type MountOptions, SUBPATH } from '../oci/mount-options.ts'
 import { mapsKey, planIdmapNamespace } from './bind-idmap.ts'
 import type { IdMaps } from './idmap.ts'
 import { attributeChanges, mergeChanges, propagationChanges } from './mounts-flags.ts'
@@ -59,9 +69,11 @@ export function planBind(bind: Bind, context: BindContext): BindPlan {
   const recursive = options.bind?.recursive ?? false
   const byExecutor = isOpenedByExecutor(bind, context)
   const tree = slot(byExecutor ? `source-${index}` : 'source')
+  const subpath = subpathOf(options)
+  const found = slot('bind-subpath')
   const clone: Step = {
-    call: cloneTree(AT_FDCWD, source, { recursive }),
-    why: `take ${source} of the host for ${destination} (mounts[${index}].source)`,
+    call: subpath === undefined ? cloneTree(AT_FDCWD, source, { recursive }) : cloneTree(found, '', { recursive }),
+    why: `take ${subpath ?? source} of the host for ${destination} (mounts[${index}].source)`,
     see: ['open_tree(2)', 'oci:runtime-spec/config.md#mounts'],
     into: tree,
   }
@@ -81,10 +93,35 @@ export function planBind(bind: Bind, context: BindContext): BindPlan {
     why: `show ${source} of the host at ${destination}`,
     see: ['move_mount(2)'],
   }
-  const prepared = [...(idmap?.steps ?? []), clone, ...check, ...set]
+  const find = subpath === undefined ? [] : findBelow({ source, subpath, into: found })
+  const prepared = [...(idmap?.steps ?? []), ...find, clone, ...check, ...set]
   return byExecutor
     ? { before: prepared, steps: [...bind.target.steps, attach] }
     : { before: [], steps: [...prepared, ...bind.target.steps, attach] }
+}
+
+/** The value of the option; undefined without it. */
+export const subpathOf = ({ data }: MountOptions): string | undefined => data.find(({ key }) => key === SUBPATH)?.value
+
+/** Whoever writes to the source may have put links on the way: they are followed, but not out of it (SECURITY-CHECKS S21). openat2(2) */
+function findBelow(path: { readonly source: string; readonly subpath: string; readonly into: Slot }): readonly Step[] {
+  const { source, subpath, into } = path
+  const from = slot('bind-volume')
+  return [
+    {
+      call: openat2(AT_FDCWD, source, O_PATH, 0),
+      why: `look for ${subpath} below ${source}`,
+      see: ['openat2(2)'],
+      into: from,
+    },
+    {
+      call: openat2(from, subpath, O_PATH, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS),
+      why: `find ${subpath}, without leaving ${source}`,
+      see: ['openat2(2)'],
+      into,
+      retry: ['EAGAIN'],
+    },
+  ]
 }
 
 /** Only who has privilege over the file system may translate its ids, and only the host's mounts have peers: both is the executor. */

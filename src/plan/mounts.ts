@@ -14,7 +14,7 @@
 import { OperationError } from '../base/errors.ts'
 import { parseMountOptions } from '../oci/mount-options.ts'
 import type { Mount } from '../oci/mounts.ts'
-import { planBind } from './bind.ts'
+import { planBind, subpathOf } from './bind.ts'
 import { planCgroupMount } from './cgroup-mount.ts'
 import type { Host } from './host.ts'
 import { planChange } from './mounts-change.ts'
@@ -116,8 +116,9 @@ function planBindMount(planned: PlannedMount, context: MountsContext): MountPlan
   const { index, mount, options, destination } = planned
   const { request, host, places } = context
   const source = absolute(mount.source ?? '', request.bundle)
-  const kind = host.kindOf(source)
-  if (kind === 'absent') throw refusal(index, 'source', `is ${JSON.stringify(source)}, which does not exist`)
+  const subpath = subpathOf(options)
+  const kind = host.kindOf(subpath === undefined ? source : `${source}/${subpath}`)
+  if (kind === 'absent') throw refusal(index, 'source', `is ${JSON.stringify(subpath ?? source)}, which does not exist`)
   const purpose = `the bind mount of ${source}`
   // refuseInProc has allowed what gets here, and without links on the way it is what it says.
   const isExact = destination === '/proc' || isBelow(destination, '/proc')

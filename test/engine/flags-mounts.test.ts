@@ -1,7 +1,7 @@
 /** What containers mount by flags: paths of the host, volumes, memory; and what becomes of volumes. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
 
@@ -121,6 +121,54 @@ describe('a volume', () => {
   })
 })
 
+describe('a part of a volume', () => {
+  const part = (path: string): readonly string[] => ['--mount', `type=volume,src=parts,dst=/x,volume-subpath=${path}`]
+
+  test('is a directory or a file below it, also behind a link that stays in it', () => {
+    const make = 'cd /d && mkdir sub && echo one >sub/file && ln -s sub inside && ln -s /etc out && ln -s ../../.. up'
+    run('-v', 'parts:/d', 'ubuntu', 'sh', '-c', make)
+    expect(run(...part('sub'), 'ubuntu', 'cat', '/x/file')).toBe('one')
+    expect(run(...part('inside'), 'ubuntu', 'ls', '/x')).toBe('file')
+    expect(run(...part('sub/file'), 'ubuntu', 'cat', '/x')).toBe('one')
+  })
+
+  test('is none behind a link that leads out (S21), nor one that is not there', () => {
+    for (const path of ['out', 'up', 'out/passwd']) expect(said(...part(path))).toContain('EXDEV')
+    expect(said(...part('missing'))).toContain('"missing", which does not exist')
+  })
+})
+
+describe('a copy-on-write view', () => {
+  test('keeps what is written with the container, and leaves volume and directory as they are', () => {
+    run('-v', 'base:/d', 'ubuntu', 'sh', '-c', 'echo old >/d/file')
+    const flags = ['-v', 'base:/d:cow', '-v', `${shown}:/s:O`]
+    const id = engine.must(
+      'create',
+      ...flags,
+      'ubuntu',
+      'sh',
+      '-c',
+      'echo new >>/d/file; rm -f /s/file; cat /d/file; test -e /s/file || echo gone',
+    )
+    expect(engine.must('start', '--attach', id)).toBe('old\nnew\ngone')
+    expect(engine.must('start', '--attach', id)).toBe('old\nnew\nnew\ngone')
+    expect(readFileSync(join(data('base'), 'file'), 'utf8')).toBe('old\n')
+    expect(readFileSync(join(shown, 'file'), 'utf8')).toBe('of the host')
+    engine.must('rm', id)
+    expect(readdirSync(join(engine.dataRoot, 'containers'))).not.toContain(id)
+  })
+
+  test('can be read-only, and is one of its own for --volumes-from', () => {
+    expect(engine.coffer('run', '--rm', '-v', 'base:/d:cow,ro', 'ubuntu', 'touch', '/d/x').stderr).toContain(
+      'Read-only',
+    )
+    const id = engine.must('create', '-v', 'base:/d:cow', 'ubuntu', 'true')
+    run('--volumes-from', id, 'ubuntu', 'sh', '-c', 'echo other >/d/file')
+    expect(run('--volumes-from', id, 'ubuntu', 'cat', '/d/file')).toBe('old')
+    engine.must('rm', id)
+  })
+})
+
 describe('memory', () => {
   test('--tmpfs and --mount type=tmpfs are empty, of a size and mode', () => {
     expect(mounted('/t', '--tmpfs', '/t')).toMatch(/nosuid,nodev,noexec/)
@@ -144,7 +192,9 @@ test('what cannot be mounted is refused with the reason', () => {
   expect(said('--mount', 'type=bind,src=/tmp')).toContain('target is required')
   expect(said('--mount', 'type=npipe,src=/a,dst=/b')).toContain('there are bind, volume and tmpfs')
   expect(said('--mount', 'type=tmpfs,dst=/b,odd=1')).toContain('the field odd')
-  expect(said('--mount', 'type=volume,src=kept,dst=/b,volume-subpath=a')).toContain(
-    'a link in the volume could lead out of it',
-  )
+  for (const path of ['/a', '../a', 'a/../../b'])
+    expect(said('--mount', `type=volume,src=kept,dst=/b,volume-subpath=${path}`)).toContain(
+      'volume-subpath is a path below the volume',
+    )
+  expect(said('-v', 'kept:/b:cow,shared')).toContain('a file system of its own')
 })

@@ -6,7 +6,15 @@
 import { afterEach, expect, test } from 'bun:test'
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { AT_FDCWD, O_RDONLY, openat, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS } from '../../src/linux/files.ts'
+import {
+  AT_FDCWD,
+  O_RDONLY,
+  openat,
+  RESOLVE_BENEATH,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_SYMLINKS,
+} from '../../src/linux/files.ts'
+import { SUBPATH } from '../../src/oci/mount-options.ts'
 import { ROOT } from '../../src/plan/slots.ts'
 import { bind, type Mount } from '../kernel/bundle.ts'
 import { canaryOf } from '../kernel/canary.ts'
@@ -250,6 +258,33 @@ test(
         if (stdout.includes('written') || !isWhole()) return 'lost'
         if (failures.length > 0) return 'refused'
         return stdout.includes('file') ? 'the one' : 'the other'
+      },
+    })
+    expectWon(result)
+  },
+  LONG_MS,
+)
+
+test(
+  'a path below a volume never leads out of it, whoever exchanges it for a link (S21)',
+  async () => {
+    using site = makeSite()
+    const { isWhole, volume } = arenaOf(site)
+    writeFileSync(join(volume, 'a', 'inside'), '')
+    const result = await race({
+      name: 'a path below a volume (S21)',
+      site,
+      directory: volume,
+      names: ['a', 'b'],
+      changes: {
+        '+mounts': [bind(volume, '/mnt', `${SUBPATH}=a`)],
+        'process.args': ['ls', '/mnt'],
+      },
+      unprotected: withoutResolve('without leaving', RESOLVE_BENEATH),
+      outcome: ({ stdout, failures }) => {
+        if (!isWhole()) return 'lost'
+        if (failures.length > 0) return 'refused'
+        return stdout === 'inside\n' ? 'in the volume' : 'lost'
       },
     })
     expectWon(result)
