@@ -150,7 +150,7 @@ function intentOf(asked: Asked, source: Source, id: string): Intent {
   const user = source.user(given.string('user') ?? process?.user ?? '')
   const spaces = namespacesOf(asked, host)
   checkTree(asked, source, spaces)
-  checkIds(source, spaces, host)
+  const translatesIds = translates(source, spaces, host)
   if (given.isSet('hostname') && spaces.namespaces.uts.kind !== 'private')
     throw usage(asked.command, 'conflicting options: hostname and the UTS mode', 'leave --hostname or --uts away')
   const workdir = given.string('workdir') ?? process?.workingDir ?? '/'
@@ -162,7 +162,7 @@ function intentOf(asked: Asked, source: Source, id: string): Intent {
       `the working directory '${workdir}' is invalid, it needs to be an absolute path`,
     )
   return {
-    root: source.root,
+    root: translatesIds && source.root.kind === 'layers' ? { ...source.root, translatesIds } : source.root,
     args: source.args,
     env: environmentOf(asked, process?.env ?? [], user.home),
     cwd: workdir,
@@ -224,18 +224,25 @@ function checkTree(asked: Asked, { root }: Source, { namespaces }: Spaces): void
     )
 }
 
-/** The layers of an image are on the disk with the ids of the host, and the kernel translates those of an overlay only below it. */
-function checkIds(
+/** Whether the layers of the image, which have ids of the host on the disk, have to be shown with others. */
+function translates(
   { root, name }: Source,
   { namespaces, userMaps }: Spaces,
-  host: { readonly isRootless: boolean },
-): void {
-  if (host.isRootless || root.kind !== 'layers' || namespaces.user.kind === 'host') return
-  if (userMaps?.uidMappings.every(({ containerID, hostID }) => containerID === hostID)) return
+  { isRootless, kernel }: Pick<ReturnType<typeof hostOf>, 'isRootless' | 'kernel'>,
+): boolean {
+  if (isRootless || root.kind !== 'layers' || namespaces.user.kind === 'host') return false
+  if (namespaces.user.kind === 'private') {
+    if (userMaps?.uidMappings.every(({ containerID, hostID }) => containerID === hostID)) return false
+    if (kernel.major > 6 || (kernel.major === 6 && kernel.minor >= 15)) return true
+  }
   throw new OperationError({
     kind: 'unsupported',
     operation: `run the image ${name} with --userns`,
-    reason: 'its files belong to ids of the host that the container would not have',
+    reason:
+      namespaces.user.kind === 'private'
+        ? 'its files belong to other ids than the container has, which overlayfs can translate since Linux 6.15'
+        : 'its files belong to ids of the host, and those that the user namespace has are not known',
     hint: 'use --userns keep-id, or --rootfs with a directory whose files belong to the mapped ids',
+    see: ['kernel:filesystems/overlayfs.rst'],
   })
 }

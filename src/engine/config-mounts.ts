@@ -25,6 +25,7 @@ const bind = (source: string, destination: string, options: readonly string[]): 
 export function mountsOf(intent: Intent): readonly object[] {
   const { root, mounts, names, initPath, layerBytes } = intent
   const size = layerBytes === undefined ? '' : ` size=${layerBytes}`
+  const translated = root.kind === 'layers' && root.translatesIds === true ? ['idmap'] : []
   return [
     ...rootMounts(root, size),
     ...systemMounts(intent),
@@ -33,8 +34,10 @@ export function mountsOf(intent: Intent): readonly object[] {
     ...(initPath === undefined ? [] : [bind(initPath, INIT_PATH, ['bind', 'ro', 'nosuid', 'nodev'])]),
     ...(names === undefined
       ? []
-      : NAMED_FILES.map((name) => bind(`${names.directory}/${name}`, `/etc/${name}`, ['bind', 'rprivate']))),
-    ...inOrder(mounts).map(asked),
+      : NAMED_FILES.map((name) =>
+          bind(`${names.directory}/${name}`, `/etc/${name}`, ['bind', 'rprivate', ...translated]),
+        )),
+    ...inOrder(mounts).map((one) => asked(one, one.kind === 'volume' ? translated : [])),
   ]
 }
 
@@ -84,11 +87,12 @@ const inOrder = (mounts: readonly IntentMount[]): readonly IntentMount[] => {
   return [...mounts].sort((a, b) => depth(a) - depth(b))
 }
 
-function asked(one: IntentMount): object {
-  const { destination, options } = one
+function asked(one: IntentMount, more: readonly string[]): object {
+  const { destination } = one
+  const options = [...one.options, ...more]
   if (one.kind === 'tmpfs')
     return { destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'noexec', ...options] }
-  if (one.view !== undefined) return copyOnWrite(one.source, one.view, one)
+  if (one.view !== undefined) return copyOnWrite(one.source, one.view, { destination, options })
   const below = one.kind === 'volume' && one.subpath !== undefined ? [`${SUBPATH}=${one.subpath}`] : []
   return bind(one.source, destination, [...options, ...below])
 }
@@ -123,6 +127,13 @@ function rootMounts(root: IntentRoot, size: string): readonly object[] {
       // Below a layer that is gone with the container.
       return [overlay('lowerdir=/', ...words(size.trim()).filter(Boolean))]
     case 'layers':
-      return [overlay(`lowerdir=${root.layers.join(':')}`, `upperdir=${root.upper}`, `workdir=${root.work}`)]
+      return [
+        overlay(
+          `lowerdir=${root.layers.join(':')}`,
+          `upperdir=${root.upper}`,
+          `workdir=${root.work}`,
+          ...(root.translatesIds === true ? ['idmap'] : []),
+        ),
+      ]
   }
 }

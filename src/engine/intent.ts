@@ -28,6 +28,8 @@ export type IntentRoot =
       readonly layers: readonly string[]
       readonly upper: string
       readonly work: string
+      /** The container has other ids than the layers: they are shown with its own. */
+      readonly translatesIds?: boolean | undefined
     }
 
 export interface Intent {

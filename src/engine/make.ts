@@ -5,10 +5,11 @@ import type { Native } from '../base/native.ts'
 import { attempt, must } from '../executor/embedded-call.ts'
 import { makeDirectories, makeDirectory, remove, replaceFile } from '../executor/embedded-files.ts'
 import { AT_FDCWD } from '../linux/files.ts'
+import type { IdMapping } from '../oci/id-mappings.ts'
 import { writeNamedFiles } from './container-files.ts'
 import { copyUpVolume } from './copy-up.ts'
 import { writeInitProgram } from './init-program.ts'
-import type { IntentMount } from './intent.ts'
+import type { Intent, IntentMount } from './intent.ts'
 import { withNamesLock } from './lock.ts'
 import { makeName } from './names.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
@@ -28,7 +29,8 @@ export function makeContainer(engine: Engine, wanted: NewContainer, id: string):
     const record: ContainerRecord = { ...wanted, version: 1, id, name, created: now().toISOString() }
     const directory = containerPath(engine, id)
     makeDirectory(native, directory, 0o700)
-    for (const inside of ['upper', 'work', 'rootfs']) makeDirectory(native, `${directory}/${inside}`, 0o755)
+    for (const inside of ['work', 'rootfs']) makeDirectory(native, `${directory}/${inside}`, 0o755)
+    makeUpper(engine, `${directory}/upper`, record.intent)
     prepareMounts(engine, record)
     writeRecord(engine, record)
     return record
@@ -40,8 +42,25 @@ function prepareMounts(engine: Engine, record: ContainerRecord): void {
   const { intent } = record
   writeNamedFiles(engine, intent)
   if (intent.initPath !== undefined) writeInitProgram(engine)
-  for (const one of intent.mounts) prepareMount(engine, one, record.image.layers)
+  for (const one of intent.mounts) {
+    if (one.kind !== 'tmpfs' && one.view !== undefined) {
+      makeDirectories(engine.machine.native, one.view.work, 0o755)
+      makeUpper(engine, one.view.upper, intent)
+    }
+    prepareMount(engine, one, record.image.layers)
+  }
 }
+
+/** The root of an overlay is its upper directory, and belongs to root of the container. */
+function makeUpper({ machine: { native } }: Engine, path: string, { root, userMaps }: Intent): void {
+  makeDirectory(native, path, 0o755)
+  if (root.kind !== 'layers' || root.translatesIds !== true) return
+  const [uid, gid] = [userMaps?.uidMappings, userMaps?.gidMappings].map(hostIdOfRoot)
+  must(native, `give ${path} to root of the container`, 'fchownat', AT_FDCWD, path, uid ?? 0, gid ?? 0, 0)
+}
+
+const hostIdOfRoot = (mappings: readonly IdMapping[] = []): number =>
+  mappings.find(({ containerID }) => containerID === 0)?.hostID ?? 0
 
 function prepareMount(engine: Engine, one: IntentMount, layers: readonly string[]): void {
   const { native, files } = engine.machine

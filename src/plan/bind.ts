@@ -145,12 +145,17 @@ function setAttributes(tree: Slot, change: Attributes, { source, destination, in
   }
 }
 
-interface Idmap {
+export interface Idmap {
+  /** For the executor: what there has to be before. */
   readonly steps: readonly Step[]
   readonly change: Attributes
 }
 
-function planIdmap({ index, options, maps }: Bind, context: BindContext): Idmap | undefined {
+/** Undefined for a mount that does not ask for it. */
+export function planIdmap(
+  { index, options, maps }: Pick<Bind, 'index' | 'options' | 'maps'>,
+  context: BindContext,
+): Idmap | undefined {
   if (options.idmap === undefined) return undefined
   if (context.isRootless) {
     throw new OperationError({

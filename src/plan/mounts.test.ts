@@ -66,6 +66,35 @@ mkdirat(/dev#1, "pts", 0755) or EEXIST
 mount("devpts", "self/fd/</dev#1>/pts", "devpts", MS_NOSUID, "mode=0620,gid=5")`)
 })
 
+test('an overlay with idmap shows each of its layers with the ids of the container, and is made out of its sight', () => {
+  const maps = [{ containerID: 0, hostID: 100_000, size: 10 }]
+  const { before, steps } = plan(
+    [
+      {
+        destination: '/',
+        type: 'overlay',
+        options: ['lowerdir=/top:/with\\:colon', 'upperdir=/up', 'workdir=/work', 'idmap'],
+      },
+    ],
+    { idMaps: { uid: maps, gid: maps } },
+  )
+  const text = linesOf(before)
+  expect(text.slice(text.indexOf('overlay-context'))).toBe(`overlay-context = fsopen("overlay")
+overlay-layer = open_tree("/top", OPEN_TREE_CLONE)
+mount_setattr(overlay-layer, MOUNT_ATTR_IDMAP, userns=idmap-0)
+fsconfig(overlay-context, FSCONFIG_SET_FD, "lowerdir+", overlay-layer)
+overlay-layer = open_tree("/with:colon", OPEN_TREE_CLONE)
+mount_setattr(overlay-layer, MOUNT_ATTR_IDMAP, userns=idmap-0)
+fsconfig(overlay-context, FSCONFIG_SET_FD, "lowerdir+", overlay-layer)
+fsconfig(overlay-context, FSCONFIG_SET_STRING, "upperdir", "/up")
+fsconfig(overlay-context, FSCONFIG_SET_STRING, "workdir", "/work")
+fsconfig(overlay-context, FSCONFIG_CMD_CREATE)
+overlay-0 = fsmount(overlay-context)`)
+  expect(linesOf(steps)).toBe(
+    'move_mount(overlay-0, root)\nroot = openat2(root, "..", O_PATH, RESOLVE_IN_ROOT) again while EAGAIN',
+  )
+})
+
 test('nothing but the kernel decides which file systems there are', () => {
   expect(lines([{ type: 'somefs', source: '/dev/vdb', options: ['ro', 'x=1', 'lazytime'] }])).toEndWith(
     'mount("/dev/vdb", "self/fd/<target>", "somefs", MS_RDONLY|MS_LAZYTIME, "x=1")',

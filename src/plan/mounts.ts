@@ -5,6 +5,7 @@
  * |------------------------------------|---------------------------------------------------------------------|-------------------|
  * | bind, rbind                        | open_tree, mount_setattr, move_mount                                | bind.ts           |
  * | a file system: proc, tmpfs, …      | mount(2) on a descriptor: one call, where fsopen(2) takes five      | mounts-new.ts     |
+ * | an overlay with `idmap`            | its layers, and then itself, are mounted out of sight               | overlay-idmapped.ts |
  * | cgroup                             | what the host has: one mount, or a directory of them                | cgroup-mount.ts   |
  * | remount, or only propagation       | changes what is there                                               | mounts-change.ts  |
  *
@@ -21,6 +22,7 @@ import { planChange } from './mounts-change.ts'
 import { planNew } from './mounts-new.ts'
 import type { MountPlan, MountsContext, MountsRequest, PlannedMount } from './mounts-request.ts'
 import { isEphemeralOverlay, planEphemeralOverlay } from './overlay.ts'
+import { isIdmappedOverlay, planIdmappedOverlay } from './overlay-idmapped.ts'
 import type { Step } from './plan.ts'
 import { ROOT } from './slots.ts'
 import { cleanPath, isBelow, openMounted, type Place, type Places, planTarget } from './targets.ts'
@@ -108,6 +110,7 @@ function planMount(planned: PlannedMount, context: MountsContext): MountPlan {
   refuseInProc(planned)
   if (options.remount || (mount.type === undefined && options.bind === undefined)) return planChange(planned, context)
   if (options.bind !== undefined) return planBindMount(planned, context)
+  if (isIdmappedOverlay(planned)) return planIdmappedOverlay(planned, context)
   if (isEphemeralOverlay(planned)) return planEphemeralOverlay(planned, context)
   return mount.type === 'cgroup' ? planCgroupMount(planned, context) : planNew(planned, context)
 }

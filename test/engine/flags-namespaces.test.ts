@@ -1,9 +1,14 @@
 /** The namespaces of containers by flags, as in the notes of a course on them: each docker command as typed, with coffer for docker. */
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
-import { readFileSync, readlinkSync } from 'node:fs'
+import { readFileSync, readlinkSync, statSync } from 'node:fs'
+import { release } from 'node:os'
 import { join } from 'node:path'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
+
+/** overlayfs takes idmapped layers that are mounted nowhere since Linux 6.15. */
+const [major = 0, minor = 0] = release().split('.').map(Number)
+const TRANSLATES = major > 6 || (major === 6 && minor >= 15)
 
 let engine: TestEngine
 beforeAll(() => {
@@ -112,7 +117,7 @@ describe('one container', () => {
     expect(engine.must('run', '--rm', '--ipc', 'host', 'ubuntu', 'mount')).toContain('/dev/shm')
   })
 
-  test('runs with other user ids, in a directory; the ids of an image are said to be missing', () => {
+  test('runs with other user ids, in a directory whose files have them', () => {
     const rootfs = join(engine.directory, 'mapped')
     Bun.spawnSync(['cp', '-a', join(engine.directory, 'busybox'), rootfs])
     Bun.spawnSync(['chown', '-R', '100000:100000', rootfs])
@@ -127,8 +132,18 @@ describe('one container', () => {
       '/proc/self/uid_map',
     )
     expect(map.trim().split(/\s+/)).toEqual(['0', '100000', '65536'])
-    const { status, stderr } = engine.coffer('run', '--rm', '--userns', 'auto', 'ubuntu', 'true')
-    expect([status, stderr]).toEqual([125, expect.stringContaining('its files belong to ids of the host')])
+  })
+
+  test.skipIf(!TRANSLATES)('shows an image and volumes with other user ids, and leaves them as they are', () => {
+    const written = 'touch /of-container /data/file && stat -c %u /bin /of-container /etc/hosts /data /data/file'
+    const flags = ['--userns', 'map:0:200000:1000', '-v', 'translated:/data']
+    const id = engine.must('create', ...flags, 'ubuntu', 'sh', '-c', written)
+    expect(engine.must('start', '--attach', id)).toBe('0\n0\n0\n0\n0')
+    const owner = (...path: string[]): number => statSync(join(engine.dataRoot, ...path)).uid
+    expect(owner('volumes', 'translated', '_data', 'file')).toBe(0)
+    expect(owner('containers', id, 'upper', 'of-container')).toBe(200_000)
+    engine.must('rm', '--volumes', id)
+    expect(engine.must('run', '--rm', 'ubuntu', 'stat', '-c', '%u', '/bin')).toBe('0')
   })
 
   test('has the names that it is given', () => {
