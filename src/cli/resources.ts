@@ -4,6 +4,7 @@ import type { FileStatus } from '../base/files.ts'
 import { usage } from '../base/flags.ts'
 import { type Intent, SHM_BYTES, type Ulimit } from '../engine/intent.ts'
 import type { BlockRate, DeviceRule, IntentDevice, IntentResources } from '../engine/intent-resources.ts'
+import { beyondDocker } from './resources-beyond.ts'
 import { type Asked, bytesOf, intOf, pairsOf, parseBytes, wrong } from './values.ts'
 
 const ANY = { min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER }
@@ -74,6 +75,7 @@ export function resourcesOf(asked: Asked, { isRootless }: { readonly isRootless:
       disablesOomKiller: given.bool('oom-kill-disable') ? true : undefined,
       blockWeightDevices: listOrNone(given.list('blkio-weight-device').map((word) => deviceWeight(asked, word))),
       blockRates: ratesOf(asked),
+      ...beyondDocker(asked),
     },
     devices: [...devices.map(({ device }) => device), ...all],
     deviceRules: [...rules, ...given.list('device-cgroup-rule').map((word) => ruleOf(asked, word))],

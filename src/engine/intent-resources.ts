@@ -23,6 +23,13 @@ export interface IntentResources {
   readonly blockWeightDevices?: readonly DeviceWeight[] | undefined
   /** Bytes or operations a second. */
   readonly blockRates?: Readonly<Partial<Record<BlockRate, readonly DeviceRate[]>>> | undefined
+  readonly hugepages?: readonly { readonly pageSize: string; readonly limit: number }[] | undefined
+  readonly rdma?:
+    | readonly { readonly device: string; readonly handles?: number; readonly objects?: number }[]
+    | undefined
+  /** 0xMMMMmmmm, a handle of tc(8). */
+  readonly netClass?: number | undefined
+  readonly netPriorities?: readonly { readonly name: string; readonly priority: number }[] | undefined
   /** Files of cgroup v2 and what is written to them. */
   readonly unified?: Readonly<Record<string, string>> | undefined
 }
@@ -80,10 +87,14 @@ export function resourcesDocument(resources: IntentResources): object {
     },
     pids: { limit: pids },
     blockIO: blockDocument(resources),
+    hugepageLimits: resources.hugepages,
+    rdma: rdmaDocument(resources),
+    network: { classID: resources.netClass, priorities: resources.netPriorities },
     unified,
   }
   return Object.fromEntries(
     Object.entries(sections).flatMap(([name, section]) => {
+      if (Array.isArray(section)) return [[name, section]]
       const given = Object.entries(section ?? {}).filter(([, value]) => value !== undefined)
       return given.length === 0 ? [] : [[name, Object.fromEntries(given)]]
     }),
@@ -94,6 +105,9 @@ function blockDocument({ blockWeight, blockWeightDevices, blockRates = {} }: Int
   const rates = BLOCK_RATES.map((kind): readonly [string, unknown] => [`throttle${kind}Device`, blockRates[kind]])
   return { weight: blockWeight, weightDevice: blockWeightDevices, ...Object.fromEntries(rates) }
 }
+
+const rdmaDocument = ({ rdma = [] }: IntentResources): object =>
+  Object.fromEntries(rdma.map(({ device, handles, objects }) => [device, { hcaHandles: handles, hcaObjects: objects }]))
 
 /** docker's rule: as much swap as memory if nothing is said. */
 const swapOf = (memoryBytes: number | undefined, swapBytes: number | undefined): number | undefined =>

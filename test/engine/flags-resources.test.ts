@@ -118,6 +118,24 @@ describe('limits', () => {
     )
   })
 
+  test('what docker has no flag for is limited too, in hierarchies that the host need not have mounted', () => {
+    const flags = ['--hugetlb', '2MB=4m', '--net-class', '10:1', '--net-priority', 'lo=5']
+    const plan = engine.must('explain', 'run', ...(isV1 ? flags : flags.slice(0, 2)), 'ubuntu', 'true')
+    expect(plan).toMatch(/write\(.*"4194304"/)
+    if (!isV1) return
+    for (const text of ['"1048577"', '"lo 5"']) expect(plan).toContain(text)
+    const kernel = readFileSync('/proc/cgroups', 'utf8')
+    for (const [flag, value, controller] of [
+      ['--hugetlb', '2MB=4m', 'hugetlb'],
+      ['--net-class', '10:1', 'net_cls'],
+      ['--net-priority', 'lo=5', 'net_prio'],
+    ] as const) {
+      const { stdout, stderr } = engine.coffer('run', '--rm', flag, value, 'ubuntu', 'cat', '/proc/self/cgroup')
+      if (kernel.includes(controller)) expect(stdout).toMatch(new RegExp(`[:,]${controller}[^:]*:/$`, 'm'))
+      else expect(stderr).toContain(`this kernel has no ${controller} controller`)
+    }
+  })
+
   test('--cgroup-parent is the cgroup above its own', () => {
     const parent = `coffer-flags-${process.pid}`
     with_(['--cgroup-parent', parent], (id) =>

@@ -42,6 +42,7 @@ const READERS = [
   'namespaces',
   'mounts',
   'resources',
+  'resources-beyond',
   'process',
   'life',
   'names',
