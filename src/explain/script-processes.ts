@@ -83,11 +83,9 @@ function execute({ call, tolerate = [] }: Step, state: State): Translation {
   const [name = program] = args
   const words = [isInherited && !name.startsWith('-') ? name : program, ...args.slice(1)].map(word)
   const empty = isInherited ? [] : ['env', '-i', ...variables.map(word)]
-  return {
-    kind: 'commands',
-    commands: [['exec', ...wrapperWords(state.wrappers), ...empty, ...words].join(' ')],
-    isBuiltin: true,
-  }
+  const exec = ['exec', ...wrapperWords(state.wrappers), ...empty, ...words].join(' ')
+  // A shell whose exec finds nothing ends, and would not come to the next place of the path.
+  return builtin(tolerate.length === 0 ? exec : `[ -x ${word(program)} ] && ${exec}`)
 }
 
 function texts(state: State, value: Argument | undefined): readonly Quoted[] | undefined {

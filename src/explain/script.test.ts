@@ -182,6 +182,18 @@ exec setsid prlimit --nofile=1024:unlimited setpriv --bounding-set=-sys_admin,-s
 `)
 })
 
+test('a program that is not at one place of the path is looked for at the next', () => {
+  const places = ['/usr/bin/app', '/bin/app'].map((path) => processes.execve(path, strings(['app']), strings([])))
+  const [first, last] = places as [Step['call'], Step['call']]
+  expect(body(step(first, 'run app', { tolerate: ['ENOENT', 'EACCES'] }), step(last, 'run app'))).toBe(`\
+# 1. run app
+[ -x /usr/bin/app ] && exec env -i /usr/bin/app || true # ENOENT, EACCES
+
+# 2. run app
+exec env -i /bin/app
+`)
+})
+
 test('branches become if, tolerated errnos || true', () => {
   const open = files.openInRoot(root, 'etc/hosts', files.O_PATH)
   expect(

@@ -116,7 +116,7 @@ function bytesText(kind: string, value: Struct, options: PointerOptions): string
     case 'sigset':
       return signalSet(bytes)
     case 'cpus':
-      return `[${bitsOf(bytes).join(' ')}]`
+      return `[${rangesIn(bitsOf(bytes))}]`
     case 'ids':
       return `[${words(bytes).join(', ')}]`
     case 'capabilities':
@@ -151,6 +151,17 @@ function bitsOf(bytes: Uint8Array): readonly number[] {
   const bits: number[] = []
   for (let bit = 0; bit < bytes.length * 8; bit++) if (((bytes[bit >> 3] ?? 0) >> (bit & 7)) & 1) bits.push(bit)
   return bits
+}
+
+/** As in /proc/PID/status: `0-3,7`. proc_pid_status(5) "Cpus_allowed_list" */
+function rangesIn(numbers: readonly number[]): string {
+  const ranges: { readonly first: number; readonly last: number }[] = []
+  for (const number of numbers) {
+    const before = ranges[ranges.length - 1]
+    if (before?.last === number - 1) ranges[ranges.length - 1] = { first: before.first, last: number }
+    else ranges.push({ first: number, last: number })
+  }
+  return ranges.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join(',')
 }
 
 /** A set with almost all signals is written as what it lacks, `~[SIGKILL]`, as strace(1) does. */

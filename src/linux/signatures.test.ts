@@ -7,6 +7,7 @@ import * as mounts from './mount.ts'
 import * as namespaces from './namespaces.ts'
 import * as processes from './process.ts'
 import { prlimit } from './rlimits.ts'
+import { type NumberRange, schedSetaffinity } from './scheduling.ts'
 import { signatureOf, structureOf } from './signatures.ts'
 import { argumentTexts, callText } from './signatures-show.ts'
 import { wordSet, wordSetNames } from './signatures-words.ts'
@@ -117,6 +118,14 @@ test('clone3 shows namespaces, the cgroup of birth and where the pidfd goes', ()
 
 test('clone, the older call, shows the signal and the flags that share one argument', () => {
   expect(shown(processes.fork(buffer('hook-pidfd', 4)))).toBe('clone(SIGCHLD, &hook-pidfd)')
+})
+
+test('processors and nodes are shown as ranges, however many there are', () => {
+  const affinity = (...ranges: readonly NumberRange[]): string => shown(schedSetaffinity(0, ranges))
+  expect(affinity({ first: 0, last: 8191 })).toBe('sched_setaffinity([0-8191])')
+  expect(affinity({ first: 0, last: 0 }, { first: 2, last: 3 }, { first: 70, last: 70 })).toBe(
+    'sched_setaffinity([0,2-3,70])',
+  )
 })
 
 test('the meaning of an argument follows from the option before it', () => {

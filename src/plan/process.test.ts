@@ -99,7 +99,7 @@ test('personality and memory policy come before the labels', () => {
     [
       'setsid()',
       'personality(PER_LINUX32)',
-      'set_mempolicy(MPOL_BIND|MPOL_F_STATIC_NODES, [0 1])',
+      'set_mempolicy(MPOL_BIND|MPOL_F_STATIC_NODES, [0-1])',
       'attribute = openat2(host-proc, "self/attr/apparmor/exec", O_WRONLY, RESOLVE_BENEATH|RESOLVE_NO_XDEV|RESOLVE_NO_MAGICLINKS)',
       '  otherwise: attribute = openat2(host-proc, "self/attr/exec", O_WRONLY, RESOLVE_BENEATH|RESOLVE_NO_XDEV|RESOLVE_NO_MAGICLINKS)',
       'write(attribute, "exec web")',

@@ -2,6 +2,10 @@ import { expect, test } from 'bun:test'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { explainScript } from '../../src/explain/script.ts'
+import { strings } from '../../src/linux/call.ts'
+import { execve } from '../../src/linux/process.ts'
+import type { Step } from '../../src/plan/plan.ts'
 import { COFFER, call, coffer, printed } from './call.ts'
 
 const explain = (...words: readonly string[]): string => printed([COFFER, 'explain', ...words])
@@ -44,6 +48,17 @@ test('the script of unshare does what unshare does', () => {
   expect(byScript.stderr).toBe('')
   expect(byScript.stdout).toBe(printed([COFFER, ...words]))
   rmSync(directory, { recursive: true })
+})
+
+test('the script of a program that is found at the second place of the path runs it', () => {
+  const execute = (path: string): Step => ({
+    call: execve(path, strings(['sh', '-c', 'echo "$GIVEN"']), strings(['GIVEN=it runs'])),
+    why: 'run sh',
+    see: [],
+  })
+  const steps: readonly Step[] = [{ ...execute('/none/sh'), tolerate: ['ENOENT'] }, execute('/bin/sh')]
+  const script = explainScript({ operation: 'run sh', steps })
+  expect(call(['bash', '-s'], { stdin: script })).toMatchObject({ exitCode: 0, stdout: 'it runs\n', stderr: '' })
 })
 
 test('--run runs it, and shows result and time of each step, those of the child and of execve as well', () => {
