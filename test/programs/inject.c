@@ -39,7 +39,7 @@ enum { MAX = 512, ROLE = 64 };
 struct traced {
     pid_t pid;
     char role[ROLE];
-    int known;    /* its parent has told of it */
+    int known;    /* its parent has told of it, or is not waited for */
     int stopped;  /* before that */
     int calls, children, waits;
 };
@@ -47,7 +47,7 @@ static struct traced all[MAX];
 static int count, executors;
 static FILE *out;
 static const char *at_role, *actions[8], *script;
-static int at_call = -1, action_count, lists;
+static int at_call = -1, action_count, lists, acted;
 static pid_t front, held, victim, command, also;
 static long answer;       /* what the skipped call answers when it returns */
 static pid_t answering;
@@ -101,6 +101,7 @@ static void skip(struct traced *t, long error) {
 
 static void act(struct traced *t) {
     held = t->pid;
+    acted = 1;
     for (int i = 0; i < action_count; i++) {
         const char *word = actions[i];
         if (!strncmp(word, "errno=", 6)) skip(t, atol(word + 6));
@@ -210,6 +211,13 @@ static void stopped(struct traced *t, int status) {
     }
 }
 
+/* Once somebody may have been killed, a parent may never tell of its child, which must not wait for that. */
+static void let_go(struct traced *t) {
+    t->known = 1;
+    t->stopped = 0;
+    go_on(t, 0);
+}
+
 static int is_over(void) {
     if (status_of_front < 0 || held || victim || command) return 0;
     for (int i = 0; i < count; i++) {
@@ -226,6 +234,8 @@ static void ended(pid_t pid, int status) {
     struct traced *t = find(pid);
     if (t) drop(t);
     if (pid == held) held = 0;
+    if (WIFSIGNALED(status) && acted)
+        for (int i = 0; i < count; i++) if (!all[i].known && all[i].stopped) let_go(&all[i]);
     if (pid != victim && pid != command) return;
     if (pid == victim) victim = 0;
     else command = 0;
@@ -276,7 +286,12 @@ int main(int argc, char **argv) {
         if (pid < 0) { if (errno == EINTR) continue; break; }
         if (!WIFSTOPPED(status)) { ended(pid, status); continue; }
         struct traced *t = find(pid);
-        if (!t || !t->known) { if (!t) t = add(pid); t->stopped = 1; continue; }
+        if (!t || !t->known) {
+            if (!t) t = add(pid);
+            t->stopped = 1;
+            if (acted) let_go(t);
+            continue;
+        }
         stopped(t, status);
     }
     fclose(out);
