@@ -1,7 +1,7 @@
 /** checkpoint: a container into a directory of images, by criu. */
 
 import { OperationError } from '../base/errors.ts'
-import { runPlan } from '../executor/run-embedded.ts'
+import { FIRST_EXTRA, runPlan } from '../executor/run-embedded.ts'
 import { readMounts } from '../observe/mounts.ts'
 import { parseConfig } from '../oci/config.ts'
 import { type CheckpointOptions, checkpointWhy, planCheckpoint } from '../plan/checkpoint.ts'
@@ -23,9 +23,6 @@ export interface CheckpointCall {
   readonly statusFd?: number | undefined
   readonly warn: (text: string) => void
 }
-
-/** Where the executor finds the first descriptor beyond stdio, plan and report. */
-const FIRST_EXTRA = 5
 
 /**
  * A container that does not go on is removed, as runc does: what is left of it is in the images.

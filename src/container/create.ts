@@ -2,6 +2,7 @@
 
 import { OperationError } from '../base/errors.ts'
 import type { Files } from '../base/files.ts'
+import { FIRST_EXTRA } from '../executor/run-embedded.ts'
 import { type Config, readConfig } from '../oci/config.ts'
 import type { NamespaceType } from '../oci/namespaces.ts'
 import { OCI_VERSION } from '../oci/version.ts'
@@ -193,9 +194,6 @@ function isHosts({ files, root }: Machine, { linux }: Config, type: NamespaceTyp
   // A network that coffer made is not looked at: it is another one for each container, and their plans are alike.
   return path !== undefined && !path.startsWith(`${root}/${NETWORKS_DIRECTORY}/`) && isOwnNamespace(files, type, path)
 }
-
-/** Where the executor finds the first descriptor beyond stdio, plan and report. */
-const FIRST_EXTRA = 5
 
 /** The plan takes the name by mkdir(2), which is what decides; this is for the words that clients know. */
 export function refuseTaken({ files, root }: Machine, id: string): void {

@@ -5,7 +5,7 @@ import { close } from '../executor/embedded-files.ts'
 import { exitOf, exitStatus } from '../executor/embedded-process.ts'
 import { socketPair } from '../executor/embedded-sockets.ts'
 import type { Report } from '../executor/report.ts'
-import { runPlan, startPlan } from '../executor/run-embedded.ts'
+import { FIRST_EXTRA, runPlan, startPlan } from '../executor/run-embedded.ts'
 import { type Config, parseConfig } from '../oci/config.ts'
 import type { Process } from '../oci/process.ts'
 import { capabilityWarnings } from '../plan/capabilities.ts'
@@ -45,9 +45,6 @@ export interface ExecRequest {
   /** Pass what the caller types on to its terminal; true if undefined. */
   readonly hasInput?: boolean | undefined
 }
-
-/** Where the executor finds the pidfd: behind the descriptors that are passed on, which come first. */
-const FIRST_EXTRA = 5
 
 /** Answers the exit status of the process; 0 if it runs on detached. */
 export const execInContainer = (machine: Machine, request: ExecRequest): number => run(machine, request, false).status

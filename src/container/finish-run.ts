@@ -2,6 +2,8 @@
 
 import type { Report } from '../executor/report.ts'
 import { isWhole, LAST_LOOK } from '../plan/cgroup-remove.ts'
+import { INIT_PID } from '../plan/slots.ts'
+import { isMine, STATE_LOOK } from '../plan/state.ts'
 import type { CreateRequest } from './create.ts'
 import type { Machine } from './machine.ts'
 import { warnOfPoststop } from './poststop.ts'
@@ -16,7 +18,8 @@ export function finishRun(machine: Machine, request: CreateRequest, { facts }: P
   const { paths } = facts.cgroup
   const endsAsOne = paths[''] !== undefined || facts.hasOwnPids
   const isRemoved = endsAsOne && (Object.keys(paths).length === 0 || isWhole(report.bytes(LAST_LOOK)))
-  if (!isRemoved) removeContainer(machine, request.id, { force: true, warn: request.warn })
+  if (endsAsOne && !isMine(report.bytes(STATE_LOOK))) return
+  if (!isRemoved) removeContainer(machine, request.id, { force: true, init: report.slot(INIT_PID), warn: request.warn })
   // Most configurations have none, and need not be parsed to know it.
   else if (request.configText.includes('"poststop"'))
     warnOfPoststop(report, request.config().hooks.poststop, request.warn)

@@ -1,32 +1,52 @@
 /** delete: takes back all that was made for a container, however far its start came. */
 
 import { OperationError } from '../base/errors.ts'
-import { runPlan } from '../executor/run-embedded.ts'
+import { close } from '../executor/embedded-files.ts'
+import { FIRST_EXTRA, runPlan } from '../executor/run-embedded.ts'
 import { listCgroupsBelow } from '../observe/cgroup.ts'
 import { isAlive } from '../observe/process.ts'
 import { planRemove } from '../plan/remove.ts'
+import { holdContainer } from './hold.ts'
 import { killAll } from './kill.ts'
 import type { Machine } from './machine.ts'
 import { warnOfPoststop } from './poststop.ts'
 import { recordedHooks } from './recorded-hooks.ts'
-import { checkId, findContainer, readRemains } from './store.ts'
+import { checkId, findContainer, missingContainer, readRemains, recordedInit } from './store.ts'
 
 const SIGKILL = 9
 
 export interface RemoveOptions {
   /** Kill it if it runs, and let it be if there is none. */
   readonly force: boolean
+  /** The pid of its init, where another container may have the name by now: that one is let be. */
+  readonly init?: number
   /** Hears of poststop hooks that failed. */
   readonly warn: (text: string) => void
 }
 
 /** Without `force` it throws `conflict` for a container that runs, and `missing` for none. */
-export function removeContainer(machine: Machine, id: string, { force, warn }: RemoveOptions): void {
+export function removeContainer(machine: Machine, id: string, options: RemoveOptions): void {
   checkId(id)
+  const held = holdContainer(machine, id)
+  if (held === undefined && !options.force) throw missingContainer(machine.root, id)
+  if (held === undefined) return
+  try {
+    removeHeld(machine, { id, held }, options)
+  } finally {
+    close(machine.native, held)
+  }
+}
+
+function removeHeld(
+  machine: Machine,
+  { id, held }: { readonly id: string; readonly held: number },
+  { force, init, warn }: RemoveOptions,
+): void {
   const container = force
     ? readRemains(machine.files, machine.root, id)
     : findContainer(machine.files, machine.root, id)
   if (container === undefined) return
+  if (init !== undefined && recordedInit(machine.files, container.directory)?.pid !== init) return
   if (!force && container.status !== 'stopped' && container.status !== 'created')
     throw new OperationError({
       kind: 'conflict',
@@ -43,11 +63,13 @@ export function removeContainer(machine: Machine, id: string, { force, warn }: R
     machine.native,
     planRemove({
       place: { root: machine.root, id },
+      held: FIRST_EXTRA,
       cgroup,
       below: Object.values(cgroup.paths).flatMap((path) => listCgroupsBelow(machine.files, path)),
       ...('init' in container && isAlive(machine.files, container.init) ? { init: container.init.pid } : {}),
       ...(recorded === undefined ? {} : { poststop: { hooks: poststop, ...recorded.state } }),
     }),
+    { extraFds: [held] },
   )
   warnOfPoststop(report, poststop, warn)
 }

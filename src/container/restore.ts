@@ -6,7 +6,7 @@ import { parseJson } from '../base/json.ts'
 import { refuse } from '../base/place.ts'
 import { close, makeDirectories, memoryFile, pipe, writeAll } from '../executor/embedded-files.ts'
 import { exitOf, exitStatus } from '../executor/embedded-process.ts'
-import { finish, type Running, startPlan } from '../executor/run-embedded.ts'
+import { FIRST_EXTRA, finish, type Running, startPlan } from '../executor/run-embedded.ts'
 import { readMounts } from '../observe/mounts.ts'
 import type { Config } from '../oci/config.ts'
 import { isBind, type Mount } from '../oci/mounts.ts'
@@ -38,9 +38,6 @@ export interface RestoreCall extends Bundle {
   readonly detach: boolean
   readonly warn: (text: string) => void
 }
-
-/** Where the executor finds the first descriptor beyond stdio, plan and report. */
-const FIRST_EXTRA = 5
 
 /**
  * Hooks of the container's start do not run, as in runc: what they did is behind it. Those of poststop do when it has ended.

@@ -1,15 +1,12 @@
 /** start: a created container's init stops waiting and becomes its program. */
 
 import { OperationError } from '../base/errors.ts'
-import { runPlan } from '../executor/run-embedded.ts'
+import { FIRST_EXTRA, runPlan } from '../executor/run-embedded.ts'
 import { planStart } from '../plan/start.ts'
 import { openInit } from './kill.ts'
 import type { Machine } from './machine.ts'
 import { recordedHooks } from './recorded-hooks.ts'
 import { findContainer } from './store.ts'
-
-/** Where the executor finds the first descriptor beyond stdio, plan and report. */
-const FIRST_EXTRA = 5
 
 /** Throws `conflict` if the container is not `created`, and the error of a failed hook, which ends it. */
 export function startContainer(machine: Machine, id: string): void {

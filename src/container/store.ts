@@ -61,13 +61,16 @@ export function findContainer(files: Files, root: string, id: string): Container
   checkId(id)
   const found = readContainer(files, root, id)
   if (found !== undefined) return found
-  throw new OperationError({
+  throw missingContainer(root, id)
+}
+
+export const missingContainer = (root: string, id: string): OperationError =>
+  new OperationError({
     kind: 'missing',
     operation: `find container ${id}`,
     reason: 'container does not exist',
     hint: `the containers below ${root} are listed by: coffer-runc --root ${root} list`,
   })
-}
 
 /** Where coffer keeps what it knows of a container; it exists from the moment the name is taken. */
 export const containerDirectory = ({ root }: Pick<Machine, 'root'>, id: string): string => stateDirectory({ root, id })
@@ -78,13 +81,19 @@ export function readContainer(files: Files, root: string, id: string): Container
   if (text === undefined || text === '')
     return files.status(directory)?.kind === 'directory' ? creating(id, directory) : undefined
   const record = parseRecord(text, `${directory}/${STATE_FILE}`)
-  const init = files.readText(`${directory}/${INIT_FILE}`)
-  if (init === undefined || init === '') return { id, directory, status: 'creating', record }
-  const { pid, startTime } = parseProcessStat(init)
+  const init = recordedInit(files, directory)
+  if (init === undefined) return { id, directory, status: 'creating', record }
+  const { pid, startTime } = init
   const now = readProcessStat(files, pid)
   if (now === undefined || now.startTime !== startTime || hasEnded(now))
     return { id, directory, status: 'stopped', record }
   return { id, directory, status: liveStatus(files, directory, record), record, init: { pid, startTime } }
+}
+
+/** Who init is or was; undefined before it is known. */
+export function recordedInit(files: Files, directory: string): ProcessIdentity | undefined {
+  const text = files.readText(`${directory}/${INIT_FILE}`)
+  return text === undefined || text === '' ? undefined : parseProcessStat(text)
 }
 
 function liveStatus(files: Files, directory: string, record: StateRecord): 'created' | 'running' | 'paused' {

@@ -11,10 +11,13 @@ import { waitForPid } from './embedded-process.ts'
 import { type Advise, errorOf, parseReport, REPORT_HEADER_BYTES, type Report, reportBytes } from './report.ts'
 import type { Filled, Frame } from './template.ts'
 
+/** Behind stdio, plan and report. */
+export const FIRST_EXTRA = 5
+
 export interface RunOptions {
   /** What the executor, and so the container, gets as descriptors 0, 1 and 2. */
   readonly stdio?: readonly [number, number, number]
-  /** Further descriptors; they are 5, 6, … in the executor. */
+  /** Further descriptors; they are FIRST_EXTRA, and the next ones, in the executor. */
   readonly extraFds?: readonly number[]
   readonly trace?: boolean
   readonly advise?: Advise

@@ -63,7 +63,7 @@ export const openat2 = (dir: DirFd, path: Pointer, flags: number, resolve: numbe
 /** struct open_how: flags, mode, resolve; 8 bytes each. openat2(2) */
 const openHow = (flags: number, mode: number, resolve: number): Uint8Array => packU64([flags, mode, resolve])
 
-export const close = (fd: Slot): Call => ({ name: 'close', args: [fd] })
+export const close = (fd: Slot | number): Call => ({ name: 'close', args: [fd] })
 
 /** Closes, or with CLOSE_RANGE_CLOEXEC marks, every descriptor from `first` to `last`. close_range(2) */
 export const closeRange = (first: number, last: number, flags = 0): Call => ({

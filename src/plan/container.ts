@@ -32,7 +32,15 @@ import type { ContainerRequest } from './request.ts'
 import { planSeccompListener } from './seccomp.ts'
 import { INIT_PID, INIT_PIDFD, PARENT_END } from './slots.ts'
 import { INIT_EXIT } from './stage.ts'
-import { planForget, planInitRecord, planPidFile, planStartFifo, planState } from './state.ts'
+import {
+  planForget,
+  planInitRecord,
+  planPidFile,
+  planStartFifo,
+  planState,
+  STATE_LOOK,
+  unlessRemoved,
+} from './state.ts'
 import { planStdio } from './stdio.ts'
 import { accountsIn, openControl, planAccounts, planWatch, seeFileSystem, USAGE, WATCHED } from './supervised.ts'
 import { planConsoleSocket } from './terminal.ts'
@@ -171,8 +179,14 @@ function planRemoval(request: ContainerRequest, namespaces: NamespacePlan): Pick
     ...(request.stateSource === undefined ? [] : planForget(request.place)),
     ...planHooks('poststop', poststop, { ...hookState(request, 'poststop'), status: 'stopped', pid: 0 }),
   ]
+  const steps = [...(namespaces.isNew('pid') ? [] : request.cgroup.kill), ...unlessDivided(request.cgroup, removal)]
+  const isRecorded = request.stateSource !== undefined
   return {
-    steps: [...(namespaces.isNew('pid') ? [] : request.cgroup.kill), ...unlessDivided(request.cgroup, removal)],
-    reads: [...hookReads({ poststop }), ...(Object.keys(request.cgroup.paths).length === 0 ? [] : [LAST_LOOK])],
+    steps: isRecorded ? unlessRemoved(steps) : steps,
+    reads: [
+      ...hookReads({ poststop }),
+      ...(Object.keys(request.cgroup.paths).length === 0 ? [] : [LAST_LOOK]),
+      ...(isRecorded ? [STATE_LOOK] : []),
+    ],
   }
 }

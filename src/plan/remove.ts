@@ -1,6 +1,7 @@
 /** delete: what is taken back, and in which order. */
 
 import { slot } from '../linux/call.ts'
+import { close } from '../linux/files.ts'
 import { ppollReadable } from '../linux/poll.ts'
 import { pidfdOpen, pidfdSendSignal } from '../linux/process.ts'
 import type { Hook } from '../oci/hooks.ts'
@@ -12,6 +13,8 @@ import { planForget, type StatePlace } from './state.ts'
 
 export interface RemoveRequest {
   readonly place: StatePlace
+  /** The descriptor by which the directory of the container is held, for as long as it is there. */
+  readonly held: number
   readonly cgroup: CgroupDirectories
   /** Cgroups that the container made in its own, the deepest first. */
   readonly below: readonly string[]
@@ -21,7 +24,7 @@ export interface RemoveRequest {
 }
 
 /** Processes first, as they keep cgroups busy; the record last, so that a removal that is cut short can be done again. */
-export function planRemove({ place, cgroup, below, init, poststop }: RemoveRequest): Plan {
+export function planRemove({ place, held, cgroup, below, init, poststop }: RemoveRequest): Plan {
   const { id } = place
   return {
     operation: `delete ${id}`,
@@ -29,6 +32,7 @@ export function planRemove({ place, cgroup, below, init, poststop }: RemoveReque
       ...(init === undefined ? [] : planEnd(init, id)),
       ...planCgroupRemove(cgroup, place.root, below),
       ...planForget(place),
+      { call: close(held), why: `let others have the name ${id}`, see: ['flock(2)'] },
       ...(poststop === undefined
         ? []
         : planHooks('poststop', poststop.hooks, { ...poststop, id, status: 'stopped', pid: 0 })),

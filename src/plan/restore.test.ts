@@ -43,7 +43,7 @@ test('init comes back as a child of the executor, which is told its pid, and rec
     "ppoll({fd=4, events=0}, {tv_sec=0}) == 0 else EPIPE
     mkdirat("/run/coffer", 0711) or EEXIST
     mkdirat("/run/coffer/web-1", 0700)
-    state-directory = openat("/run/coffer/web-1", O_PATH)
+    state-directory = openat("/run/coffer/web-1", O_RDONLY)
     state-file = openat(state-directory, "state.json", O_WRONLY|O_CREAT|O_EXCL, 0600)
     sendfile(state-file, 5, 67108864)
     read(5, &state-rest) == 0 else ENOSPC
@@ -78,6 +78,7 @@ test('init comes back as a child of the executor, which is told its pid, and rec
 test('a restore that fails behind criu takes back init and what was made for it', () => {
   expect(undoOf(planRestore({ ...request, pidFile: '/pid' }, host).steps)).toMatchInlineSnapshot(`
     "unlinkat("/run/coffer/web-1", AT_REMOVEDIR)
+    flock(state-directory, LOCK_EX)
     unlinkat(state-directory, "state.json")
     pidfd_send_signal(criu-pidfd, SIGKILL) or ESRCH
     waitid(P_PIDFD, criu-pidfd, &init-exit, WEXITED) or ECHILD

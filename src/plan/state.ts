@@ -10,15 +10,16 @@
  * mkdir(2) of DIR/ID is the lock: of two creates of one name the second one gets EEXIST.
  */
 
-import { buffer, type Slot, sizeOf, slot, text } from '../linux/call.ts'
+import { type Buffer, buffer, type Slot, sizeOf, slot, text } from '../linux/call.ts'
 import {
   AT_FDCWD,
   AT_REMOVEDIR,
+  flock,
+  LOCK_EX,
   mkdirat,
   mknodat,
   O_CREAT,
   O_EXCL,
-  O_PATH,
   O_RDONLY,
   O_RDWR,
   O_TRUNC,
@@ -27,7 +28,9 @@ import {
   read,
   renameat2,
   S_IFIFO,
+  STATX_NLINK,
   sendfile,
+  statx,
   unlinkat,
   write,
 } from '../linux/files.ts'
@@ -69,7 +72,8 @@ export function planState(place: StatePlace, source: string | number): readonly 
       see: SEE,
       undo: [{ call: unlinkat(AT_FDCWD, directory, AT_REMOVEDIR), why: `give the name ${place.id} back`, see: SEE }],
     },
-    { call: openat(AT_FDCWD, directory, O_PATH), why, see: SEE, into: DIRECTORY },
+    // What a failed plan takes back by a path waits for whoever removes the container by the same path.
+    { call: openat(AT_FDCWD, directory, O_RDONLY), why, see: SEE, into: DIRECTORY, undo: [holdDirectory] },
     {
       call: openat(DIRECTORY, STATE_FILE, O_WRONLY | O_CREAT | O_EXCL, 0o600),
       why,
@@ -80,6 +84,32 @@ export function planState(place: StatePlace, source: string | number): readonly 
     ...(typeof source === 'string' ? [writeState(file, source, why)] : copyState(file, source, why)),
   ]
 }
+
+const holdDirectory: Step = {
+  call: flock(DIRECTORY, LOCK_EX),
+  why: 'remove nothing while somebody else does',
+  see: ['flock(2)'],
+}
+
+/** struct statx of `state.json` once the plan that made it removes it; to be read with `isMine`. */
+export const STATE_LOOK: Buffer = buffer('state-statx', 256)
+const LINKS_AT = 16
+
+/** `steps`, unless somebody else has removed the container: then another one may have its name. */
+export const unlessRemoved = (steps: readonly Step[]): readonly Step[] => [
+  holdDirectory,
+  {
+    call: statx(DIRECTORY, STATE_FILE, 0, STATX_NLINK, STATE_LOOK),
+    why: 'see whether it is still there to be removed',
+    see: SEE,
+    tolerate: ['ENOENT'],
+    then: steps,
+  },
+]
+
+/** Whether the steps of `unlessRemoved` ran, from the bytes of STATE_LOOK. */
+export const isMine = (bytes: Uint8Array): boolean =>
+  new DataView(bytes.buffer, bytes.byteOffset).getUint32(LINKS_AT, true) > 0
 
 const writeState = (file: Slot, json: string, why: string): Step => ({
   call: write(file, json, sizeOf(json)),

@@ -38,10 +38,10 @@ export interface Injected extends Outcome {
 /** `errno=28`, `kill=ROLE`, `do=COMMAND`. */
 export type Action = string
 
-/** All calls of a command and of the processes of its plans, in the order in which they were made. */
-export function pointsOf(site: Site, command: Command): readonly Point[] {
+/** All calls of a command and of the processes of its plans, in the order in which they were made; it has to end with that status. */
+export function pointsOf(site: Site, command: Command, expected = 0): readonly Point[] {
   const { exitCode, stderr } = trace(site, command, ['list'])
-  if (exitCode !== 0) throw new Error(`${command.args.join(' ')}: exit status ${exitCode}: ${stderr}`)
+  if (exitCode !== expected) throw new Error(`${command.args.join(' ')}: exit status ${exitCode}: ${stderr}`)
   return logOf(site).map((line) => {
     const [role = '', index, call] = line.split(' ')
     return { role, index: Number(index), call: Number(call) }

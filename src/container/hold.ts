@@ -1,0 +1,24 @@
+/**
+ * Who removes a container holds its directory, so that its name cannot be given to another one meanwhile: what is removed by a path is still
+ * that of the container that was looked at. A plan that ends with a removal holds it as well (plan/state.ts). flock(2)
+ */
+
+import { attempt, failure } from '../executor/embedded-call.ts'
+import { close, lock } from '../executor/embedded-files.ts'
+import { errnoNumber } from '../linux/errno.ts'
+import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY } from '../linux/files.ts'
+import type { Machine } from './machine.ts'
+import { containerDirectory } from './store.ts'
+
+/** The descriptor that holds it; undefined if there is none, or none any more once whoever had it is done. */
+export function holdContainer(machine: Machine, id: string): number | undefined {
+  const { native, files } = machine
+  const path = containerDirectory(machine, id)
+  const fd = attempt(native, 'openat', AT_FDCWD, path, O_DIRECTORY[native.architecture] | O_CLOEXEC, 0)
+  if (fd === -errnoNumber('ENOENT') || fd === -errnoNumber('ENOTDIR')) return undefined
+  if (fd < 0) throw failure(`open ${path}`, 'openat', fd)
+  lock(native, fd)
+  if (files.status(path)?.identity === files.status(`/proc/self/fd/${fd}`)?.identity) return fd
+  close(native, fd)
+  return undefined
+}

@@ -1,0 +1,119 @@
+/**
+ * A command that removes a container is slow, and meanwhile somebody else removes it and makes another one of the same name: the new one is
+ * not touched (S254).
+ */
+
+import { afterAll, afterEach, expect, setDefaultTimeout, test } from 'bun:test'
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { writeConfig } from '../kernel/bundle.ts'
+import { until } from '../kernel/leaks.ts'
+import { readText } from '../kernel/machine.ts'
+import { expectNothingLeft, makeSite, PROGRAMS, type Site } from '../kernel/site.ts'
+import { addFigures, printTotal } from './figures.ts'
+import { type Command, inject, LONG, pointsOf, sample } from './injection.ts'
+
+setDefaultTimeout(LONG ? 3600_000 : 120_000)
+afterEach(expectNothingLeft)
+afterAll(printTotal)
+
+interface Slow {
+  readonly name: string
+  readonly exitCode: number
+  readonly few: number
+  /** Makes what it removes. */
+  readonly before: (site: Site) => Command
+}
+
+/** Calls from which on each of them removes something, and some before. */
+const LAST = 80
+
+const SLOW: readonly Slow[] = [
+  {
+    name: 'delete --force',
+    exitCode: 0,
+    few: 10,
+    before: (site) => {
+      site.configure()
+      site.call(['run', '--detach', site.id])
+      return { args: ['delete', '--force', site.id] }
+    },
+  },
+  {
+    name: 'run',
+    exitCode: 0,
+    few: 8,
+    before: (site) => {
+      site.configure({ 'process.args': ['true'] })
+      return { args: ['run', site.id] }
+    },
+  },
+  {
+    name: 'a create that fails',
+    exitCode: 1,
+    few: 8,
+    before: (site) => {
+      site.configure({ 'hooks.createRuntime': [{ path: '/bin/false' }] })
+      return { args: ['create', site.id] }
+    },
+  },
+]
+
+/** Removes it and makes another one, at once if nobody is waited for, and else once the one that is held goes on. */
+function meanwhile(site: Site, bundle: string): string {
+  const coffer = `${PROGRAMS.coffer} --root ${site.root()}`
+  const both = `${coffer} delete --force ${site.id} && ${coffer} create --bundle ${bundle} ${site.id}; echo $? >${bundle}/status`
+  const look = `for turn in 1 2 3 4 5 6 7 8 9; do [ -s ${bundle}/status ] && break; sleep 0.03; done`
+  return `( ${both} ) >${bundle}/output 2>&1 </dev/null & ${look}`
+}
+
+/** What is wrong with the new container. */
+function harm(site: Site, bundle: string): readonly string[] {
+  until('the other commands', () => readText(`${bundle}/status`)?.endsWith('\n'))
+  const output = readText(`${bundle}/output`) ?? ''
+  if (readText(`${bundle}/status`) !== '0\n') return [`not made: ${output}`]
+  const { exitCode: known, stderr: unknown } = site.call(['state', site.id])
+  if (known !== 0) return [unknown]
+  const { status, pid } = site.state()
+  if (status !== 'created') return [`it is ${status}`]
+  const { exitCode, stderr } = site.call(['start', site.id])
+  if (exitCode !== 0) return [stderr]
+  const after = site.state()
+  return after.status === 'running' && after.pid === pid ? [] : [`it is ${after.status}`]
+}
+
+for (const { name, exitCode, few, before } of SLOW)
+  test(`whoever removes a container slowly, as ${name} does, lets be what was made of its name meanwhile (S254)`, () => {
+    using site = makeSite()
+    const bundle = join(site.directory, 'another')
+    mkdirSync(bundle)
+    writeConfig(bundle, {
+      'process.args': ['sleep', '1000'],
+      'linux.cgroupsPath': site.cgroup,
+      'root.path': site.rootfs,
+    })
+    const fresh = (): Command => {
+      rmSync(join(site.root(), '.plans'), { recursive: true, force: true })
+      rmSync(`${bundle}/status`, { force: true })
+      return before(site)
+    }
+    const points = pointsOf(site, fresh(), exitCode).slice(LONG ? 0 : -LAST)
+    expect(site.call(['delete', '--force', site.id]).exitCode).toBe(0)
+    const visited = sample(points, few)
+    let missed = 0
+    for (const point of visited) {
+      const { hit } = inject(site, fresh(), point, `do=${meanwhile(site, bundle)}`)
+      const found = hit ? harm(site, bundle) : []
+      if (!hit) missed++
+      expect([point, found, site.call(['delete', '--force', site.id]).exitCode]).toEqual([point, [], 0])
+      expect([point, site.leaks()]).toEqual([point, []])
+    }
+    addFigures({
+      command: name,
+      kind: 'a default container',
+      way: 'is slower than delete and create',
+      points: points.length,
+      visited: visited.length - missed,
+    })
+    expect(missed <= Math.max(1, visited.length / 10)).toBe(true)
+  })
