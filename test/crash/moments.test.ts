@@ -12,12 +12,12 @@ import { readText } from '../kernel/machine.ts'
 import { expectNothingLeft, makeSite, type Site } from '../kernel/site.ts'
 import { addFigures, printTotal } from './figures.ts'
 import { LONG } from './injection.ts'
+import { CALLER, callersEnd, childrenOf, hasEnded, killAt, momentOf, ROUNDS, VICTIMS, victimsOf } from './kill.ts'
 
 setDefaultTimeout(LONG ? 3600_000 : 120_000)
 afterEach(expectNothingLeft)
 afterAll(printTotal)
 
-const ROUNDS = LONG ? 500 : 8
 const SETTLING_MS = 20_000
 
 /** As many stages as possible: a user namespace, hooks, mounts from outside. */
@@ -29,39 +29,6 @@ const RICH: Changes = {
   hooks: { prestart: [{ path: '/bin/true' }], createContainer: [{ path: '/bin/true' }] },
 }
 
-const childrenOf = (pid: number): readonly number[] =>
-  (readText(`/proc/${pid}/task/${pid}/children`) ?? '')
-    .split(' ')
-    .filter((word) => word !== '')
-    .map(Number)
-
-type Victims = (pid: number) => readonly number[]
-
-/** By the pid of the program that was called; `caller` has another parent between it and the test. */
-const VICTIMS: Readonly<Record<string, Victims>> = {
-  'its front': (pid) => [pid],
-  'its executor': childrenOf,
-  'front and executor': (pid) => [pid, ...childrenOf(pid)],
-  'its init': (pid) => childrenOf(pid).flatMap(childrenOf),
-  'its caller': (pid) => [pid],
-}
-
-/** A shell that stays, so that the program is its child and not itself. */
-const CALLER = ['sh', '-c', '"$@"; exit $?', 'caller']
-
-const hasEnded = (pid: number): boolean => !/\) [^ZX] /.test(readText(`/proc/${pid}/stat`) ?? '')
-
-function kill(pid: number): boolean {
-  try {
-    process.kill(pid, 'SIGKILL')
-    return true
-  } catch (error) {
-    // It was faster.
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
-    throw error
-  }
-}
-
 interface Round {
   readonly site: Site
   readonly command: readonly string[]
@@ -71,17 +38,11 @@ interface Round {
 
 /** Answers whether somebody was killed before the command was over. */
 async function interrupt({ site, command, name, micros }: Round): Promise<boolean> {
-  const victims = VICTIMS[name] ?? (() => [])
   const begin = Bun.nanoseconds()
   const started = site.spawn([...command, site.id], name === 'its caller' ? { through: CALLER } : {})
-  // Not asleep, as a timer is coarser than the steps are.
-  while (Bun.nanoseconds() - begin < micros * 1000);
-  until('somebody to kill', () => victims(started.pid).length > 0 || hasEnded(started.pid))
-  const killed = victims(started.pid).map(kill)
-  await started.exited
-  // A caller that is killed takes nobody with it: the program goes on to its end, if it was begun.
-  if (name === 'its caller') settles(() => processesOf(`${site.id}-callers`).length === 0, 3 * SETTLING_MS)
-  return killed.includes(true)
+  const hit = await killAt({ started, begin, micros, victims: victimsOf(name) })
+  if (name === 'its caller') callersEnd(site)
+  return hit
 }
 
 /** One removal is enough, whatever the executor still had to do when it came. */
@@ -111,9 +72,6 @@ async function duration(site: Site, command: readonly string[]): Promise<number>
   await started.exited
   return took
 }
-
-/** Spread over all of the duration, and the same in each run: multiples of the golden section. */
-const momentOf = (round: number): number => (round * 0.618_033_988_75) % 1
 
 for (const name of Object.keys(VICTIMS)) {
   for (const command of [['create'], ['run', '--detach'], ['run']] as const) {
