@@ -44,7 +44,8 @@ struct traced {
     int calls, children, waits;
 };
 static struct traced all[MAX];
-static int count, executors;
+static pid_t untold[MAX];  /* ended before their parents told of them: let_go */
+static int count, executors, untold_count;
 static FILE *out;
 static const char *at_role, *actions[8], *script;
 static int at_call = -1, action_count, lists, acted;
@@ -136,7 +137,7 @@ static int entered(struct traced *t, const struct __ptrace_syscall_info *info) {
     int number = t->calls++;
     t->waits = reads_fifo(t->pid, info->entry.nr, (long)info->entry.args[0]);
     if (lists) fprintf(out, "%s %d %llu\n", t->role, number, (unsigned long long)info->entry.nr);
-    if (!at_role || strcmp(at_role, t->role) || number != at_call) return 0;
+    if (acted || !at_role || strcmp(at_role, t->role) || number != at_call) return 0;
     fprintf(out, "hit %llu\n", (unsigned long long)info->entry.nr);
     fflush(out);
     act(t);
@@ -165,6 +166,8 @@ static void stopped_at_call(struct traced *t) {
 static void name_child(struct traced *parent, pid_t pid) {
     struct traced *t = find(pid);
     int order = ++parent->children;
+    for (int i = 0; i < untold_count; i++)
+        if (untold[i] == pid) { untold[i] = untold[--untold_count]; return; }
     char role[ROLE];
     snprintf(role, sizeof role, "%.40s.%d", parent->role, order);
     if (!t) t = add(pid);
@@ -179,7 +182,8 @@ static void executed(struct traced *t) {
     ssize_t n = readlink(path, target, sizeof target - 1);
     target[n < 0 ? 0 : n] = 0;
     t->calls = 0;
-    if (t->pid == front) { go_on(t, 0); return; }
+    /* Its parent has not told of it yet, and is still going to. */
+    if (t->pid == front || !t->role[0]) { go_on(t, 0); return; }
     if (!strncmp(t->role, "0.", 2) && !strncmp(target, "/memfd:coffer", 13)) {
         snprintf(t->role, sizeof t->role, "%d", ++executors);
         go_on(t, 0);
@@ -232,6 +236,7 @@ static int is_over(void) {
 static void ended(pid_t pid, int status) {
     if (pid == front) status_of_front = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     struct traced *t = find(pid);
+    if (t && !t->role[0] && untold_count < MAX) untold[untold_count++] = pid;
     if (t) drop(t);
     if (pid == held) held = 0;
     if (WIFSIGNALED(status) && acted)
