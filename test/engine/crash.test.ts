@@ -3,35 +3,34 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { processesOf, settles, until } from '../kernel/leaks.ts'
-import { readText } from '../kernel/machine.ts'
+import { addFigures, printTotal } from '../crash/figures.ts'
+import { LONG } from '../crash/injection.ts'
+import { CALLER, childrenOf, hasEnded, kill, ROUNDS, type Victims } from '../crash/kill.ts'
+import { cgroupsWith, processesOf, settles, until } from '../kernel/leaks.ts'
+import { machineLines, readText } from '../kernel/machine.ts'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
 
-setDefaultTimeout(120_000)
-const ROUNDS = 12
+setDefaultTimeout(LONG ? 3600_000 : 120_000)
+const rounds = LONG ? ROUNDS : 12
 
 let engine: TestEngine
+/** Mounts, devices and addresses of a machine without a container. */
+let empty: readonly string[]
+const machine = (): readonly string[] => machineLines({ word: 'no container', directory: engine.directory })
 beforeAll(() => {
   engine = openTestEngine()
   engine.must('import', busyboxArchive(engine.directory), 'busybox')
+  engine.must('run', '--rm', 'busybox', 'true')
+  empty = machine()
 })
-afterAll(() => engine[Symbol.dispose]())
+afterAll(() => {
+  engine[Symbol.dispose]()
+  printTotal()
+})
 
-const childrenOf = (pid: number): readonly number[] =>
-  (readText(`/proc/${pid}/task/${pid}/children`) ?? '').split(' ').filter(Boolean).map(Number)
 const commandOf = (pid: number): string => (readText(`/proc/${pid}/cmdline`) ?? '').replaceAll('\0', ' ')
-const hasEnded = (pid: number): boolean => !/\) [^ZX] /.test(readText(`/proc/${pid}/stat`) ?? '')
 
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch (error) {
-    // It was faster.
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
-}
-
-/** What is there although no container is: files, sockets, states, cgroups, processes. */
+/** What is there although no container is: files, sockets, states, cgroups, processes, mounts, devices. */
 function remains(ids: readonly string[]): readonly string[] {
   const inside = (directory: string): readonly string[] => readdirSync(directory).map((name) => join(directory, name))
   return [
@@ -41,6 +40,8 @@ function remains(ids: readonly string[]): readonly string[] {
     ...inside(join(engine.runRoot, '.netns')),
     ...inside(join(engine.runRoot, '.attach')),
     ...ids.flatMap((id) => processesOf(id).map((pid) => `process ${pid}: ${commandOf(pid)}`)),
+    ...ids.flatMap((id) => cgroupsWith(id)),
+    ...machine().filter((line) => !empty.includes(line)),
   ]
 }
 
@@ -74,23 +75,36 @@ function startMicros(): number {
   return took
 }
 
-const VICTIMS: Readonly<Record<string, (pid: number) => readonly number[]>> = {
-  command: (pid) => [pid],
-  executor: childrenOf,
-  'command and its executor': (pid) => [pid, ...childrenOf(pid)],
+interface Way {
+  readonly name: string
+  readonly victims: Victims
+  /** In front of the program. */
+  readonly through: readonly string[]
 }
 
-for (const [name, victims] of Object.entries(VICTIMS))
+const WAYS: readonly Way[] = [
+  { name: 'command', victims: (pid) => [pid], through: [] },
+  { name: 'executor', victims: childrenOf, through: [] },
+  { name: 'command and its executor', victims: (pid) => [pid, ...childrenOf(pid)], through: [] },
+  { name: 'caller', victims: (pid) => [pid], through: CALLER },
+]
+
+for (const { name, victims, through } of WAYS)
   test(`when run loses its ${name} to SIGKILL at any moment, the name is free and nothing is left (S266, S268)`, async () => {
     const longest = startMicros()
-    for (let round = 0; round < ROUNDS; round++) {
-      const started = engine.spawn('run', '-d', '--name', 'victim', 'busybox', 'sleep', '1000')
+    let interrupted = 0
+    for (let round = 0; round < rounds; round++) {
+      const started = engine.spawnThrough(through, 'run', '-d', '--name', 'victim', 'busybox', 'sleep', '1000')
       until('somebody to kill', () => victims(started.pid).length > 0 || hasEnded(started.pid))
-      wait((longest * round) / ROUNDS)
-      for (const pid of victims(started.pid)) kill(pid)
+      wait((longest * round) / rounds)
+      const children = childrenOf(started.pid)
+      if (victims(started.pid).map(kill).includes(true)) interrupted++
       await started.exited
+      // A caller that is killed takes nobody with it: the command goes on to its end, if it was begun.
+      if (through.length > 0) until('the end of the command', () => children.every(hasEnded))
       expect([round, rest()]).toEqual([round, []])
     }
+    addFigures({ command: 'run -d', kind: 'an image', way: `loses its ${name}`, points: rounds, visited: interrupted })
     expect(engine.coffer('run', '--rm', '--name', 'victim', 'busybox', 'true').status).toBe(0)
   })
 
@@ -128,19 +142,27 @@ test('one whose first process and monitor are gone together has ended, with the 
 })
 
 test('when a container loses its monitor and cleaner at any moment behind its end, nothing is left (S249, S250)', async () => {
-  for (let round = 0; round < ROUNDS; round++) {
+  let interrupted = 0
+  for (let round = 0; round < rounds; round++) {
     const options = round % 2 === 0 ? ['--rm'] : []
     const id = engine.must('run', '-d', ...options, 'busybox', 'sleep', '1000')
     const monitor = monitorOf(id) ?? 0
     const init = Number((readText(join(engine.runRoot, id, 'init')) ?? '').split(' ')[0])
     kill(init)
     // The cleaner is the same process under another name: execve(2).
-    wait(round * 500)
-    kill(monitor)
+    wait((round % 24) * 500)
+    if (kill(monitor)) interrupted++
     until('their end', () => hasEnded(monitor) && hasEnded(init))
     expect(engine.must('ps', '--quiet')).toBe('')
     expect([round, engine.must('ps', '-aq'), rest()]).toEqual([round, round % 2 === 0 ? '' : id.slice(0, 12), []])
   }
+  addFigures({
+    command: 'the end',
+    kind: 'an image',
+    way: 'loses its monitor or cleaner',
+    points: rounds,
+    visited: interrupted,
+  })
 })
 
 test('stale names and half-made directories go with the next look', () => {

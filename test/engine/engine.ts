@@ -23,6 +23,11 @@ export interface TestEngine extends Disposable {
   /** As `coffer`; throws if it fails, answers what it printed without the last newline. */
   readonly must: (...words: readonly string[]) => string
   readonly spawn: (...words: readonly string[]) => Bun.Subprocess<'pipe', 'pipe', 'pipe'>
+  /** As `spawn`, by a command that starts the program. */
+  readonly spawnThrough: (
+    through: readonly string[],
+    ...words: readonly string[]
+  ) => Bun.Subprocess<'pipe', 'pipe', 'pipe'>
 }
 
 /** `more` goes into the environment of each command. */
@@ -51,6 +56,8 @@ export function openTestEngine(more: Readonly<Record<string, string>> = {}): Tes
     if (status !== 0) throw new Error(`coffer ${words.join(' ')} ended with ${status}: ${stderr}`)
     return stdout.replace(/\n$/, '')
   }
+  const spawnThrough: TestEngine['spawnThrough'] = (through, ...words) =>
+    Bun.spawn([...through, ...command(words)], { env, stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' })
   return {
     directory,
     dataRoot,
@@ -58,7 +65,8 @@ export function openTestEngine(more: Readonly<Record<string, string>> = {}): Tes
     coffer,
     cofferWith,
     must,
-    spawn: (...words) => Bun.spawn(command(words), { env, stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' }),
+    spawn: (...words) => spawnThrough([], ...words),
+    spawnThrough,
     [Symbol.dispose]: () => {
       const ids = coffer('ps', '--all', '--quiet', '--no-trunc')
         .stdout.split('\n')
