@@ -73,7 +73,7 @@ endif
 VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
 
 # The executor has no engine in it, so it alone can be built for another machine: make build-executor ARCH=aarch64
-build-executor: $(OUT)/executor $(OUT)/monitor $(OUT)/reaper $(OUT)/init
+build-executor: $(OUT)/executor $(OUT)/monitor $(OUT)/reaper $(OUT)/resolver $(OUT)/init
 
 build/tools: scripts/install-tools
 	@mkdir -p $(@D)
@@ -89,7 +89,7 @@ $(OUT)/quickjs/quickjs.h: native/quickjs.sed $(PACKAGES)
 $(OUT)/quickjs/%.o: $(OUT)/quickjs/quickjs.h native/counted.h | build/tools
 	$(STATIC_CC) $(QUICKJS_FLAGS) $(FRONT_FLAGS) -c -o $@ $(@:.o=.c)
 
-$(OUT)/executor $(OUT)/monitor $(OUT)/reaper: $(OUT)/%: native/%.c native/sys.h native/wire.h Makefile | build/tools
+$(OUT)/executor $(OUT)/monitor $(OUT)/reaper $(OUT)/resolver: $(OUT)/%: native/%.c native/sys.h native/wire.h Makefile | build/tools
 	@mkdir -p $(@D)
 	$(CC) $(EXECUTOR_FLAGS) -o $@ $<
 
@@ -99,9 +99,9 @@ $(OUT)/init: native/init.c native/sys.h Makefile | build/tools
 
 $(OUT)/%.o: native/%.c $(addprefix native/,counted.h heap.h natives.h spawn.h text.h) $(OUT)/quickjs/quickjs.h Makefile | build/tools
 	@mkdir -p $(@D)
-	$(STATIC_CC) $(C_FLAGS) $(FRONT_FLAGS) -DEXECUTOR='"$(OUT)/executor"' -DMONITOR='"$(OUT)/monitor"' -DREAPER='"$(OUT)/reaper"' -c -o $@ $<
+	$(STATIC_CC) $(C_FLAGS) $(FRONT_FLAGS) -DEXECUTOR='"$(OUT)/executor"' -DMONITOR='"$(OUT)/monitor"' -DREAPER='"$(OUT)/reaper"' -DRESOLVER='"$(OUT)/resolver"' -c -o $@ $<
 
-$(OUT)/spawn.o: $(OUT)/executor $(OUT)/monitor $(OUT)/reaper
+$(OUT)/spawn.o: $(OUT)/executor $(OUT)/monitor $(OUT)/reaper $(OUT)/resolver
 
 FRONT := $(addprefix $(OUT)/,front.o natives.o text.o spawn.o heap.o $(addprefix quickjs/,quickjs.o libregexp.o libunicode.o libbf.o cutils.o))
 $(OUT)/front: $(FRONT)

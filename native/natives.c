@@ -206,6 +206,12 @@ static JSValue native_reaper_image(JSContext *context, JSValueConst this, int ar
     return JS_NewArrayBuffer(context, (uint8_t *)reaper_start, (size_t)(reaper_end - reaper_start), NULL, NULL, 0);
 }
 
+static JSValue native_resolver_image(JSContext *context, JSValueConst this, int argc, JSValueConst *argv)
+{
+    (void)this, (void)argc, (void)argv;
+    return JS_NewArrayBuffer(context, (uint8_t *)resolver_start, (size_t)(resolver_end - resolver_start), NULL, NULL, 0);
+}
+
 #if defined(__x86_64__)
 #define ARCHITECTURE "x86_64"
 #elif defined(__aarch64__)
@@ -224,6 +230,7 @@ static const JSCFunctionListEntry properties[] = {
     JS_CFUNC_DEF("executorImage", 0, native_executor_image),
     JS_CFUNC_DEF("monitorImage", 0, native_monitor_image),
     JS_CFUNC_DEF("reaperImage", 0, native_reaper_image),
+    JS_CFUNC_DEF("resolverImage", 0, native_resolver_image),
 };
 
 int natives_define(JSContext *context)

@@ -34,6 +34,9 @@ __asm__(".pushsection .rodata.executor, \"a\"\n"
         ".globl reaper_start, reaper_end\n"
         "reaper_start: .incbin \"" REAPER "\"\n"
         "reaper_end:\n"
+        ".globl resolver_start, resolver_end\n"
+        "resolver_start: .incbin \"" RESOLVER "\"\n"
+        "resolver_end:\n"
         ".popsection");
 
 // An anonymous file with the executor's bytes that nobody can change; -errno if there is none. A container that finds

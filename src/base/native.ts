@@ -60,6 +60,9 @@ export interface Native {
 
   /** The ELF file of native/reaper.c. Not to be written to. */
   readonly reaperImage: () => ArrayBuffer
+
+  /** The ELF file of native/resolver.c. Not to be written to. */
+  readonly resolverImage: () => ArrayBuffer
 }
 
 /** The embedded engine's front; throws `unsupported` in any other engine. */

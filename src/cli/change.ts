@@ -7,9 +7,11 @@ import { type EngineContainer, findContainer } from '../engine/containers.ts'
 import { type IntentResources, resourcesDocument } from '../engine/intent-resources.ts'
 import { withNamesLock } from '../engine/lock.ts'
 import { writeRecord } from '../engine/make.ts'
+import { changePorts } from '../engine/network-change.ts'
 import { forEach, say } from './command.ts'
 import { restartOf } from './life.ts'
 import type { Session } from './open.ts'
+import { portsOf } from './port-words.ts'
 import { limitsOf } from './resources.ts'
 import { UPDATE_FLAGS } from './run-flags.ts'
 import type { Asked } from './values.ts'
@@ -26,8 +28,13 @@ export function update(session: Session, words: readonly string[]): number {
   if (!UPDATE_FLAGS.some(({ name }) => asked.given.isSet(name)))
     throw usage(asked.command, 'you must provide one or more flags')
   const limits = givenOf(limitsOf(asked))
+  const [add, remove] = ['publish-add', 'publish-rm'].map((flag) =>
+    asked.given.list(flag).flatMap((text) => portsOf(text, { command: asked.command, flag })),
+  )
   return forEach(session, asked.command, asked.given, (found, name) => {
     updateOne(asked, found, limits)
+    if (add?.length || remove?.length)
+      changePorts(session.engine, found.record.id, { add: add ?? [], remove: remove ?? [] })
     say(session, `${name}\n`)
   })
 }

@@ -143,7 +143,7 @@ export const COMMANDS: readonly CliCommand[] = [
   },
   {
     name: 'network',
-    operands: 'create|ls|inspect|rm|prune',
+    operands: 'connect|create|disconnect|inspect|ls|prune|rm',
     summary: 'networks of containers',
     flags: [],
     run: network,

@@ -2,9 +2,9 @@
 
 import { durationText } from '../base/since.ts'
 import { sizeText } from '../base/size.ts'
-import { readConnection } from '../engine/container-network.ts'
+import { readConnection } from '../engine/connection.ts'
 import { type EngineContainer, UNSEEN_STATUS } from '../engine/containers.ts'
-import { networkMode, portText } from '../engine/inspect-network.ts'
+import { networkNames, portText } from '../engine/inspect-network.ts'
 import type { Engine } from '../engine/place.ts'
 import { writtenSize } from '../engine/size.ts'
 
@@ -58,7 +58,7 @@ export function containerView(engine: Engine, container: EngineContainer, option
       .flatMap((one) => (one.kind === 'tmpfs' ? [] : [one.kind === 'volume' ? one.name : one.source]))
       .join(','),
     Names: record.name,
-    Networks: networkOf(container),
+    Networks: networkNames(record),
     Ports: portsOf(engine, container),
     RunningFor: `${durationText((nowMs - Date.parse(record.created)) / 1000)} ago`,
     Size: options.withSize ? sizeOf(engine, container) : '0B',
@@ -88,12 +88,6 @@ export function statusText(container: EngineContainer, nowMs: number): string {
 
 /** Go's default for a time, in UTC. */
 export const clockText = (rfc3339: string): string => `${rfc3339.slice(0, 10)} ${rfc3339.slice(11, 19)} +0000 UTC`
-
-/** One that joins the network of another shows none, as with docker. */
-function networkOf({ record }: EngineContainer): string {
-  const mode = networkMode(record)
-  return mode.startsWith('ns:') ? '' : mode
-}
 
 function portsOf(engine: Engine, { record }: EngineContainer): string {
   const connection = readConnection(engine, record.id)

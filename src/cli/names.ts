@@ -1,6 +1,7 @@
 /** `--add-host`, `--dns` and their like: what the container's files say of names. */
 
 import type { ContainerNames, Intent } from '../engine/intent.ts'
+import { isNamed } from './network-flags.ts'
 import type { Source } from './source.ts'
 import { type Asked, wrong } from './values.ts'
 
@@ -11,7 +12,7 @@ export interface NamesRequest {
   readonly namespaces: Intent['namespaces']
 }
 
-/** A container of an image has files of its own; one of a directory, or of this machine, if something is asked of them. */
+/** A container of an image has files of its own; one of a directory, or of this machine, if something is asked of them or a network has names. */
 export function namesOf(asked: Asked, { directory, source, namespaces }: NamesRequest): ContainerNames | undefined {
   const { given } = asked
   const names: ContainerNames = {
@@ -22,7 +23,8 @@ export function namesOf(asked: Asked, { directory, source, namespaces }: NamesRe
     options: [...given.list('dns-option'), ...given.list('dns-opt')],
   }
   const isAsked = [names.hosts, names.servers, names.search, names.options].some(({ length }) => length > 0)
-  return namespaces.mount.kind === 'private' && (isAsked || source.root.kind === 'layers') ? names : undefined
+  const needsThem = isAsked || source.root.kind === 'layers' || isNamed(asked)
+  return namespaces.mount.kind === 'private' && needsThem ? names : undefined
 }
 
 /** `NAME:ADDRESS` or `NAME=ADDRESS`; an address of IPv6 may stand in brackets. */

@@ -7,7 +7,7 @@ import { ownIds } from '../container/own-ids.ts'
 import { findContainer } from '../engine/containers.ts'
 import type { Intent, IntentNamespace, NamespaceChoice } from '../engine/intent.ts'
 import type { IdMapping } from '../oci/id-mappings.ts'
-import { isJoined, networkWord } from './network-flags.ts'
+import { isJoined, networkWords } from './network-flags.ts'
 import { type Asked, wrong } from './values.ts'
 
 type Host = ReturnType<typeof hostOf>
@@ -43,7 +43,7 @@ export function namespacesOf(asked: Asked, host: Host): Namespaces {
 
 /** One of a network by name is made anew at each start: engine/start.ts. */
 function networkOf(asked: Asked, host: Host): NamespaceChoice {
-  const word = networkWord(asked, host.isRootless)
+  const [word = ''] = networkWords(asked, host.isRootless)
   return isJoined(word) ? (parseChoice(asked, { flag: 'network', type: 'network', word }) ?? PRIVATE) : PRIVATE
 }
 

@@ -1,70 +1,135 @@
-/** --network and --publish of `coffer run`: words become a wish. */
+/** --network, --publish and their like: words become a wish. */
 
 import { usage } from '../base/flags.ts'
-import type { NetworkWish, PortWish } from '../engine/record.ts'
-import { parseAddress } from '../network/address.ts'
-import { DEFAULT_NETWORK } from '../network/networks.ts'
+import type { EndpointWish, NetworkWish } from '../engine/record.ts'
+import { addressText, isIpv6, parseAddress } from '../network/address.ts'
+import { DEFAULT_NETWORK, NETWORK_NAME } from '../network/networks.ts'
+import { portsOf, portWord } from './port-words.ts'
 import { type Asked, wrong } from './values.ts'
-
-/** The word that --network was given; docker has --net for it too. */
-export function networkWord(asked: Asked, isRootless: boolean): string {
-  const words = [...asked.given.list('network'), ...asked.given.list('net')]
-  const [word, ...others] = words
-  if (others.length > 0) throw wrong(asked, 'network', words.join(' '), 'give one network')
-  return word ?? (isRootless ? 'none' : DEFAULT_NETWORK)
-}
 
 /** Words of the grammar that all namespaces share. */
 export const isJoined = (word: string): boolean => /^(?:host|container:.*|ns:.*)$/.test(word)
+const isPlain = (word: string): boolean => isJoined(word) || word === 'none' || word === 'private'
 
-export function networkOf(asked: Asked, isRootless: boolean): NetworkWish {
+/** The words that --network was given; docker has --net for it too. One that is no network stands alone. */
+export function networkWords(asked: Asked, isRootless: boolean): readonly string[] {
+  const words = [...asked.given.list('network'), ...asked.given.list('net')]
+  const plain = words.find(isPlain)
+  if (plain !== undefined && words.length > 1)
+    throw wrong(
+      asked,
+      'network',
+      words.join(' '),
+      `conflicting options: a container with ${plain} cannot be connected to a network as well`,
+    )
+  return words.length === 0 ? [isRootless ? 'none' : DEFAULT_NETWORK] : words
+}
+
+/** Whether it is in a network whose names are resolved. */
+export const isNamed = ({ given }: Asked): boolean =>
+  [...given.list('network'), ...given.list('net')].some(
+    (word) => !isPlain(word) && !['default', DEFAULT_NETWORK].includes(word),
+  )
+
+/** `exposed` is what the image says of its ports. */
+export function networkOf(asked: Asked, isRootless: boolean, exposed: readonly string[]): NetworkWish {
   const { given, command } = asked
-  const word = networkWord(asked, isRootless)
-  const ports = given.list('publish').flatMap((text) => portsOf(text, command))
-  const isPlain = isJoined(word) || word === 'none' || word === 'private'
-  if (!isPlain) {
-    const aliases = [...given.list('network-alias'), ...given.list('net-alias')]
-    const network = word === 'default' ? DEFAULT_NETWORK : word
-    return { kind: 'bridge', network, address: given.string('ip'), aliases, ports }
+  const words = networkWords(asked, isRootless)
+  const ports = [
+    ...given.list('publish').flatMap((text) => portsOf(text, { command, flag: 'publish' })),
+    ...(given.bool('publish-all') ? exposed.map((text) => portWord(text, { command, flag: 'expose' })) : []),
+  ]
+  const [word = ''] = words
+  if (isPlain(word)) {
+    if (given.list('publish').length > 0 && word !== 'host')
+      throw usage(
+        command,
+        `--publish and --network ${word} exclude each other`,
+        'a port leads to the bridge of a network',
+      )
+    refuseEndpointFlags(asked, word)
+    return { kind: isJoined(word) ? 'joined' : 'none' }
   }
-  if (ports.length > 0 && word !== 'host')
-    throw usage(
-      command,
-      `--publish and --network ${word} exclude each other`,
-      'a port leads to the bridge of a network',
-    )
-  return { kind: isJoined(word) ? 'joined' : 'none' }
+  const networks = words.map((text, index) => endpointOf(asked, text, index === 0))
+  const twice = networks.find(({ network }, index) => networks.findIndex((one) => one.network === network) < index)
+  if (twice !== undefined)
+    throw wrong(asked, 'network', twice.network, `network "${twice.network}" is specified multiple times`)
+  return { kind: 'networks', networks, ports }
 }
 
-/** `[[ADDRESS:]PORT:]PORT[/PROTOCOL]`, where PORT may be a range. */
-export function portsOf(text: string, command: string): readonly PortWish[] {
-  const wrong = (reason: string): never => {
-    throw usage(
-      command,
-      `--publish is "${text}": ${reason}`,
-      'write [[ADDRESS:]PORT:]PORT[/tcp|udp|sctp], e.g. 8080:80 or 127.0.0.1:53:53/udp',
-    )
-  }
-  const match = /^(?:(?:([^:[\]]*):)?([^:[\]]*):)?([^:/[\]]+)(?:\/(tcp|udp|sctp))?$/.exec(text)
-  if (match === null) return wrong('it is none of these, or has an address of IPv6, which is not supported')
-  const [, address = '', outsideText = '', insideText = '', protocol = 'tcp'] = match
-  const inside = range(insideText) ?? wrong(`${insideText} is no port`)
-  const outside = outsideText === '' ? undefined : (range(outsideText) ?? wrong(`${outsideText} is no port`))
-  if (outside !== undefined && outside.length !== inside.length) return wrong('the ranges are not equally long')
-  if (address !== '' && parseAddress(address) === undefined) return wrong(`${address} is no address`)
-  return inside.map((port, index) => ({
-    ...(address === '' || address === '0.0.0.0' ? {} : { hostAddress: address }),
-    hostPort: outside?.[index] ?? 0,
-    port,
-    protocol: protocol as PortWish['protocol'],
-  }))
+const ENDPOINT_FLAGS = ['ip', 'ip6', 'mac-address', 'network-alias', 'net-alias'] as const
+
+function refuseEndpointFlags({ given, command }: Asked, word: string): void {
+  const set = ENDPOINT_FLAGS.find((name) => given.isSet(name))
+  if (set !== undefined)
+    throw usage(command, `--${set} and --network ${word} exclude each other`, 'it is about a network of its own')
 }
 
-function range(text: string): readonly number[] | undefined {
-  const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text)
-  if (match === null) return undefined
-  const first = Number(match[1])
-  const last = Number(match[2] ?? match[1])
-  if (first < 1 || last > 65535 || last < first) return undefined
-  return Array.from({ length: last - first + 1 }, (_, index) => first + index)
+/** `NETWORK`, or `name=NETWORK,alias=NAME,ip=ADDRESS`; flags beside it are about the first. */
+function endpointOf(asked: Asked, text: string, isFirst: boolean): EndpointWish {
+  const { given } = asked
+  const said = text.includes('=') ? pairsIn(asked, text) : [['name', text] as const]
+  const valuesOf = (key: string): readonly string[] => said.filter(([name]) => name === key).map(([, value]) => value)
+  const one = (key: string, flag: string): string | undefined => {
+    const [value] = valuesOf(key)
+    if (value !== undefined && isFirst && given.isSet(flag))
+      throw wrong(asked, 'network', text, `conflicting options: --${flag} says it as well`)
+    return value ?? (isFirst ? given.string(flag) : undefined)
+  }
+  const name = valuesOf('name')[0] ?? ''
+  const network = name === 'default' ? DEFAULT_NETWORK : name
+  if (!NETWORK_NAME.test(network)) throw wrong(asked, 'network', text, 'give the name of a network')
+  const aliases = [
+    ...valuesOf('alias'),
+    ...(isFirst ? [...given.list('network-alias'), ...given.list('net-alias')] : []),
+  ]
+  return {
+    network,
+    address: addressOf(asked, 'ip', one('ip', 'ip')),
+    address6: addressOf(asked, 'ip6', one('ip6', 'ip6')),
+    hardwareAddress: hardwareAddressOf(asked, one('mac-address', 'mac-address')),
+    aliases: aliasesOf(asked, network, aliases),
+  }
+}
+
+const KEYS = ['name', 'alias', 'ip', 'ip6', 'mac-address']
+
+function pairsIn(asked: Asked, text: string): readonly (readonly [string, string])[] {
+  return text.split(',').map((pair) => {
+    const equals = pair.indexOf('=')
+    const [key, value] = [pair.slice(0, equals), pair.slice(equals + 1)]
+    if (equals < 1 || !KEYS.includes(key))
+      throw wrong(asked, 'network', text, `it takes ${KEYS.join(', ')}, e.g. name=web,alias=front`)
+    return [key, value] as const
+  })
+}
+
+/** Names of networks and containers are names of files: others are refused (S246). */
+export function aliasesOf(asked: Asked, network: string, aliases: readonly string[]): readonly string[] {
+  const bad = aliases.find((alias) => !NETWORK_NAME.test(alias) || alias.length > 253)
+  if (bad !== undefined)
+    throw wrong(asked, 'network-alias', bad, 'begin with a letter or digit, and use letters, digits, "_", "." and "-"')
+  if (aliases.length > 0 && network === DEFAULT_NETWORK)
+    throw wrong(
+      asked,
+      'network-alias',
+      aliases.join(' '),
+      'network-scoped alias is supported only for containers in user defined networks: coffer network create',
+    )
+  return aliases
+}
+
+export function addressOf(asked: Asked, flag: 'ip' | 'ip6', word: string | undefined): string | undefined {
+  if (word === undefined) return undefined
+  const bytes = parseAddress(word)
+  if (bytes !== undefined && isIpv6(bytes) === (flag === 'ip6')) return addressText(bytes)
+  throw wrong(asked, flag, word, flag === 'ip' ? 'write it like 172.30.0.9' : 'write it like fd00::9')
+}
+
+/** Six bytes, of which the first is that of one machine: no group. */
+function hardwareAddressOf(asked: Asked, word: string | undefined): string | undefined {
+  if (word === undefined) return undefined
+  const bytes = word.toLowerCase().replace(/-/g, ':')
+  if (/^[0-9a-f][02468ace](?::[0-9a-f]{2}){5}$/.test(bytes) && bytes !== '00:00:00:00:00:00') return bytes
+  throw wrong(asked, 'mac-address', word, 'write six bytes of which the first is even, e.g. 02:42:ac:1e:00:09')
 }

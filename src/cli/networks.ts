@@ -1,26 +1,20 @@
-/** network create, ls, inspect, rm, prune. */
+/** `coffer network`: create, ls, rm, prune; network-inspect.ts and network-connect.ts have the others. */
 
 import { OperationError } from '../base/errors.ts'
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { nearest } from '../base/nearest.ts'
-import { networksOf, readConnection } from '../engine/container-network.ts'
-import { findContainer } from '../engine/containers.ts'
+import { printRows } from '../base/rows.ts'
+import { networksOf } from '../engine/connection.ts'
 import { withNamesLock } from '../engine/lock.ts'
 import { newId } from '../engine/make.ts'
-import { makeDirectories, writeText } from '../executor/embedded-files.ts'
-import {
-  createNetwork,
-  DEFAULT_NETWORK,
-  findNetwork,
-  listNetworks,
-  type NetworkRecord,
-  readLeases,
-  removeNetwork,
-} from '../network/networks.ts'
-import type { Command } from './command.ts'
-import type { Session } from './open.ts'
-
-const say = ({ native }: Session, text: string): void => writeText(native, 1, text)
+import { refuseUsed, removeNetwork } from '../engine/network-remove.ts'
+import { makeDirectories, read } from '../executor/embedded-files.ts'
+import { createNetwork, DEFAULT_NETWORK, findNetwork, listNetworks, type NetworkRecord } from '../network/networks.ts'
+import { type Command, eachOf, say } from './command.ts'
+import { connect, disconnect } from './network-connect.ts'
+import { networkFilter } from './network-filter.ts'
+import { inspect } from './network-inspect.ts'
+import { type Asked, pairsOf, wrong } from './values.ts'
 
 /** `coffer network COMMAND`. */
 export const network: Command = (session, [word = 'help', ...rest]) => {
@@ -34,18 +28,34 @@ export const network: Command = (session, [word = 'help', ...rest]) => {
   )
 }
 
+const refused = (name: string, type: Flag['type'], reason: string): Flag => ({ name, type, help: '', refused: reason })
+
 const CREATE: readonly Flag[] = [
   { name: 'driver', short: 'd', type: 'string', value: 'bridge', help: 'how its containers are connected' },
   { name: 'subnet', type: 'list', value: 'ADDRESS/PREFIX', help: 'its addresses; a free network if not given' },
   { name: 'gateway', type: 'list', value: 'ADDRESS', help: 'that of this machine in it; the first if not given' },
+  { name: 'ip-range', type: 'list', value: 'ADDRESS/PREFIX', help: 'the part that addresses are given from' },
   { name: 'internal', type: 'bool', help: 'nobody outside is reached' },
+  { name: 'ipv6', type: 'bool', help: 'also with addresses of IPv6' },
+  { name: 'opt', short: 'o', type: 'list', value: 'NAME=VALUE', help: 'an option of its driver' },
   { name: 'label', type: 'list', value: 'NAME=VALUE', help: 'a note for filters' },
-  { name: 'ipv6', type: 'bool', help: 'also with addresses of IPv6', refused: 'coffer gives addresses of IPv4 only' },
+  { name: 'attachable', type: 'bool', help: 'it always is' },
+  { name: 'scope', type: 'string', value: 'local', help: 'there is one' },
+  refused('ipv4', 'bool', 'each network has addresses of IPv4'),
+  refused('aux-address', 'list', 'give addresses that others have a place outside of --ip-range'),
+  refused('config-from', 'string', 'a network has its configuration itself'),
+  refused('config-only', 'bool', 'a network has its configuration itself'),
+  refused('ingress', 'bool', 'it is of swarms; coffer runs containers of one machine'),
+  refused('ipam-driver', 'string', 'addresses are given by coffer itself'),
+  refused('ipam-opt', 'list', 'addresses are given by coffer itself'),
 ]
+
+const OPTIONS = ['com.docker.network.bridge.name', 'com.docker.network.bridge.enable_icc']
 
 const create: Command = (session, words) => {
   const command = 'coffer network create'
-  const given = parseFlags(words, CREATE, command, { mixed: true })
+  const asked: Asked = { command, given: parseFlags(words, CREATE, command, { mixed: true }), session }
+  const { given } = asked
   const [name, ...others] = given.rest
   if (name === undefined || others.length > 0) throw usage(command, 'it takes one name')
   const driver = given.string('driver') ?? 'bridge'
@@ -56,6 +66,9 @@ const create: Command = (session, words) => {
       reason: `coffer has no driver ${driver}`,
       hint: 'leave --driver away: containers are connected by a bridge',
     })
+  const options = pairsOf(asked, 'opt')
+  const unknown = Object.keys(options).find((one) => !OPTIONS.includes(one))
+  if (unknown !== undefined) throw wrong(asked, 'opt', unknown, `it takes ${OPTIONS.join(', ')}`)
   const { engine, native } = session
   makeDirectories(native, `${engine.dataRoot}/names`, 0o711)
   const made = withNamesLock(engine, () =>
@@ -63,10 +76,13 @@ const create: Command = (session, words) => {
       id: newId(native),
       name,
       created: engine.machine.now().toISOString(),
-      subnet: given.list('subnet')[0],
-      gateway: given.list('gateway')[0],
+      subnets: given.list('subnet'),
+      gateways: given.list('gateway'),
+      ranges: given.list('ip-range'),
+      hasIpv6: given.bool('ipv6'),
       isInternal: given.bool('internal'),
       labels: Object.fromEntries(given.list('label').map(labelOf)),
+      options,
     }),
   )
   say(session, `${made.id}\n`)
@@ -79,93 +95,111 @@ const labelOf = (word: string): readonly [string, string] => {
 }
 
 const LS: readonly Flag[] = [
-  { name: 'quiet', short: 'q', type: 'bool', help: 'ids only' },
+  { name: 'filter', short: 'f', type: 'list', value: 'KEY=VALUE', help: 'only those that fit' },
+  { name: 'format', type: 'string', value: 'TEMPLATE', help: 'table, table TEMPLATE, json, or a Go template' },
   { name: 'no-trunc', type: 'bool', help: 'whole ids' },
+  { name: 'quiet', short: 'q', type: 'bool', help: 'ids only' },
 ]
 
+const HEADERS = {
+  CreatedAt: 'CREATED AT',
+  Driver: 'DRIVER',
+  ID: 'NETWORK ID',
+  Internal: 'INTERNAL',
+  IPv4: 'IPV4',
+  IPv6: 'IPV6',
+  Labels: 'LABELS',
+  Name: 'NAME',
+  Scope: 'SCOPE',
+} as const
+
 const ls: Command = (session, words) => {
-  const given = parseFlags(words, LS, 'coffer network ls')
-  const all = listNetworks(networksOf(session.engine))
+  const given = parseFlags(words, LS, 'coffer network ls', { mixed: true })
+  if (given.rest.length > 0) throw usage('coffer network ls', 'it takes no names', 'give --filter name=NAME')
+  const fits = networkFilter(session, 'coffer network ls', given.list('filter'))
+  const all = listNetworks(networksOf(session.engine)).filter(fits)
   const id = (text: string): string => (given.bool('no-trunc') ? text : text.slice(0, 12))
   if (given.bool('quiet')) {
     say(session, all.map((one) => `${id(one.id)}\n`).join(''))
     return 0
   }
-  const rows = [
-    ['NETWORK ID', 'NAME', 'DRIVER', 'SUBNET'],
-    ...all.map((one) => [id(one.id), one.name, 'bridge', one.subnet]),
-  ]
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
+  const rows = all.map((one) => ({
+    CreatedAt: one.created,
+    Driver: 'bridge',
+    ID: id(one.id),
+    Internal: `${one.isInternal}`,
+    IPv4: 'true',
+    IPv6: `${one.pools.length > 1}`,
+    Labels: Object.entries(one.labels)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(','),
+    Name: one.name,
+    Scope: 'local',
+  }))
   say(
     session,
-    rows.map((row) => `${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('   ')}\n`).join(''),
+    printRows({ rows, headers: HEADERS, columns: ['ID', 'Name', 'Driver', 'Scope'] }, given.string('format')),
   )
   return 0
-}
-
-/** docker's document, without what coffer has not. */
-const inspect: Command = (session, words) => {
-  const given = parseFlags(words, [], 'coffer network inspect')
-  if (given.rest.length === 0) throw usage('coffer network inspect', 'it takes one network or more')
-  const found = given.rest.map((name) => inspected(session, findNetwork(networksOf(session.engine), name)))
-  say(session, `${JSON.stringify(found, null, 4)}\n`)
-  return 0
-}
-
-function inspected({ engine }: Session, network: NetworkRecord): object {
-  const containers = [...readLeases(networksOf(engine), network.name).values()].flatMap((id) => {
-    const connection = readConnection(engine, id)
-    if (connection === undefined) return []
-    const { address, prefixLength, hardwareAddress } = connection
-    const { name } = findContainer(engine, id).record
-    return [
-      [id, { Name: name, MacAddress: hardwareAddress, IPv4Address: `${address}/${prefixLength}`, IPv6Address: '' }],
-    ]
-  })
-  return {
-    Name: network.name,
-    Id: network.id,
-    Created: network.created,
-    Scope: 'local',
-    Driver: 'bridge',
-    EnableIPv6: false,
-    IPAM: { Driver: 'default', Config: [{ Subnet: network.subnet, Gateway: network.gateway }] },
-    Internal: network.isInternal,
-    Containers: Object.fromEntries(containers),
-    Options: { 'com.docker.network.bridge.name': network.device },
-    Labels: network.labels,
-  }
 }
 
 const rm: Command = (session, words) => {
-  const given = parseFlags(words, [], 'coffer network rm')
-  if (given.rest.length === 0) throw usage('coffer network rm', 'it takes one network or more')
-  for (const name of given.rest) {
-    removeOne(session, findNetwork(networksOf(session.engine), name))
+  const command = 'coffer network rm'
+  const flags: readonly Flag[] = [
+    { name: 'force', short: 'f', type: 'bool', help: 'no error for one that is not there' },
+  ]
+  const given = parseFlags(words, flags, command, { mixed: true })
+  if (given.rest.length === 0) throw usage(command, 'it takes one network or more')
+  return eachOf(session, command, given.rest, (name) => {
+    try {
+      removeNetwork(session.engine, findNetwork(networksOf(session.engine), name))
+    } catch (error) {
+      if (!given.bool('force') || !(error instanceof OperationError) || error.kind !== 'missing') throw error
+    }
     say(session, `${name}\n`)
-  }
-  return 0
+  })
 }
 
-function removeOne({ engine }: Session, found: NetworkRecord): void {
-  withNamesLock(engine, () => removeNetwork(networksOf(engine), found))
-}
+const PRUNE: readonly Flag[] = [
+  { name: 'filter', type: 'list', value: 'KEY=VALUE', help: 'only those: until=TIME, label=KEY[=VALUE]' },
+  { name: 'force', short: 'f', type: 'bool', help: 'do not ask' },
+]
 
 const prune: Command = (session, words) => {
-  parseFlags(
-    words,
-    [{ name: 'force', short: 'f', type: 'bool', help: 'as without: coffer does not ask' }],
-    'coffer network prune',
-  )
-  const networks = networksOf(session.engine)
-  for (const one of listNetworks(networks)) {
-    if (one.name === DEFAULT_NETWORK || readLeases(networks, one.name).size > 0) continue
-    removeOne(session, one)
-    say(session, `${one.name}\n`)
+  const command = 'coffer network prune'
+  const given = parseFlags(words, PRUNE, command, { mixed: true })
+  const fits = networkFilter(session, command, given.list('filter'))
+  if (!given.bool('force') && !agrees(session)) return 0
+  const gone: string[] = []
+  for (const one of listNetworks(networksOf(session.engine))) {
+    if (one.name === DEFAULT_NETWORK || !fits(one) || !isUnused(session, one)) continue
+    removeNetwork(session.engine, one)
+    gone.push(one.name)
   }
+  if (gone.length > 0) say(session, `Deleted Networks:\n${gone.map((name) => `${name}\n`).join('')}\n`)
   return 0
+}
+
+function isUnused({ engine }: Parameters<Command>[0], one: NetworkRecord): boolean {
+  try {
+    refuseUsed(engine, one)
+    return true
+  } catch (error) {
+    if (error instanceof OperationError) return false
+    throw error
+  }
+}
+
+function agrees(session: Parameters<Command>[0]): boolean {
+  say(
+    session,
+    'WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] ',
+  )
+  const answer = new Uint8Array(16)
+  const got = read(session.native, 0, answer)
+  return got > 0 && /^y(es)?$/i.test(session.native.decode(answer, 0, got).trim())
 }
 
 const SUBCOMMANDS: ReadonlyMap<string, Command> = new Map(
-  Object.entries({ create, ls, list: ls, inspect, rm, remove: rm, prune }),
+  Object.entries({ connect, create, disconnect, inspect, ls, list: ls, prune, rm, remove: rm }),
 )

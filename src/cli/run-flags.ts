@@ -163,14 +163,17 @@ const NETWORK: readonly Flag[] = [
     ...flag('publish', 'list', '[[ADDRESS:]PORT:]PORT[/PROTOCOL]', 'have a port of it on this machine'),
     short: 'p',
   },
-  { ...refused('publish-all', 'bool', 'name the ports that this machine shall have, with --publish'), short: 'P' },
-  refused('expose', 'list', 'in a network its neighbours reach each of its ports; --publish is for all others'),
+  {
+    ...flag('publish-all', 'bool', undefined, 'have each port that it exposes on some port of this machine'),
+    short: 'P',
+  },
+  flag('expose', 'list', 'PORT[/PROTOCOL]', 'a port that it serves, for --publish-all'),
   flag('ip', 'string', 'ADDRESS', 'its address in the network'),
+  flag('ip6', 'string', 'ADDRESS', 'its address of IPv6'),
+  flag('mac-address', 'string', 'ADDRESS', 'its hardware address; one that follows from --ip if not given'),
   ...['network-alias', 'net-alias'].map((name) =>
     flag(name, 'list', 'NAME', 'another name by which others in the network find it'),
   ),
-  refused('ip6', 'string', 'coffer gives addresses of IPv4 only'),
-  refused('mac-address', 'string', 'it follows from its address, see --ip'),
   ...['link', 'link-local-ip'].map((name) =>
     refused(name, 'list', 'it is of the links of docker 1, which networks replaced'),
   ),
@@ -192,7 +195,11 @@ export const RUN_FLAGS: readonly Flag[] = [
   flag('sig-proxy', 'bool', undefined, 'pass signals on to it; true if not given'),
 ]
 
-export const UPDATE_FLAGS: readonly Flag[] = LIMIT_FLAGS
+export const UPDATE_FLAGS: readonly Flag[] = [
+  ...LIMIT_FLAGS,
+  flag('publish-add', 'list', '[[ADDRESS:]PORT:]PORT[/PROTOCOL]', 'one more port of it on this machine'),
+  flag('publish-rm', 'list', '[[ADDRESS:]PORT:]PORT[/PROTOCOL]', 'one less'),
+]
 
 export const EXEC_FLAGS: readonly Flag[] = [
   ...PROCESS.filter(({ name }) => /^(env|env-file|workdir|user|privileged|interactive|tty)$/.test(name)),

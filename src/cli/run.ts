@@ -20,6 +20,7 @@ import { namesOf } from './names.ts'
 import { isNamespaceWord, namespacesOf } from './namespaces.ts'
 import { networkOf } from './network-flags.ts'
 import type { Session } from './open.ts'
+import { exposedPorts } from './port-words.ts'
 import { detachKeysOf, environmentOf, labelsOf, privilegeOf, stopSignalOf } from './process.ts'
 import { resourcesOf } from './resources.ts'
 import { CREATE_FLAGS, RUN_FLAGS } from './run-flags.ts'
@@ -119,6 +120,7 @@ function wantedContainerOf(asked: Asked): Wanted {
   const source = sourceOf(asked, containerPath(session.engine, id))
   checkChoices(asked)
   const process = source.image?.config.process
+  const exposed = exposedOf(asked, process?.exposedPorts ?? [])
   return {
     id,
     container: {
@@ -136,11 +138,17 @@ function wantedContainerOf(asked: Asked): Wanted {
       stopSignal: stopSignalOf(asked, process?.stopSignal),
       stopSeconds: given.int('stop-timeout') ?? 10,
       log: logOf(asked),
-      network: networkOf(asked, hostOf(session.engine.machine).isRootless),
+      network: networkOf(asked, hostOf(session.engine.machine).isRootless, exposed),
+      exposed,
       health: healthOf(asked, process?.healthcheck),
     },
   }
 }
+
+/** What the image says, and --expose adds. */
+const exposedOf = ({ given, command }: Asked, ofImage: readonly string[]): readonly string[] => [
+  ...new Set([...ofImage, ...given.list('expose')].flatMap((text) => exposedPorts(text, { command, flag: 'expose' }))),
+]
 
 function intentOf(asked: Asked, source: Source, id: string): Intent {
   const { given, session } = asked

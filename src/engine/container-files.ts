@@ -1,7 +1,10 @@
 /** The hosts, hostname and resolv.conf of a container, which are mounted over those of its image. hosts(5), resolv.conf(5) */
 
-import { replaceFile } from '../executor/embedded-files.ts'
+import { must } from '../executor/embedded-call.ts'
+import { close, open, replaceFile, writeAll } from '../executor/embedded-files.ts'
+import { O_WRONLY } from '../linux/files.ts'
 import { NAMED_FILES } from './config-mounts.ts'
+import type { Connection } from './connection.ts'
 import type { ContainerNames, Intent } from './intent.ts'
 import type { Engine } from './place.ts'
 
@@ -12,21 +15,28 @@ export function namedFiles(
   { hostname, domainname, namespaces }: Named,
   names: Pick<ContainerNames, 'hosts' | 'servers' | 'search' | 'options'>,
   host: { readonly hosts: string; readonly resolvConf: string },
+  connection?: Connection,
 ): Readonly<Record<(typeof NAMED_FILES)[number], string>> {
   const isHosts = namespaces.network.kind === 'host'
+  const wholeName = `${hostname}${domainname === undefined ? '' : `.${domainname}`}`
   return {
-    hosts: (isHosts ? withNewline(host.hosts) : LOCAL_HOSTS) + hostLines(names),
-    hostname: `${hostname}${domainname === undefined ? '' : `.${domainname}`}\n`,
-    'resolv.conf': resolvConf(host.resolvConf, names, isHosts),
+    hosts: (isHosts ? withNewline(host.hosts) : LOCAL_HOSTS) + hostLines(names) + ownLines(wholeName, connection),
+    hostname: `${wholeName}\n`,
+    'resolv.conf': resolvConf(host.resolvConf, names, { isHosts, isResolved: isResolvedIn(connection) }),
   }
 }
 
 const hostLines = ({ hosts }: Pick<ContainerNames, 'hosts'>): string =>
   hosts.map(({ address, name }) => `${address}\t${name}\n`).join('')
 
-/** The hosts of one in a network, without the lines of its neighbours. */
-export const ownHosts = ({ names }: Pick<Intent, 'names'>): string =>
-  LOCAL_HOSTS + (names === undefined ? '' : hostLines(names))
+const isResolvedIn = (connection: Connection | undefined): boolean =>
+  connection?.endpoints.some(({ names }) => names.length > 0) ?? false
+
+/** Its own addresses; those of others it asks for. */
+const ownLines = (name: string, connection: Connection | undefined): string =>
+  (connection?.endpoints ?? [])
+    .flatMap(({ addresses }) => addresses.map(({ address }) => `${address}\t${name}\n`))
+    .join('')
 
 const withNewline = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`)
 
@@ -44,7 +54,7 @@ const LOCAL_HOSTS = [
 function resolvConf(
   text: string,
   { servers, search, options }: Pick<ContainerNames, 'servers' | 'search' | 'options'>,
-  isHosts: boolean,
+  { isHosts, isResolved }: { readonly isHosts: boolean; readonly isResolved: boolean },
 ): string {
   const lines = text.split('\n').map((line) => line.trim().split(/\s+/))
   const valuesOf = (keyword: string): readonly string[] =>
@@ -52,6 +62,7 @@ function resolvConf(
   const reachable = valuesOf('nameserver').filter((address) => isHosts || !/^(127\.|::1$)/.test(address))
   const domains = search.length > 0 ? search.filter((domain) => domain !== '.') : valuesOf('search')
   const wanted = options.length > 0 ? options : valuesOf('options')
+  if (isResolved) return resolvedConf(domains, wanted)
   return [
     ...(servers.length > 0 ? servers : reachable).map((address) => `nameserver ${address}\n`),
     ...(domains.length > 0 ? [`search ${domains.join(' ')}\n`] : []),
@@ -59,17 +70,54 @@ function resolvConf(
   ].join('')
 }
 
-/** Into the directory of the container; each file changes at once. */
+/** The name server beside the container asks all others. Names of neighbours have no dots. */
+const resolvedConf = (domains: readonly string[], options: readonly string[]): string =>
+  [
+    'nameserver 127.0.0.11\n',
+    ...(domains.length > 0 ? [`search ${domains.join(' ')}\n`] : []),
+    `options ${[...options.filter((option) => !option.startsWith('ndots:')), ...ndots(options)].join(' ')}\n`,
+  ].join('')
+
+const ndots = (options: readonly string[]): readonly string[] => {
+  const asked = options.filter((option) => option.startsWith('ndots:'))
+  return asked.length > 0 ? asked : ['ndots:0']
+}
+
+/** Into the directory of the container, before it is mounted from there. */
 export function writeNamedFiles({ machine }: Engine, intent: Intent): void {
-  const { native, files } = machine
   if (intent.names === undefined) return
-  const { directory } = intent.names
-  const texts = namedFiles(intent, intent.names, {
-    hosts: files.readText('/etc/hosts') ?? '',
-    resolvConf: files.readText('/etc/resolv.conf') ?? '',
-  })
+  const texts = textsOf(machine, intent, intent.names)
   for (const name of NAMED_FILES) {
-    const path = `${directory}/${name}`
-    replaceFile(native, { path, temporary: `${path}.new`, text: texts[name], mode: 0o644 })
+    const path = `${intent.names.directory}/${name}`
+    replaceFile(machine.native, { path, temporary: `${path}.new`, text: texts[name], mode: 0o644 })
   }
 }
+
+/** What a connection changes of them, in place: a file that is mounted stays the same one. */
+export function rewriteNamedFiles({ machine }: Engine, intent: Intent, connection: Connection): void {
+  if (intent.names === undefined) return
+  const texts = textsOf(machine, intent, intent.names, connection)
+  for (const name of ['hosts', 'resolv.conf'] as const) {
+    const fd = open(machine.native, `${intent.names.directory}/${name}`, O_WRONLY)
+    try {
+      const bytes = machine.native.encode(texts[name])
+      writeAll(machine.native, fd, bytes)
+      must(machine.native, `write ${name}`, 'ftruncate', fd, bytes.length)
+    } finally {
+      close(machine.native, fd)
+    }
+  }
+}
+
+const textsOf = (
+  { files }: Engine['machine'],
+  intent: Intent,
+  names: ContainerNames,
+  connection?: Connection,
+): ReturnType<typeof namedFiles> =>
+  namedFiles(
+    intent,
+    names,
+    { hosts: files.readText('/etc/hosts') ?? '', resolvConf: files.readText('/etc/resolv.conf') ?? '' },
+    connection,
+  )

@@ -1,58 +1,126 @@
 /** The network of a container in docker's words. Source: docker: api/swagger.yaml, NetworkSettings */
 
 import type { Json } from '../base/json.ts'
-import type { Connection } from './container-network.ts'
-import type { ContainerRecord, PortWish } from './record.ts'
+import { DEFAULT_NETWORK } from '../network/networks.ts'
+import type { Connection, Endpoint } from './connection.ts'
+import { placeText } from './network-take.ts'
+import type { ContainerRecord, EndpointWish, PortWish } from './record.ts'
+
+const wishesOf = ({ network }: Pick<ContainerRecord, 'network'>): readonly EndpointWish[] =>
+  network.kind === 'networks' ? network.networks : []
 
 /** `bridge`, another network, `none`, `host`, or the path of the namespace that it joins. */
-export function networkMode({ network, intent }: Pick<ContainerRecord, 'network' | 'intent'>): string {
-  if (network.kind === 'bridge') return network.network
-  const { network: choice } = intent.namespaces
+export function networkMode(record: Pick<ContainerRecord, 'network' | 'intent'>): string {
+  const [first] = wishesOf(record)
+  if (first !== undefined) return first.network
+  const { network: choice } = record.intent.namespaces
   return choice.kind === 'path' ? `ns:${choice.path}` : choice.kind === 'host' ? 'host' : 'none'
 }
 
+/** As `ps` has them. One that joins the network of another shows none, as with docker. */
+export function networkNames(record: Pick<ContainerRecord, 'network' | 'intent'>): string {
+  const names = wishesOf(record).map(({ network }) => network)
+  if (names.length > 0) return names.join(',')
+  const mode = networkMode(record)
+  return mode.startsWith('ns:') ? '' : mode
+}
+
 /** `PORT/PROTOCOL` → where this machine has it. */
-export const portBindings = (ports: readonly PortWish[]): { readonly [port: string]: Json } =>
+export const portBindings = (ports: readonly PortWish[], hasSix = false): { readonly [port: string]: Json } =>
   Object.fromEntries(
     ports.map(({ port, protocol }) => [
       `${port}/${protocol}`,
       ports
         .filter((one) => one.port === port && one.protocol === protocol)
-        .map(({ hostAddress, hostPort }) => ({ HostIp: hostAddress ?? ANY, HostPort: `${hostPort}` })),
+        .flatMap((one) => placesOf(one, hasSix).map((place) => ({ HostIp: place, HostPort: `${one.hostPort}` }))),
     ]),
   )
 
-const ANY = '0.0.0.0'
+/** One of all addresses is one of each family that the container has. */
+const placesOf = ({ hostAddress }: PortWish, hasSix: boolean): readonly string[] =>
+  hostAddress === undefined ? ['0.0.0.0', ...(hasSix ? ['::'] : [])] : [hostAddress]
 
-/** `connection` is undefined while it does not run. */
+const hasIpv6 = ({ endpoints }: Connection): boolean =>
+  endpoints.some(({ addresses }) => addresses.some(({ address }) => address.includes(':')))
+
+/** `connection` is undefined while it does not run; `idOf` answers that of a network. */
 export function networkSettings(
-  { network }: Pick<ContainerRecord, 'network'>,
+  record: Pick<ContainerRecord, 'network'>,
   connection: Connection | undefined,
-  sandboxKey: string,
+  { sandboxKey, idOf }: { readonly sandboxKey: string; readonly idOf: (network: string) => string },
 ): { readonly [name: string]: Json } {
-  const aliases = network.kind === 'bridge' ? network.aliases : []
-  const networks: { readonly [name: string]: Json } =
-    network.kind !== 'bridge'
-      ? {}
-      : {
-          [network.network]: {
-            Aliases: aliases,
-            Gateway: connection?.gateway ?? '',
-            IPAddress: connection?.address ?? '',
-            IPPrefixLen: connection?.prefixLength ?? 0,
-            MacAddress: connection?.hardwareAddress ?? '',
-          },
-        }
+  const networks = wishesOf(record).map((wish) => {
+    const endpoint = connection?.endpoints.find(({ network }) => network === wish.network)
+    return [wish.network, { ...wishSettings(wish, idOf), ...addressSettings(endpoint) }] as const
+  })
+  const [first] = networks
+  // Where docker had them when there was one network: scripts ask for them there.
+  const legacy = first?.[0] === DEFAULT_NETWORK ? first[1] : addressSettings(undefined)
   return {
     SandboxID: '',
     SandboxKey: sandboxKey,
-    Ports: portBindings(connection?.ports ?? []),
-    Networks: networks,
+    Ports: connection === undefined ? {} : portBindings(connection.ports, hasIpv6(connection)),
+    Gateway: legacy.Gateway,
+    GlobalIPv6Address: legacy.GlobalIPv6Address,
+    GlobalIPv6PrefixLen: legacy.GlobalIPv6PrefixLen,
+    IPAddress: legacy.IPAddress,
+    IPPrefixLen: legacy.IPPrefixLen,
+    IPv6Gateway: legacy.IPv6Gateway,
+    MacAddress: legacy.MacAddress,
+    Networks: Object.fromEntries(networks),
   }
 }
 
-/** As `ps` has it: `0.0.0.0:8080->80/tcp`. */
-export const portText = ({ ports }: Pick<Connection, 'ports'>): string =>
-  ports
-    .map(({ hostAddress, hostPort, port, protocol }) => `${hostAddress ?? ANY}:${hostPort}->${port}/${protocol}`)
+interface AddressSettings {
+  readonly MacAddress: string
+  readonly Gateway: string
+  readonly IPAddress: string
+  readonly IPPrefixLen: number
+  readonly IPv6Gateway: string
+  readonly GlobalIPv6Address: string
+  readonly GlobalIPv6PrefixLen: number
+  readonly DNSNames: readonly string[]
+}
+
+function addressSettings(endpoint: Endpoint | undefined): AddressSettings & { readonly [name: string]: Json } {
+  const none = { address: '', prefixLength: 0, gateway: '' }
+  const [four, six] = [false, true].map(
+    (isSix) => endpoint?.addresses.find(({ address }) => address.includes(':') === isSix) ?? none,
+  )
+  return {
+    MacAddress: endpoint?.hardwareAddress ?? '',
+    Gateway: four?.gateway ?? '',
+    IPAddress: four?.address ?? '',
+    IPPrefixLen: four?.prefixLength ?? 0,
+    IPv6Gateway: six?.gateway ?? '',
+    GlobalIPv6Address: six?.address ?? '',
+    GlobalIPv6PrefixLen: six?.prefixLength ?? 0,
+    DNSNames: endpoint?.names ?? [],
+  }
+}
+
+function wishSettings(
+  { network, address, address6, aliases }: EndpointWish,
+  idOf: (network: string) => string,
+): { readonly [name: string]: Json } {
+  const asked = {
+    ...(address === undefined ? {} : { IPv4Address: address }),
+    ...(address6 === undefined ? {} : { IPv6Address: address6 }),
+  }
+  return {
+    IPAMConfig: Object.keys(asked).length === 0 ? null : asked,
+    Links: null,
+    Aliases: aliases,
+    NetworkID: idOf(network),
+  }
+}
+
+/** As `ps` has it: `0.0.0.0:8080->80/tcp, [::]:8080->80/tcp`. */
+export const portText = (connection: Connection): string =>
+  connection.ports
+    .flatMap((one) =>
+      placesOf(one, hasIpv6(connection)).map(
+        (hostAddress) => `${placeText({ hostAddress })}:${one.hostPort}->${one.port}/${one.protocol}`,
+      ),
+    )
     .join(', ')

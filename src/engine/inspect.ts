@@ -1,11 +1,12 @@
 /** A container as `docker inspect` prints it: names, types and units are docker's. Source: docker: api/swagger.yaml, ContainerInspect */
 
 import type { Json } from '../base/json.ts'
-import { readConnection } from './container-network.ts'
+import { readConnection } from './connection.ts'
 import { type EngineContainer, UNSEEN_STATUS } from './containers.ts'
 import { readEnd } from './end.ts'
 import { networkMode, networkSettings, portBindings } from './inspect-network.ts'
 import type { Intent, IntentMount, NamespaceChoice } from './intent.ts'
+import { networkAt } from './network-plan.ts'
 import { containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 import { readRestarts } from './restart.ts'
@@ -46,7 +47,10 @@ export function inspectContainer(
     ...(size === undefined ? {} : { SizeRw: size.written, SizeRootFs: size.whole }),
     Mounts: mountsOf(intent),
     Config: configOf(record),
-    NetworkSettings: networkSettings(record, readConnection(engine, id), sandboxOf(container)),
+    NetworkSettings: networkSettings(record, readConnection(engine, id), {
+      sandboxKey: sandboxOf(container),
+      idOf: (name) => networkAt(engine, name)?.id ?? '',
+    }),
   }
 }
 
@@ -93,7 +97,7 @@ function hostConfigOf(record: ContainerRecord): Json {
       Config: log.limitBytes > 0 ? { 'max-size': `${log.limitBytes}`, 'max-file': `${log.files}` } : {},
     },
     NetworkMode: networkMode(record),
-    PortBindings: portBindings(network.kind === 'bridge' ? network.ports : []),
+    PortBindings: portBindings(network.kind === 'networks' ? network.ports : []),
     RestartPolicy: { Name: restart.when, MaximumRetryCount: restart.maxRetries },
     AutoRemove: removesItself,
     CapAdd: intent.capabilitiesAdded,

@@ -10,6 +10,7 @@
  * | a name that leads to no record                  | the same                                             | removed                       |
  * | state below the run root without a container    | its bundle would be below our data root              | cleaned                       |
  * | a network of one that has ended                 | its network.json                                     | disconnected                  |
+ * | one that runs without its name server           | nobody has the lock of that                          | a new one                     |
  */
 
 import { OperationError } from '../base/errors.ts'
@@ -19,7 +20,8 @@ import { close, lock, open, remove, replaceFile, tryLock } from '../executor/emb
 import { removeTree } from '../executor/embedded-tree.ts'
 import { O_DIRECTORY, O_RDONLY } from '../linux/files.ts'
 import { connectIfListening } from './attach.ts'
-import { disconnectContainer, readConnection } from './container-network.ts'
+import { readConnection } from './connection.ts'
+import { disconnectContainer } from './container-network.ts'
 import {
   type EngineContainer,
   EXIT_FILE,
@@ -28,8 +30,9 @@ import {
   UNSEEN_STATUS,
 } from './containers.ts'
 import { keepEnd } from './end.ts'
+import { lacksResolver, restoreResolver } from './network-change.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
-import { isTorn, RECORD_FILE } from './record.ts'
+import { type ContainerRecord, isTorn, RECORD_FILE } from './record.ts'
 import { removeAnonymousVolumes, removeFiles } from './remove.ts'
 
 const quiet = (): void => undefined
@@ -38,6 +41,7 @@ const quiet = (): void => undefined
 export function listMended(engine: Engine, warn: (text: string) => void): readonly EngineContainer[] {
   mendNamesAndStates(engine)
   const found = listEngineContainers(engine, warn)
+  for (const one of found) if (one.status === 'running') mendNameServer(engine, one.record)
   const ended = found.filter(({ status }) => status === 'exited')
   const mended = ended.filter(({ record }) => mendContainer(engine, record.id))
   return mended.length === 0 ? found : listEngineContainers(engine, quiet)
@@ -94,6 +98,17 @@ export function mendContainer(engine: Engine, id: string): boolean {
       removeAnonymousVolumes(engine, record)
     }
     return true
+  } finally {
+    close(native, fd)
+  }
+}
+
+function mendNameServer(engine: Engine, record: ContainerRecord): void {
+  const { native } = engine.machine
+  if (!lacksResolver(engine, record.id)) return
+  const fd = open(native, containerPath(engine, record.id), O_RDONLY | O_DIRECTORY[native.architecture])
+  try {
+    if (tryLock(native, fd) && lacksResolver(engine, record.id)) restoreResolver(engine, record)
   } finally {
     close(native, fd)
   }

@@ -12,9 +12,9 @@
  *     containers/ID/stopped restarts waiting   what the restart policy goes by: restart.ts, waiting.ts
  *     containers/ID/upper work   what it has written
  *     containers/ID/rootfs       an empty directory, at which its root is mounted in its own mount namespace
- *     containers/ID/network.json     its addresses, while it runs: container-network.ts
+ *     containers/ID/network.json     its addresses, while it runs: connection.ts
  *     containers/ID/hosts hostname resolv.conf   mounted over those of the image
- *     networks/NAME              network/networks.ts
+ *     networks/NAME              network/networks.ts, network/members.ts
  *     volumes/NAME/volume.json   a volume; its files are in volumes/NAME/_data
  *     init                       the program of --init: native/reaper.c
  */

@@ -28,6 +28,8 @@ export interface ContainerRecord {
   readonly stopSeconds: number
   readonly log: LogPolicy
   readonly network: NetworkWish
+  /** `80/tcp`: ports that the image names or --expose did; nothing follows but for --publish-all. */
+  readonly exposed?: readonly string[] | undefined
   /** Undefined for none. */
   readonly health?: HealthPolicy | undefined
 }
@@ -36,20 +38,30 @@ export interface ContainerRecord {
 export type NetworkWish =
   | { readonly kind: 'none' | 'joined' }
   | {
-      readonly kind: 'bridge'
-      /** The name of the network. */
-      readonly network: string
-      readonly address?: string | undefined
-      /** Names beside its own, by which others in the network find it. */
-      readonly aliases: readonly string[]
+      readonly kind: 'networks'
+      /** The first leads out, and ports lead to it; none is left when it was disconnected of all. */
+      readonly networks: readonly EndpointWish[]
       readonly ports: readonly PortWish[]
     }
 
+export interface EndpointWish {
+  /** The name of the network. */
+  readonly network: string
+  readonly address?: string | undefined
+  readonly address6?: string | undefined
+  /** `02:42:ac:1f:00:02`; one that follows from the address if absent. */
+  readonly hardwareAddress?: string | undefined
+  /** Names beside its own, by which others in the network find it. */
+  readonly aliases: readonly string[]
+}
+
 export interface PortWish {
-  /** An address of this machine; all of them if absent. */
+  /** An address of this machine; all of them if absent, `0.0.0.0` those of IPv4, `::` those of IPv6. */
   readonly hostAddress?: string | undefined
   /** 0 is any that is free. */
   readonly hostPort: number
+  /** With it the first that is free up to this one. */
+  readonly hostPortLast?: number | undefined
   readonly port: number
   readonly protocol: 'tcp' | 'udp' | 'sctp'
 }

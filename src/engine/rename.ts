@@ -4,6 +4,7 @@ import { OperationError } from '../base/errors.ts'
 import { remove } from '../executor/embedded-files.ts'
 import { withNamesLock } from './lock.ts'
 import { takeName, writeRecord } from './make.ts'
+import { renameEndpoints } from './network-change.ts'
 import { type Engine, namesDirectory } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 
@@ -21,7 +22,9 @@ export function renameContainer(engine: Engine, record: ContainerRecord, name: s
     })
   withNamesLock(engine, () => {
     takeName(engine, record.id, name)
-    writeRecord(engine, { ...record, name })
+    const renamed = { ...record, name }
+    writeRecord(engine, renamed)
+    renameEndpoints(engine, renamed, record.name)
     const old = `${namesDirectory(engine)}/${record.name}`
     if (files.readLink(old) === record.id) remove(native, old)
   })

@@ -80,7 +80,7 @@ export function startLocked(engine: Engine, record: ContainerRecord, { warn, bef
 /** With a network of its own it joins that, which is made now. */
 function connected(engine: Engine, record: ContainerRecord): Pick<ContainerRecord, 'intent'> {
   const { network, intent } = record
-  if (network.kind !== 'bridge') return record
+  if (network.kind !== 'networks') return record
   const path = connectContainer(engine, record, network)
   return { intent: { ...intent, namespaces: { ...intent.namespaces, network: { kind: 'path', path } } } }
 }

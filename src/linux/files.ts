@@ -221,6 +221,24 @@ export const ioctl = (fd: Slot | number, request: number, argument: Argument): C
 })
 export const pipe2 = (into: Buffer, flags: number = O_CLOEXEC): Call => ({ name: 'pipe2', args: [into, flags] })
 export const flock = (fd: Slot, operation: number): Call => ({ name: 'flock', args: [fd, operation] })
+/**
+ * Takes a lock that belongs to the process, over execve(2); F_GETLK tells others who has it. EAGAIN if somebody does.
+ *
+ * struct flock: type and whence (2 bytes each), 4 of padding, start, length (8 each), pid (4). fcntl(2)
+ */
+export const lockRecord = (fd: Slot | number): Call => ({ name: 'fcntl', args: [fd, F_SETLK, flockOf(F_WRLCK)] })
+
+export function flockOf(type: number): Uint8Array {
+  const bytes = new Uint8Array(32)
+  bytes[0] = type
+  return bytes
+}
+
+const F_SETLK = 6
+export const F_GETLK = 5
+export const F_WRLCK = 1
+/** Where the pid is in struct flock. */
+export const FLOCK_PID = 24
 export const LOCK_EX = 2
 export const LOCK_UN = 8
 /** Waits until the disk has it. fsync(2) */

@@ -10,7 +10,8 @@ export const NETLINK_NETFILTER = 12
 
 /** Of tables: IPv4 and IPv6 at once. */
 export const NFPROTO_INET = 1
-const NFPROTO_IPV4 = 2
+export const NFPROTO_IPV4 = 2
+export const NFPROTO_IPV6 = 10
 
 /** A part of a message that is complete; they are strung together. */
 export type Bytes = Uint8Array
@@ -256,9 +257,11 @@ export const payload = (
 ): Bytes =>
   expression('payload', number(1, register), number(2, HEADERS[header]), number(3, offset), number(4, sizeBytes))
 
-/** Where RFC 791 and the transport protocols have them. */
+/** Where RFC 791, RFC 8200 and the transport protocols have them. */
 export const sourceAddress = (register?: number): Bytes => payload('network', 12, 4, register)
 export const destinationAddress = (register?: number): Bytes => payload('network', 16, 4, register)
+export const sourceAddress6 = (register?: number): Bytes => payload('network', 8, 16, register)
+export const destinationAddress6 = (register?: number): Bytes => payload('network', 24, 16, register)
 export const destinationPort = (register?: number): Bytes => payload('transport', 2, 2, register)
 
 export const equals = (value: Bytes, register: number = REGISTER): Bytes => compare(0, value, register)
@@ -289,6 +292,10 @@ export const isNotIn = (set: string, id: number, register: number = REGISTER): B
 export const lookUp = (map: string, id: number, register: number = REGISTER, into: number = REGISTER): Bytes =>
   expression('lookup', text(1, map), number(2, register), number(3, into), number(4, id))
 
+/** A value of its own. */
+export const load = (value: Bytes, register: number): Bytes =>
+  expression('immediate', number(1, register), nested(2, attribute(1, value)))
+
 /** Goes on for packets to an address of this machine. */
 export const toLocalAddress: readonly Bytes[] = [
   expression('fib', number(1, REGISTER), number(2, 3), number(3, 2)),
@@ -306,9 +313,20 @@ export const wasRedirected: readonly Bytes[] = [
   differs(Uint8Array.of(0, 0, 0, 0)),
 ]
 
+const CT_STATE = 0
+/** include/uapi/linux/netfilter/nf_conntrack_common.h: NF_CT_STATE_BIT of IP_CT_ESTABLISHED and IP_CT_RELATED */
+const ESTABLISHED_OR_RELATED = 2 | 4
+
+/** Goes on for packets of connections that were let through, and for errors about them. */
+export const isKnown: readonly Bytes[] = [
+  expression('ct', number(1, REGISTER), number(2, CT_STATE)),
+  masked(Uint8Array.of(ESTABLISHED_OR_RELATED, 0, 0, 0)),
+  differs(Uint8Array.of(0, 0, 0, 0)),
+]
+
 /** Sends the packet to the address in one register and the port in another. */
-export const redirect = (address: number, port: number): Bytes =>
-  expression('nat', number(1, 1), number(2, NFPROTO_IPV4), number(3, address), number(5, port))
+export const redirect = (family: number, address: number, port: number): Bytes =>
+  expression('nat', number(1, 1), number(2, family), number(3, address), number(5, port))
 
 export const masquerade: Bytes = expression('masq')
 

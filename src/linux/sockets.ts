@@ -5,6 +5,7 @@ import type { Argument, Buffer, Call, Pointer, Slot, Struct } from './call.ts'
 
 export const AF_UNIX = 1
 export const AF_INET = 2
+export const AF_INET6 = 10
 export const SOCK_STREAM = 1
 export const SOCK_DGRAM = 2
 export const SOCK_SEQPACKET = 5
@@ -35,6 +36,17 @@ export const connect = (fd: Slot, address: Uint8Array): Call => ({
   name: 'connect',
   args: [fd, address, address.length],
 })
+/** struct sockaddr_in: family, port and address in the byte order of the network, padding. ip(7) */
+export function inetAddress(address: Uint8Array, port: number): Uint8Array {
+  const bytes = new Uint8Array(16)
+  bytes[0] = AF_INET
+  new DataView(bytes.buffer).setUint16(2, port)
+  bytes.set(address, 4)
+  return bytes
+}
+
+export const bind = (fd: Slot, address: Uint8Array): Call => ({ name: 'bind', args: [fd, address, address.length] })
+export const listen = (fd: Slot, backlog: number): Call => ({ name: 'listen', args: [fd, backlog] })
 export const sendto = (fd: Slot, bytes: Pointer, sizeBytes: Argument): Call => ({
   name: 'sendto',
   args: [fd, bytes, sizeBytes, MSG_NOSIGNAL, 0, 0],

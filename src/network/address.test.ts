@@ -7,6 +7,7 @@ import {
   parseAddress,
   parseSubnet,
   routedSubnets,
+  routedSubnets6,
   subnetText,
 } from './address.ts'
 
@@ -24,7 +25,16 @@ test('an address is four numbers below 256', () => {
 test('a network has an address whose other bits are 0', () => {
   expect(subnetText(subnet('172.30.0.0/16'))).toBe('172.30.0.0/16')
   expect(() => subnet('172.30.1.0/16')).toThrow('"172.30.1.0/16" is no network')
-  for (const text of ['172.30.0.0', '172.30.0.0/33', '172.30.0.0/31', '/16', 'x/16'])
+  for (const text of [
+    '172.30.0.0',
+    '172.30.0.0/33',
+    '172.30.0.0/31',
+    '/16',
+    'x/16',
+    'fd00::',
+    'fd00::/127',
+    'fd00::1/64',
+  ])
     expect(() => subnet(text)).toThrow('is no network')
 })
 
@@ -53,4 +63,40 @@ test('routes of this machine are read, but for the one to everywhere', () => {
     '',
   ].join('\n')
   expect(routedSubnets(table).map(subnetText)).toEqual(['192.168.2.0/24', '172.17.0.0/16'])
+})
+
+test('an address of IPv6 is written the shortest way, whichever way it came', () => {
+  const texts = ['fd00:0:0:0:0:0:0:1', '::', '::1', 'FD00::a:0:0:1', '1:0:0:2:0:0:0:3', '1:2:3:4:5:6:7:8', 'fd00::']
+  expect(texts.map((text) => addressText(parseAddress(text) ?? new Uint8Array(0)))).toEqual([
+    'fd00::1',
+    '::',
+    '::1',
+    'fd00::a:0:0:1',
+    '1:0:0:2::3',
+    '1:2:3:4:5:6:7:8',
+    'fd00::',
+  ])
+  expect(['1:2', '1::2::3', '12345::', ':1', '1:2:3:4:5:6:7:8:9', '1:2:3:4::5:6:7:8'].map(parseAddress)).toEqual(
+    Array(6).fill(undefined),
+  )
+})
+
+test('networks of IPv6 are counted and compared like those of IPv4, and the two never overlap', () => {
+  expect(addressText(nth(subnet('fd00:1::/64'), 0x1_0000))).toBe('fd00:1::1:0')
+  expect(overlaps(subnet('fd00::/8'), subnet('fd00:1::/64'))).toBe(true)
+  expect(overlaps(subnet('fd00:1::/64'), subnet('fd00:2::/64'))).toBe(false)
+  expect(overlaps(subnet('fd00::/8'), subnet('10.0.0.0/8'))).toBe(false)
+})
+
+test('routes of IPv6 are read, but for those of each link and to everywhere', () => {
+  const zeros = '0'.repeat(32)
+  const line = (destination: string, prefix: string): string =>
+    `${destination} ${prefix} ${zeros} 00 ${zeros} 00000100 00000001 00000000 00000001     eth0`
+  const table = [
+    line(`fd000001${'0'.repeat(24)}`, '40'),
+    line(`fe80${'0'.repeat(28)}`, '40'),
+    line(`ff00${'0'.repeat(28)}`, '08'),
+    line(zeros, '00'),
+  ].join('\n')
+  expect(routedSubnets6(table).map(subnetText)).toEqual(['fd00:1::/64'])
 })

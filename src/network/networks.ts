@@ -1,27 +1,36 @@
 /**
- * Networks as files: what a network is, and which container has which of its addresses.
+ * Networks as files. What a network is; who is in it is in members.ts.
  *
  *     networks/NAME/network.json        the network; it exists from the moment this file does
- *     networks/NAME/leases/ADDRESS      a symbolic link whose text is the id of the container; making it is what takes the address
  */
 
 import { OperationError } from '../base/errors.ts'
 import type { Files } from '../base/files.ts'
 import type { Native } from '../base/native.ts'
-import { attempt } from '../executor/embedded-call.ts'
-import { makeDirectories, remove, removeDirectory, replaceFile } from '../executor/embedded-files.ts'
-import { AT_FDCWD } from '../linux/files.ts'
+import { makeDirectories, replaceFile } from '../executor/embedded-files.ts'
+import { removeTree } from '../executor/embedded-tree.ts'
 import {
   addressText,
   isInside,
+  isIpv6,
   nth,
   overlaps,
   parseAddress,
   parseSubnet,
   routedSubnets,
+  routedSubnets6,
   type Subnet,
-  sizeOf,
+  subnetText,
 } from './address.ts'
+
+/** Addresses that a network gives: one of IPv4, and one of IPv6 if it was asked for. */
+export interface Pool {
+  /** `172.30.0.0/16`, and the address of this machine in it. */
+  readonly subnet: string
+  readonly gateway: string
+  /** A part of the subnet from which addresses are given that nobody chose. */
+  readonly range?: string | undefined
+}
 
 export interface NetworkRecord {
   readonly version: 1
@@ -30,13 +39,16 @@ export interface NetworkRecord {
   readonly name: string
   /** RFC 3339. */
   readonly created: string
-  /** `172.30.0.0/16`, and the address of this machine in it. */
-  readonly subnet: string
-  readonly gateway: string
+  /** IPv4 first. */
+  readonly pools: readonly Pool[]
   /** The name of its bridge. */
   readonly device: string
   readonly isInternal: boolean
+  /** Its containers reach each other. */
+  readonly hasNeighbours: boolean
   readonly labels: Readonly<Record<string, string>>
+  /** As they were given, with docker's names. */
+  readonly options: Readonly<Record<string, string>>
 }
 
 export interface Networks {
@@ -45,21 +57,24 @@ export interface Networks {
   readonly dataRoot: string
 }
 
-/** The network of containers that ask for none. */
+/** The network of containers that ask for none. Names are not resolved in it, as with docker. */
 export const DEFAULT_NETWORK = 'bridge'
-const NAME = /^[a-zA-Z0-9][\w.-]*$/
+/** Also of other names in networks: they are looked up as names of files. */
+export const NETWORK_NAME: RegExp = /^[a-zA-Z0-9][\w.-]*$/
 
-const directoryOf = ({ dataRoot }: Pick<Networks, 'dataRoot'>, name: string): string => `${dataRoot}/networks/${name}`
-const recordPath = (networks: Pick<Networks, 'dataRoot'>, name: string): string =>
-  `${directoryOf(networks, name)}/network.json`
+export const networksPath = ({ dataRoot }: Pick<Networks, 'dataRoot'>): string => `${dataRoot}/networks`
+export const networkPath = (networks: Pick<Networks, 'dataRoot'>, name: string): string =>
+  `${networksPath(networks)}/${name}`
+export const recordPath = (networks: Pick<Networks, 'dataRoot'>, name: string): string =>
+  `${networkPath(networks, name)}/network.json`
 
 export function readNetwork(networks: Networks, name: string): NetworkRecord | undefined {
-  const text = NAME.test(name) ? networks.files.readText(recordPath(networks, name)) : undefined
+  const text = NETWORK_NAME.test(name) ? networks.files.readText(recordPath(networks, name)) : undefined
   return text === undefined ? undefined : (JSON.parse(text) as NetworkRecord)
 }
 
 export const listNetworks = (networks: Networks): readonly NetworkRecord[] =>
-  (networks.files.list(`${networks.dataRoot}/networks`) ?? [])
+  (networks.files.list(networksPath(networks)) ?? [])
     .map((name) => readNetwork(networks, name))
     .filter((network): network is NetworkRecord => network !== undefined)
     .sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -81,16 +96,33 @@ export interface NewNetwork {
   readonly id: string
   readonly name: string
   readonly created: string
-  readonly subnet?: string | undefined
-  readonly gateway?: string | undefined
+  readonly subnets: readonly string[]
+  readonly gateways: readonly string[]
+  readonly ranges: readonly string[]
+  readonly hasIpv6: boolean
   readonly isInternal: boolean
   readonly labels: Readonly<Record<string, string>>
+  readonly options: Readonly<Record<string, string>>
 }
+
+/** The default network, which is made when it is first wanted. */
+export const defaultNetwork = (id: string, created: string): NewNetwork => ({
+  id,
+  name: DEFAULT_NETWORK,
+  created,
+  subnets: [],
+  gateways: [],
+  ranges: [],
+  hasIpv6: false,
+  isInternal: false,
+  labels: {},
+  options: {},
+})
 
 /** To be called by one at a time. Throws `conflict` for a name or a subnet that is taken, `invalid` for what can be neither. */
 export function createNetwork(networks: Networks, wanted: NewNetwork): NetworkRecord {
-  const { name, isInternal, labels, id, created } = wanted
-  if (!NAME.test(name) || name === 'host' || name === 'none')
+  const { name, isInternal, labels, id, created, options } = wanted
+  if (!NETWORK_NAME.test(name) || name === 'host' || name === 'none' || name.length > 255)
     throw new OperationError({
       kind: 'invalid',
       operation: `create network ${name}`,
@@ -104,34 +136,79 @@ export function createNetwork(networks: Networks, wanted: NewNetwork): NetworkRe
       reason: `network with name ${name} already exists`,
       hint: 'choose another name, or remove it: coffer network rm',
     })
-  const subnet = wanted.subnet === undefined ? freeSubnet(networks) : ownSubnet(networks, wanted.subnet)
-  const gateway = wanted.gateway === undefined ? nth(subnet, 1) : parseAddress(wanted.gateway)
-  if (gateway === undefined || !isInside(subnet, gateway))
-    throw new OperationError({
-      kind: 'invalid',
-      operation: `create network ${name}`,
-      reason: `the gateway ${wanted.gateway} is no address of the network`,
-    })
   const record: NetworkRecord = {
     version: 1,
     id,
     name,
     created,
-    subnet: `${addressText(subnet.network)}/${subnet.prefixLength}`,
-    gateway: addressText(gateway),
-    device: name === DEFAULT_NETWORK ? 'coffer0' : `cof-${id.slice(0, 11)}`,
+    pools: poolsOf(networks, wanted),
+    device:
+      options[BRIDGE_NAME] === undefined ? ownDevice(name, id) : namedDevice(networks, name, options[BRIDGE_NAME]),
     isInternal,
+    hasNeighbours: options[ICC] !== 'false',
     labels,
+    options,
   }
-  makeDirectories(networks.native, `${directoryOf(networks, name)}/leases`, 0o711)
+  makeDirectories(networks.native, networkPath(networks, name), 0o711)
   const path = recordPath(networks, name)
   replaceFile(networks.native, { path, temporary: `${path}.new`, text: JSON.stringify(record), mode: 0o644 })
   return record
 }
 
+export const BRIDGE_NAME = 'com.docker.network.bridge.name'
+export const ICC = 'com.docker.network.bridge.enable_icc'
+
+const ownDevice = (name: string, id: string): string =>
+  name === DEFAULT_NETWORK ? 'coffer0' : `cof-${id.slice(0, 11)}`
+
+/** The kernel's rules, without what it takes as a pattern; and nothing that is there. dev_valid_name in net/core/dev.c */
+function namedDevice(networks: Networks, name: string, device: string): string {
+  const refuse = (reason: string): never => {
+    throw new OperationError({
+      kind: 'invalid',
+      operation: `create network ${name}`,
+      reason: `${BRIDGE_NAME} is ${JSON.stringify(device)}: ${reason}`,
+      hint: 'use up to 15 letters, digits, "_", "." and "-", beginning with a letter',
+    })
+  }
+  if (!/^[a-zA-Z][\w.-]{0,14}$/.test(device)) return refuse('no device can be called that')
+  const devices = networks.files.readText('/proc/net/dev') ?? ''
+  if (devices.split('\n').some((line) => line.trim().startsWith(`${device}:`))) return refuse('there is such a device')
+  if (listNetworks(networks).some((other) => other.device === device)) return refuse('another network has it')
+  return device
+}
+
+function poolsOf(networks: Networks, wanted: NewNetwork): readonly Pool[] {
+  const refuse = (reason: string): never => {
+    throw new OperationError({ kind: 'invalid', operation: `create network ${wanted.name}`, reason })
+  }
+  const given = wanted.subnets.map((text) => ownSubnet(networks, text))
+  const [one, six] = [false, true].map((isSix) => given.filter(({ network }) => isIpv6(network) === isSix))
+  if ((one?.length ?? 0) > 1 || (six?.length ?? 0) > 1) return refuse('it has one subnet of IPv4, and one of IPv6')
+  if ((six?.length ?? 0) > 0 && !wanted.hasIpv6) return refuse('a subnet of IPv6 goes with --ipv6')
+  const subnets = [one?.[0] ?? freeSubnet(networks), ...(wanted.hasIpv6 ? [six?.[0] ?? localSubnet(wanted.id)] : [])]
+  const gateways = wanted.gateways.map((text) => ({ text, bytes: parseAddress(text) }))
+  const ranges = wanted.ranges.map((text) => ({ text, part: parseSubnet(text, '--ip-range') }))
+  const outer = gateways.find(({ bytes }) => bytes === undefined || !subnets.some((subnet) => isInside(subnet, bytes)))
+  if (outer !== undefined) return refuse(`the gateway ${outer.text} is no address of the network`)
+  const wide = ranges.find(({ part }) => !subnets.some((subnet) => isWithin(subnet, part)))
+  if (wide !== undefined) return refuse(`the range ${wide.text} is no part of the network`)
+  return subnets.map((subnet) => ({
+    subnet: subnetText(subnet),
+    gateway: addressText(
+      gateways.find(({ bytes }) => isInside(subnet, bytes ?? subnet.network))?.bytes ?? nth(subnet, 1),
+    ),
+    range: ranges.find(({ part }) => isWithin(subnet, part))?.text,
+  }))
+}
+
+const isWithin = (subnet: Subnet, part: Subnet): boolean =>
+  part.prefixLength >= subnet.prefixLength && isInside(subnet, part.network)
+
 const takenSubnets = (networks: Networks): readonly Subnet[] => [
-  ...listNetworks(networks).map(({ subnet }) => parseSubnet(subnet, 'a network')),
+  ...listNetworks(networks).flatMap(({ pools }) => pools.map(({ subnet }) => parseSubnet(subnet, 'a network'))),
   ...routedSubnets(networks.files.readText('/proc/net/route') ?? ''),
+  ...routedSubnets6(networks.files.readText('/proc/net/ipv6_route') ?? ''),
 ]
 
 /** Private ranges that few others use: RFC 1918. docker begins with 172.17. */
@@ -153,6 +230,10 @@ function freeSubnet(networks: Networks): Subnet {
   })
 }
 
+/** 40 random bits, as RFC 4193 has it: those of the id. */
+const localSubnet = (id: string): Subnet =>
+  parseSubnet(`fd${id.slice(0, 2)}:${id.slice(2, 6)}:${id.slice(6, 10)}::/64`, 'the network')
+
 function ownSubnet(networks: Networks, text: string): Subnet {
   const subnet = parseSubnet(text, '--subnet')
   const other = takenSubnets(networks).find((taken) => overlaps(subnet, taken))
@@ -160,78 +241,12 @@ function ownSubnet(networks: Networks, text: string): Subnet {
   throw new OperationError({
     kind: 'conflict',
     operation: 'create the network',
-    reason: `${text} overlaps with ${addressText(other.network)}/${other.prefixLength}, which is in use`,
+    reason: `${text} overlaps with ${subnetText(other)}, which is in use`,
     hint: 'choose another one',
   })
 }
 
-const leasePath = (networks: Networks, network: string, address: string): string =>
-  `${directoryOf(networks, network)}/leases/${address}`
-
-/** The wanted address, or one that is free. Throws `conflict` if it is taken, `exhausted` if all are. */
-export function takeAddress(
-  networks: Networks,
-  network: NetworkRecord,
-  id: string,
-  wanted: string | undefined,
-): string {
-  const subnet = parseSubnet(network.subnet, 'the network')
-  if (wanted !== undefined) {
-    const address = parseAddress(wanted)
-    if (address === undefined || !isInside(subnet, address))
-      throw new OperationError({
-        kind: 'invalid',
-        operation: `take the address ${wanted}`,
-        reason: `it is none of ${network.subnet}`,
-      })
-    if (wanted !== network.gateway && lease(networks, network.name, wanted, id)) return wanted
-    throw new OperationError({
-      kind: 'conflict',
-      operation: `take the address ${wanted}`,
-      reason: 'Address already in use',
-    })
-  }
-  const taken = new Set(networks.files.list(`${directoryOf(networks, network.name)}/leases`) ?? [])
-  for (let index = 1; index < sizeOf(subnet) - 1; index++) {
-    const address = addressText(nth(subnet, index))
-    if (address !== network.gateway && !taken.has(address) && lease(networks, network.name, address, id)) return address
-  }
-  throw new OperationError({
-    kind: 'exhausted',
-    operation: `take an address of ${network.name}`,
-    reason: `all of ${network.subnet} are in use`,
-  })
-}
-
-const lease = (networks: Networks, network: string, address: string, id: string): boolean =>
-  attempt(networks.native, 'symlinkat', id, AT_FDCWD, leasePath(networks, network, address)) >= 0
-
-export function releaseAddress(networks: Networks, network: string, address: string): void {
-  remove(networks.native, leasePath(networks, network, address))
-}
-
-/** Who has an address in it: ids by address. */
-export function readLeases(networks: Networks, network: string): ReadonlyMap<string, string> {
-  const directory = `${directoryOf(networks, network)}/leases`
-  return new Map(
-    (networks.files.list(directory) ?? []).flatMap((address): readonly (readonly [string, string])[] => {
-      const id = networks.files.readLink(`${directory}/${address}`)
-      return id === undefined ? [] : [[address, id]]
-    }),
-  )
-}
-
-/** Throws `conflict` if somebody is in it. */
-export function removeNetwork(networks: Networks, { name }: NetworkRecord): void {
-  const { native } = networks
-  if (readLeases(networks, name).size > 0)
-    throw new OperationError({
-      kind: 'conflict',
-      operation: `remove network ${name}`,
-      reason: `network ${name} has active endpoints`,
-      hint: 'remove its containers before: coffer network inspect lists them',
-    })
-  remove(native, recordPath(networks, name))
-  removeDirectory(native, `${directoryOf(networks, name)}/leases`)
-  removeDirectory(native, directoryOf(networks, name))
+/** For who has seen that nobody is in it. */
+export function dropNetwork(networks: Networks, { name }: Pick<NetworkRecord, 'name'>): void {
+  removeTree(networks.native, networkPath(networks, name))
 }

@@ -85,7 +85,7 @@ export function busyboxArchive(directory: string): string {
   mkdirSync(join(root, 'tmp'))
   copyFileSync(Bun.which('busybox') ?? '/bin/busybox', join(root, 'bin', 'busybox'))
   const programs =
-    'sh ls cat echo sleep id hostname ps mount ip true false stat head wc env touch rm mkdir dd seq printf kill tr sort nc netstat grep'
+    'sh ls cat echo sleep id hostname ps mount ip true false stat head wc env touch rm mkdir dd seq printf kill tr sort nc netstat grep nslookup ping'
   for (const name of programs.split(' ')) symlinkSync('busybox', join(root, 'bin', name))
   writeFileSync(
     join(root, 'etc', 'passwd'),

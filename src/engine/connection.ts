@@ -1,0 +1,52 @@
+/** What a container has of networks while it runs: network.json. What was taken is written there before it is made. */
+
+import { replaceFile } from '../executor/embedded-files.ts'
+import type { Networks } from '../network/networks.ts'
+import { containerPath, type Engine } from './place.ts'
+import type { PortWish } from './record.ts'
+
+export interface Connection {
+  /** In the order in which they were made: the first leads out. */
+  readonly endpoints: readonly Endpoint[]
+  readonly ports: readonly PortWish[]
+}
+
+export interface Endpoint {
+  readonly network: string
+  /** The name of the device in the container. */
+  readonly inside: string
+  /** The name of the outer end of a pair of devices. */
+  readonly outside: string
+  /** IPv4 first. */
+  readonly addresses: readonly EndpointAddress[]
+  /** Empty where the network gives none of its own. */
+  readonly hardwareAddress: string
+  /** By which others in the network find it. */
+  readonly names: readonly string[]
+  /** False while a command is at it: the next one takes away what there is. */
+  readonly isWhole: boolean
+}
+
+export interface EndpointAddress {
+  readonly address: string
+  readonly prefixLength: number
+  readonly gateway: string
+}
+
+export const CONNECTION_FILE = 'network.json'
+
+export const networksOf = ({ machine, dataRoot }: Engine): Networks => ({
+  native: machine.native,
+  files: machine.files,
+  dataRoot,
+})
+
+export function readConnection({ machine, dataRoot }: Engine, id: string): Connection | undefined {
+  const text = machine.files.readText(`${containerPath({ dataRoot }, id)}/${CONNECTION_FILE}`)
+  return text === undefined ? undefined : (JSON.parse(text) as Connection)
+}
+
+export function writeConnection(engine: Engine, id: string, connection: Connection): void {
+  const path = `${containerPath(engine, id)}/${CONNECTION_FILE}`
+  replaceFile(engine.machine.native, { path, temporary: `${path}.new`, text: JSON.stringify(connection), mode: 0o600 })
+}

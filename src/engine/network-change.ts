@@ -1,0 +1,286 @@
+/**
+ * What changes of a container's networks while it is there: one more or less, ports, its name. For one that does not run it is what is asked
+ * for that changes; for one that runs both.
+ */
+
+import { OperationError } from '../base/errors.ts'
+import { runPlan } from '../executor/run-embedded.ts'
+import { relabelAddress } from '../network/members.ts'
+import { planNetworkChange } from '../plan/network.ts'
+import { publish, unpublish } from '../plan/network-rules.ts'
+import { type Connection, type Endpoint, networksOf, readConnection, writeConnection } from './connection.ts'
+import { rewriteNamedFiles } from './container-files.ts'
+import { adviseNetwork, forwardingFor, type NetworksWish, networkNamed, refusePorts } from './container-network.ts'
+import { findContainer } from './containers.ts'
+import { forgetForwarding } from './forwarding.ts'
+import { withContainerLock, withNamesLock } from './lock.ts'
+import { writeRecord } from './make.ts'
+import {
+  endpointPlan,
+  leave,
+  loopbackSettings,
+  networkAt,
+  portEndpoint,
+  publishedPorts,
+  rulesFor,
+} from './network-plan.ts'
+import { releaseEndpoint, releaseNames, releasePorts, takeEndpoint, takePorts, tellNames } from './network-take.ts'
+import { type Engine, networkFile } from './place.ts'
+import type { ContainerRecord, EndpointWish, PortWish } from './record.ts'
+import { endResolver, isResolved, isResolving, resolverFor } from './resolver.ts'
+
+/** Throws `conflict` if it is in it, or if it has no networks. */
+export function connectNetwork(engine: Engine, id: string, wish: EndpointWish): void {
+  changing(engine, id, ({ record, network }) => {
+    if (network.networks.some((one) => one.network === wish.network))
+      throw new OperationError({
+        kind: 'conflict',
+        operation: `connect ${record.name} to ${wish.network}`,
+        reason: `endpoint with name ${record.name} already exists in network ${wish.network}`,
+      })
+    networkNamed(engine, wish.network)
+    if (readConnection(engine, id) !== undefined) addEndpoint(engine, record, wish)
+    return { ...network, networks: [...network.networks, wish] }
+  })
+}
+
+/** Throws `missing` if it is not in it. */
+export function disconnectNetwork(engine: Engine, id: string, name: string): void {
+  changing(engine, id, ({ record, network }) => {
+    const rest = network.networks.filter((one) => one.network !== name)
+    if (rest.length === network.networks.length)
+      throw new OperationError({
+        kind: 'missing',
+        operation: `disconnect ${record.name} from ${name}`,
+        reason: `container ${record.name} is not connected to network ${name}`,
+        hint: `it is in: ${network.networks.map((one) => one.network).join(' ') || 'none'}`,
+      })
+    const endpoint = readConnection(engine, id)?.endpoints.find((one) => one.network === name)
+    if (endpoint !== undefined) removeEndpoint(engine, record, endpoint)
+    return { ...network, networks: rest }
+  })
+}
+
+interface Changing {
+  readonly record: ContainerRecord
+  readonly network: NetworksWish
+}
+
+/** Nobody starts it or cleans up behind it meanwhile. What a killed command left half done goes first. */
+function changing(engine: Engine, id: string, body: (now: Changing) => NetworksWish): void {
+  withContainerLock(engine, id, () => {
+    const { record } = findContainer(engine, id)
+    const network = wishOf(record)
+    for (const endpoint of readConnection(engine, id)?.endpoints ?? [])
+      if (!endpoint.isWhole) removeEndpoint(engine, record, endpoint)
+    const next = body({ record, network })
+    // Somebody may have renamed it meanwhile.
+    withNamesLock(engine, () => writeRecord(engine, { ...findContainer(engine, id).record, network: next }))
+  })
+}
+
+function wishOf({ name, network }: ContainerRecord): NetworksWish {
+  if (network.kind === 'networks') return network
+  throw new OperationError({
+    kind: 'conflict',
+    operation: `change the networks of ${name}`,
+    reason:
+      network.kind === 'none'
+        ? 'container cannot be connected to multiple networks with one of the networks in private (none) mode'
+        : 'container sharing network namespace with another container or host cannot be connected to any other network',
+    hint: 'make it with --network and the name of a network',
+  })
+}
+
+function addEndpoint(engine: Engine, record: ContainerRecord, wish: EndpointWish): void {
+  const { id } = record
+  const network = networkNamed(engine, wish.network)
+  const taken = withNamesLock(engine, () => {
+    const before = connectionOf(engine, id)
+    const numbers = new Set(before.endpoints.map(({ inside }) => inside))
+    let number = 0
+    while (numbers.has(`eth${number}`)) number++
+    const endpoint = takeEndpoint(engine, { record, network, wish, number })
+    writeConnection(engine, id, { ...before, endpoints: [...before.endpoints, { ...endpoint, isWhole: false }] })
+    tellNames(engine, id, endpoint)
+    return { before, endpoint, settings: forwardingFor(engine, [network]) }
+  })
+  const { before, endpoint, settings } = taken
+  const after: Connection = { ...before, endpoints: [...before.endpoints, endpoint] }
+  const open = portEndpoint(engine, before) === undefined ? portEndpoint(engine, after) : undefined
+  const ports = publishedPorts(after.ports, open)
+  try {
+    change(engine, record, after, {
+      add: [endpoint],
+      rules: rulesFor(engine, [network], ports),
+      settings: [...settings, ...loopbackSettings(engine, open, ports)],
+    })
+    writeConnection(engine, id, after)
+    rewriteNamedFiles(engine, record.intent, after)
+  } catch (error) {
+    removeEndpoint(engine, record, endpoint)
+    throw error
+  }
+}
+
+function removeEndpoint(engine: Engine, record: ContainerRecord, endpoint: Endpoint): void {
+  const { id } = record
+  const after = withNamesLock(engine, () => {
+    const before = connectionOf(engine, id)
+    const staying = before.endpoints.filter(({ network }) => network !== endpoint.network)
+    const left: Connection = { ...before, endpoints: staying }
+    writeConnection(engine, id, { ...before, endpoints: [...staying, { ...endpoint, isWhole: false }] })
+    const [from, to] = [portEndpoint(engine, before), portEndpoint(engine, left)]
+    const moves = from?.network === endpoint.network
+    const ports = publishedPorts(before.ports, moves ? to : undefined)
+    const gone = leave(engine, id, {
+      leaving: [endpoint],
+      staying,
+      ports: moves ? publishedPorts(before.ports, from) : [],
+    })
+    change(engine, record, left, {
+      remove: [endpoint],
+      bridges: gone.bridges,
+      rules: [...gone.rules, ...(ports.length === 0 ? [] : [publish(ports)])],
+      settings: [...gone.settings, ...loopbackSettings(engine, to, ports)],
+    })
+    if (gone.isLast) forgetForwarding(engine)
+    releaseEndpoint(engine, id, endpoint)
+    writeConnection(engine, id, left)
+    return left
+  })
+  rewriteNamedFiles(engine, record.intent, after)
+}
+
+const connectionOf = (engine: Engine, id: string): Connection =>
+  readConnection(engine, id) ?? { endpoints: [], ports: [] }
+
+interface Change {
+  readonly add?: readonly Endpoint[]
+  readonly remove?: readonly Endpoint[]
+  readonly bridges?: readonly string[]
+  readonly rules: readonly Uint8Array[]
+  readonly settings: readonly (readonly [string, string])[]
+}
+
+/** With another connection there is another name server; what it is asked meanwhile is asked again. */
+function change(
+  engine: Engine,
+  record: ContainerRecord,
+  connection: Connection | undefined,
+  { add = [], remove = [], bridges = [], ...rest }: Change,
+): void {
+  const { id, name } = record
+  if (connection !== undefined) endResolver(engine, id)
+  const program = connection === undefined ? undefined : resolverFor(engine, record, connection)
+  const planned = (endpoints: readonly Endpoint[]): readonly ReturnType<typeof endpointPlan>[] =>
+    endpoints.flatMap((endpoint) => {
+      const network = networkAt(engine, endpoint.network)
+      return network === undefined ? [] : [endpointPlan(network, endpoint)]
+    })
+  const plan = planNetworkChange({
+    name,
+    file: networkFile(engine, id),
+    add: planned(add),
+    remove: planned(remove),
+    bridges,
+    resolver: program?.resolver,
+    ...rest,
+  })
+  try {
+    runPlan(engine.machine.native, plan, { advise: adviseNetwork, extraFds: program?.extraFds ?? [] })
+  } finally {
+    program?.done()
+  }
+}
+
+export interface PortChange {
+  readonly add: readonly PortWish[]
+  readonly remove: readonly PortWish[]
+}
+
+/** Ports of a container, at once if it runs. One that it has already stays; throws `missing` for one that it has not. */
+export function changePorts(engine: Engine, id: string, { add, remove }: PortChange): void {
+  changing(engine, id, ({ record, network }) => {
+    const goes = (port: PortWish): boolean => remove.some((one) => meant(one, port))
+    const absent = remove.find((one) => !network.ports.some((port) => meant(one, port)))
+    if (absent !== undefined)
+      throw new OperationError({
+        kind: 'missing',
+        operation: `change the ports of ${record.name}`,
+        reason: `it does not publish ${absent.hostPort === 0 ? '' : `${absent.hostPort}:`}${absent.port}/${absent.protocol}`,
+        hint: `coffer port ${record.name} lists them`,
+      })
+    const kept = network.ports.filter((port) => !goes(port))
+    const fresh = add.filter((port) => port.hostPort === 0 || !kept.some((one) => meant(port, one)))
+    const next = { ...network, ports: [...kept, ...fresh] }
+    refusePorts(
+      record,
+      next,
+      next.networks.map((one) => networkNamed(engine, one.network)),
+    )
+    const connection = readConnection(engine, id)
+    if (connection !== undefined) movePorts(engine, record, connection, { fresh, goes })
+    return next
+  })
+}
+
+/** With `PORT` alone whichever port of this machine leads to it. */
+const meant = (one: PortWish, port: PortWish): boolean =>
+  one.port === port.port &&
+  one.protocol === port.protocol &&
+  (one.hostPort === 0 || (one.hostPort === port.hostPort && one.hostAddress === port.hostAddress))
+
+interface Move {
+  readonly fresh: readonly PortWish[]
+  readonly goes: (port: PortWish) => boolean
+}
+
+function movePorts(engine: Engine, record: ContainerRecord, connection: Connection, { fresh, goes }: Move): void {
+  const { id } = record
+  const gone = connection.ports.filter(goes)
+  const kept = connection.ports.filter((port) => !goes(port))
+  withNamesLock(engine, () => {
+    const taken = takePorts(engine, id, fresh)
+    const ports = [...kept, ...taken]
+    writeConnection(engine, id, { ...connection, ports: [...connection.ports, ...taken] })
+    const endpoint = portEndpoint(engine, connection)
+    const [before, after] = [publishedPorts(gone, endpoint), publishedPorts(ports, endpoint)]
+    change(engine, record, undefined, {
+      rules: [...(before.length === 0 ? [] : [unpublish(before)]), ...(after.length === 0 ? [] : [publish(after)])],
+      settings: loopbackSettings(engine, endpoint, after),
+    })
+    writeConnection(engine, id, { ...connection, ports })
+    releasePorts(engine, id, gone)
+  })
+}
+
+/** Whether it runs without the name server that it had: somebody killed that. */
+export function lacksResolver(engine: Engine, id: string): boolean {
+  const connection = readConnection(engine, id)
+  return connection !== undefined && isResolved(connection) && !isResolving(engine, id)
+}
+
+/** For who holds the lock of the container. */
+export const restoreResolver = (engine: Engine, record: ContainerRecord): void =>
+  change(engine, record, connectionOf(engine, record.id), { rules: [], settings: [] })
+
+/** Others find it by its new name; for who holds the lock of names. */
+export function renameEndpoints(engine: Engine, record: ContainerRecord, from: string): void {
+  const { id, name } = record
+  const before = readConnection(engine, id)
+  if (before === undefined) return
+  const networks = networksOf(engine)
+  const endpoints = before.endpoints.map((one) => ({
+    ...one,
+    names: one.names.map((known) => (known === from ? name : known)),
+  }))
+  writeConnection(engine, id, { ...before, endpoints })
+  for (const [index, endpoint] of endpoints.entries()) {
+    const old = before.endpoints[index]
+    if (old === undefined || old.names.length === 0) continue
+    for (const { address } of endpoint.addresses) relabelAddress(networks, endpoint.network, address, { id, name })
+    releaseNames(engine, id, { ...old, names: old.names.filter((known) => !endpoint.names.includes(known)) })
+    tellNames(engine, id, endpoint)
+  }
+}

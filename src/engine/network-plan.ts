@@ -1,0 +1,137 @@
+/** A connection as what a plan makes of it, and what goes when it does. */
+
+import { parseAddress, parseSubnet } from '../network/address.ts'
+import { leaseHolders } from '../network/members.ts'
+import { listNetworks, type NetworkRecord, readNetwork } from '../network/networks.ts'
+import type { Setting } from '../plan/network.ts'
+import type { Endpoint as EndpointPlan } from '../plan/network-endpoint.ts'
+import {
+  addBridge,
+  type BridgeRules,
+  type PublishedPort,
+  publish,
+  removeBridge,
+  removeRules,
+  unpublish,
+} from '../plan/network-rules.ts'
+import { type Connection, type Endpoint, networksOf } from './connection.ts'
+import { devicesApart, withoutForwarding } from './forwarding.ts'
+import { isIn } from './network-take.ts'
+import type { Engine } from './place.ts'
+import type { PortWish } from './record.ts'
+
+export const bytesOf = (address: string): Uint8Array => parseAddress(address) ?? new Uint8Array(4)
+
+export function endpointPlan(network: NetworkRecord, endpoint: Endpoint): EndpointPlan {
+  const addresses = endpoint.addresses.map(({ address, prefixLength, gateway }) => ({
+    address: bytesOf(address),
+    prefixLength,
+    route: network.isInternal ? undefined : { gateway: bytesOf(gateway) },
+  }))
+  const bridge = {
+    device: network.device,
+    addresses: endpoint.addresses.map(({ gateway, prefixLength }) => ({ address: bytesOf(gateway), prefixLength })),
+    isolates: !network.hasNeighbours,
+  }
+  return {
+    inside: endpoint.inside,
+    link: { kind: 'bridge', bridge, outside: endpoint.outside },
+    addresses,
+    metric: Number(endpoint.inside.slice(3)),
+    hardwareAddress: Uint8Array.from(endpoint.hardwareAddress.split(':'), (byte) => Number.parseInt(byte, 16)),
+  }
+}
+
+export function bridgeRules({ device, pools, isInternal }: NetworkRecord): BridgeRules {
+  const subnets = pools.map(({ subnet }) => {
+    const { network, prefixLength } = parseSubnet(subnet, 'the network')
+    return { address: network, prefixLength }
+  })
+  return { device, subnets, isInternal }
+}
+
+/** The network, while it is there. */
+export const networkAt = (engine: Engine, name: string): NetworkRecord | undefined =>
+  readNetwork(networksOf(engine), name)
+
+/** Where ports of this machine lead: the first network that has a way out. */
+export const portEndpoint = (engine: Engine, { endpoints }: Connection): Endpoint | undefined =>
+  endpoints.find(({ network }) => networkAt(engine, network)?.isInternal === false)
+
+/** One of all addresses is one of each family that the container has. */
+export const publishedPorts = (ports: readonly PortWish[], endpoint: Endpoint | undefined): readonly PublishedPort[] =>
+  ports.flatMap(({ hostAddress, hostPort, port, protocol }) => {
+    const wanted = hostAddress === undefined ? undefined : bytesOf(hostAddress)
+    const isAll = wanted?.every((byte) => byte === 0) ?? true
+    return (endpoint?.addresses ?? [])
+      .map(({ address }) => bytesOf(address))
+      .filter(({ length }) => wanted === undefined || wanted.length === length)
+      .map((address) => ({
+        address: isAll ? undefined : wanted,
+        port: hostPort,
+        protocol,
+        to: { address, port },
+      }))
+  })
+
+export const rulesFor = (
+  engine: Engine,
+  networks: readonly NetworkRecord[],
+  ports: readonly PublishedPort[],
+): readonly Uint8Array[] => [
+  ...networks.map((network) => addBridge(bridgeRules(network), devicesApart(engine))),
+  ...(ports.length === 0 ? [] : [publish(ports)]),
+]
+
+/** A bridge answers on the loopback addresses of this machine what is published there. kernel:networking/ip-sysctl.rst */
+export const loopbackSettings = (
+  engine: Engine,
+  endpoint: Endpoint | undefined,
+  ports: readonly PublishedPort[],
+): readonly Setting[] => {
+  const device = endpoint === undefined ? undefined : networkAt(engine, endpoint.network)?.device
+  return ports.length === 0 || device === undefined ? [] : [[`/proc/sys/net/ipv4/conf/${device}/route_localnet`, '1']]
+}
+
+export interface Leave {
+  readonly leaving: readonly Endpoint[]
+  /** The other endpoints of the same container. */
+  readonly staying: readonly Endpoint[]
+  /** Those that lead nowhere any more. */
+  readonly ports: readonly PublishedPort[]
+}
+
+/** What goes with endpoints of a container. */
+export interface Leaving {
+  readonly bridges: readonly string[]
+  readonly rules: readonly Uint8Array[]
+  readonly settings: readonly Setting[]
+  /** Of all networks. */
+  readonly isLast: boolean
+}
+
+/** The last container of a network takes the bridge along, and the last of all the rules. */
+export function leave(engine: Engine, id: string, { leaving, staying, ports }: Leave): Leaving {
+  const networks = leaving
+    .map(({ network }) => networkAt(engine, network))
+    .filter((network): network is NetworkRecord => network !== undefined)
+  const empty = networks.filter(({ name }) => !hasOthers(engine, name, id))
+  const bridges = empty.map(({ device }) => device)
+  const isLast =
+    staying.length === 0 &&
+    empty.length === networks.length &&
+    !listNetworks(networksOf(engine)).some(({ name }) => hasOthers(engine, name, id))
+  if (isLast) return { bridges, rules: [removeRules()], settings: withoutForwarding(engine), isLast }
+  const rules = [
+    ...(ports.length === 0 ? [] : [unpublish(ports)]),
+    ...empty.map((network) => removeBridge(bridgeRules(network))),
+  ]
+  return { bridges, rules, settings: [], isLast }
+}
+
+function hasOthers(engine: Engine, network: string, id: string): boolean {
+  for (const other of leaseHolders(networksOf(engine), network)) {
+    if (other !== id && isIn(engine, other, network)) return true
+  }
+  return false
+}

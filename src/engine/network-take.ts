@@ -1,0 +1,170 @@
+/** What a container takes of networks: addresses, names and ports. To be called by one at a time. */
+
+import { OperationError } from '../base/errors.ts'
+import { whyTaken } from '../executor/embedded-ports.ts'
+import { addressText, parseAddress, parseSubnet } from '../network/address.ts'
+import {
+  addNames,
+  type HostPort,
+  releaseAddress,
+  releaseOthers,
+  releasePort,
+  removeNames,
+  takeAddress,
+  takePort,
+} from '../network/members.ts'
+import { DEFAULT_NETWORK, findNetwork, type NetworkRecord, type Pool } from '../network/networks.ts'
+import { type Endpoint, networksOf, readConnection } from './connection.ts'
+import { randomHex } from './make.ts'
+import type { Engine } from './place.ts'
+import type { ContainerRecord, EndpointWish, PortWish } from './record.ts'
+
+/** Names are resolved where somebody made the network for it, as docker has it. */
+export const hasNames = (network: string): boolean => network !== DEFAULT_NETWORK
+
+export interface EndpointRequest {
+  readonly record: ContainerRecord
+  readonly network: NetworkRecord
+  readonly wish: EndpointWish
+  /** The number of its device. */
+  readonly number: number
+}
+
+/** Throws `conflict` for an address that is taken, `exhausted` if all are. Its names are not told yet. */
+export function takeEndpoint(engine: Engine, request: EndpointRequest): Endpoint {
+  const { record, network, wish, number } = request
+  const taken: string[] = []
+  try {
+    for (const pool of network.pools) taken.push(takeFrom(engine, request, pool))
+  } catch (error) {
+    for (const address of taken) releaseAddress(networksOf(engine), network.name, address)
+    throw error
+  }
+  return {
+    network: network.name,
+    inside: `eth${number}`,
+    // Another one at each start: the kernel takes its time with the devices of a namespace that is gone.
+    outside: `cof${randomHex(engine.machine.native, 6)}`,
+    addresses: network.pools.map((pool, index) => ({
+      address: taken[index] ?? '',
+      prefixLength: parseSubnet(pool.subnet, 'the network').prefixLength,
+      gateway: pool.gateway,
+    })),
+    hardwareAddress: wish.hardwareAddress ?? hardwareAddressOf(taken[0] ?? ''),
+    names: hasNames(network.name) ? namesOf(record, wish) : [],
+    isWhole: true,
+  }
+}
+
+/** When all are taken, those that a killed command left are free. */
+function takeFrom(engine: Engine, { record, network, wish }: EndpointRequest, pool: Pool): string {
+  const networks = networksOf(engine)
+  const wanted = pool.subnet.includes(':') ? wish.address6 : wish.address
+  const take = (): string => takeAddress(networks, { network, pool }, record, wanted)
+  try {
+    return take()
+  } catch (error) {
+    if (!(error instanceof OperationError) || error.kind === 'invalid') throw error
+    releaseOthers(networks, network.name, (id) => isIn(engine, id, network.name))
+    return take()
+  }
+}
+
+export const isIn = (engine: Engine, id: string, network: string): boolean =>
+  readConnection(engine, id)?.endpoints.some((one) => one.network === network) ?? false
+
+/** Locally administered, and as unique in the network as the address. */
+const hardwareAddressOf = (address: string): string =>
+  [2, 0x42, ...(parseAddress(address) ?? [])].map((byte) => byte.toString(16).padStart(2, '0')).join(':')
+
+const namesOf = ({ name, id, intent }: ContainerRecord, { aliases }: EndpointWish): readonly string[] => [
+  ...new Set([name, id.slice(0, 12), intent.hostname, ...aliases]),
+]
+
+const addressesOf = ({ addresses }: Endpoint): readonly string[] => addresses.map(({ address }) => address)
+
+export const tellNames = (engine: Engine, id: string, { network, names, ...one }: Endpoint): void =>
+  addNames(networksOf(engine), id, { network, names, addresses: one.addresses.map(({ address }) => address) })
+
+export const releaseNames = (engine: Engine, id: string, { network, names }: Endpoint): void =>
+  removeNames(networksOf(engine), id, { network, names })
+
+/** Whatever of it is there. */
+export function releaseEndpoint(engine: Engine, id: string, endpoint: Endpoint): void {
+  const networks = networksOf(engine)
+  releaseNames(engine, id, endpoint)
+  for (const address of addressesOf(endpoint)) releaseAddress(networks, endpoint.network, address)
+}
+
+/** What `update` of docker's network says of one that is asked for by name. Throws `missing`. */
+export const networkOf = (engine: Engine, name: string): NetworkRecord => findNetwork(networksOf(engine), name)
+
+const FIRST_FREE_PORT = 32768
+const FREE_PORTS = 28232
+
+/** Throws `conflict` for a port that somebody has, with docker's words; none of them is taken then. */
+export function takePorts(engine: Engine, id: string, wishes: readonly PortWish[]): readonly PortWish[] {
+  const networks = networksOf(engine)
+  const taken: PortWish[] = []
+  try {
+    for (const wish of wishes) taken.push(takeOne(engine, id, wish))
+  } catch (error) {
+    for (const port of taken) releasePort(networks, id, port)
+    throw error
+  }
+  return taken
+}
+
+function takeOne(engine: Engine, id: string, wish: PortWish): PortWish {
+  const { hostPort, hostPortLast = hostPort, ...rest } = wish
+  const candidates = hostPort === 0 ? freePorts(engine) : range(hostPort, hostPortLast)
+  let refusal = ''
+  for (const port of candidates) {
+    const one: PortWish = { ...rest, hostPort: port }
+    refusal = take(engine, id, one) ?? ''
+    if (refusal === '') return one
+  }
+  const place = `${placeText(wish)}:${hostPort}${hostPortLast === hostPort ? '' : `-${hostPortLast}`}`
+  throw new OperationError({
+    kind: 'conflict',
+    operation: `publish port ${hostPort}`,
+    reason: `Bind for ${place} failed: ${refusal}`,
+    hint: 'coffer ps shows what containers have; choose another port, or an address of this machine',
+  })
+}
+
+export const placeText = ({ hostAddress = '0.0.0.0' }: Pick<PortWish, 'hostAddress'>): string =>
+  hostAddress.includes(':') ? `[${hostAddress}]` : hostAddress
+
+function* range(first: number, last: number): Generator<number> {
+  for (let port = first; port <= last; port++) yield port
+}
+
+/** From a random one on: behind the first ones there are many. */
+function* freePorts({ machine }: Engine): Generator<number> {
+  const start = Number.parseInt(randomHex(machine.native, 2), 16)
+  for (let round = 0; round < FREE_PORTS; round++) yield FIRST_FREE_PORT + ((start + round) % FREE_PORTS)
+}
+
+/** Answers why not. */
+function take(engine: Engine, id: string, port: PortWish): string | undefined {
+  const networks = networksOf(engine)
+  if (!takePort(networks, id, port, (holder, held) => holds(engine, holder, held))) return 'port is already allocated'
+  const address = parseAddress(port.hostAddress ?? '0.0.0.0') ?? new Uint8Array(4)
+  const refusal = whyTaken(engine.machine.native, { address, port: port.hostPort, protocol: port.protocol })
+  if (refusal !== undefined) releasePort(networks, id, port)
+  return refusal
+}
+
+const holds = (engine: Engine, id: string, { hostPort, protocol }: HostPort): boolean =>
+  readConnection(engine, id)?.ports.some((one) => one.hostPort === hostPort && one.protocol === protocol) ?? false
+
+export function releasePorts(engine: Engine, id: string, ports: readonly PortWish[]): void {
+  for (const port of ports) releasePort(networksOf(engine), id, port)
+}
+
+/** As `coffer` writes it, whichever way it came; undefined for what is none. */
+export const plainAddress = (text: string): string | undefined => {
+  const bytes = parseAddress(text)
+  return bytes === undefined ? undefined : addressText(bytes)
+}

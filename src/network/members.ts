@@ -1,0 +1,182 @@
+/**
+ * Who is in a network: addresses, names and ports, each taken by making a symbolic link, which only one can make. The kernel finds one by its
+ * name, so that what a start costs does not grow with how many there are, and native/resolver.c reads the same files.
+ *
+ *     networks/NAME/leases/HEX         the text is the id and the name of the container that has this address
+ *     networks/NAME/names/NAME/ID      the text is its addresses, as they are called in leases, with a space between
+ *     networks/.ports/PROTOCOL-PORT/X  the text is the id; X is the address of this machine, `any`, `any4` or `any6`
+ */
+
+import { OperationError } from '../base/errors.ts'
+import { attempt, mustUnless } from '../executor/embedded-call.ts'
+import { makeDirectories, remove, rename } from '../executor/embedded-files.ts'
+import { AT_FDCWD, AT_REMOVEDIR } from '../linux/files.ts'
+import { addressHex, addressText, isInside, isIpv6, nth, parseAddress, parseSubnet, sizeOf } from './address.ts'
+import { type NetworkRecord, type Networks, networkPath, networksPath, type Pool } from './networks.ts'
+
+export interface Member {
+  readonly id: string
+  /** Of the container, which the answer to a question for its address has. */
+  readonly name: string
+}
+
+const leasesPath = (networks: Networks, network: string): string => `${networkPath(networks, network)}/leases`
+
+/** The wanted address, or one that is free. Throws `conflict` if it is taken, `exhausted` if all are. */
+export function takeAddress(
+  networks: Networks,
+  { network, pool }: { readonly network: NetworkRecord; readonly pool: Pool },
+  member: Member,
+  wanted: string | undefined,
+): string {
+  const directory = leasesPath(networks, network.name)
+  makeDirectories(networks.native, directory, 0o755)
+  const lease = (address: Uint8Array): boolean =>
+    link(networks, `${member.id} ${member.name}`, `${directory}/${addressHex(address)}`)
+  if (wanted !== undefined) return takeWanted(pool, wanted, lease)
+  const subnet = parseSubnet(pool.range ?? pool.subnet, 'the network')
+  const taken = new Set(networks.files.list(directory) ?? [])
+  // The first and the last address of IPv4 are the network's own; places beyond 2^31 are out of reach of a list of files.
+  const size = Math.min(sizeOf(subnet), 2 ** 31)
+  for (let round = 0; round < size; round++) {
+    const index = 1 + ((taken.size + round) % (size - 1))
+    const address = nth(subnet, index)
+    const isFree = addressText(address) !== pool.gateway && (index < size - 1 || isIpv6(address))
+    if (isFree && !taken.has(addressHex(address)) && lease(address)) return addressText(address)
+  }
+  throw new OperationError({
+    kind: 'exhausted',
+    operation: `take an address of ${network.name}`,
+    reason: `no available addresses: all of ${pool.range ?? pool.subnet} are in use`,
+  })
+}
+
+function takeWanted(pool: Pool, wanted: string, lease: (address: Uint8Array) => boolean): string {
+  const address = parseAddress(wanted)
+  const operation = `take the address ${wanted}`
+  if (address === undefined || !isInside(parseSubnet(pool.subnet, 'the network'), address))
+    throw new OperationError({ kind: 'invalid', operation, reason: `it is none of ${pool.subnet}` })
+  if (addressText(address) !== pool.gateway && lease(address)) return addressText(address)
+  throw new OperationError({ kind: 'conflict', operation, reason: 'Address already in use' })
+}
+
+const link = ({ native }: Networks, text: string, path: string): boolean =>
+  attempt(native, 'symlinkat', text, AT_FDCWD, path) >= 0
+
+export function releaseAddress(networks: Networks, network: string, address: string): void {
+  const bytes = parseAddress(address)
+  if (bytes !== undefined) remove(networks.native, `${leasesPath(networks, network)}/${addressHex(bytes)}`)
+}
+
+/** The ids of those that have an address, each as it is asked for: the first one often suffices. */
+export function* leaseHolders(networks: Networks, network: string): Generator<string> {
+  const directory = leasesPath(networks, network)
+  for (const name of networks.files.list(directory) ?? []) {
+    const text = networks.files.readLink(`${directory}/${name}`)
+    if (text !== undefined) yield text.split(' ')[0] ?? ''
+  }
+}
+
+/** What a start took that was killed before it could write it down: all leases of those that `keeps` does not. */
+export function releaseOthers(networks: Networks, network: string, keeps: (id: string) => boolean): void {
+  const directory = leasesPath(networks, network)
+  for (const name of networks.files.list(directory) ?? []) {
+    const id = networks.files.readLink(`${directory}/${name}`)?.split(' ')[0]
+    if (id !== undefined && !keeps(id)) remove(networks.native, `${directory}/${name}`)
+  }
+}
+
+/** Names in a network, and the addresses that they lead to. */
+export interface Named {
+  readonly network: string
+  readonly names: readonly string[]
+  readonly addresses: readonly string[]
+}
+
+const namePath = (networks: Networks, network: string, name: string): string =>
+  `${networkPath(networks, network)}/names/${name.toLowerCase()}`
+
+export function addNames(networks: Networks, id: string, { network, names, addresses }: Named): void {
+  const text = addresses.map((address) => addressHex(parseAddress(address) ?? new Uint8Array(4))).join(' ')
+  for (const name of names) {
+    const directory = namePath(networks, network, name)
+    makeDirectories(networks.native, directory, 0o755)
+    link(networks, text, `${directory}/${id}`)
+  }
+}
+
+export function removeNames(networks: Networks, id: string, { network, names }: Omit<Named, 'addresses'>): void {
+  for (const name of names) {
+    const directory = namePath(networks, network, name)
+    remove(networks.native, `${directory}/${id}`)
+    dropEmpty(networks, directory)
+  }
+}
+
+/** A directory that others have an entry in stays. */
+function dropEmpty({ native }: Networks, path: string): void {
+  const options = { native, operation: `remove ${path}`, expected: ['ENOENT', 'ENOTEMPTY'] } as const
+  mustUnless(options, 'unlinkat', AT_FDCWD, path, AT_REMOVEDIR)
+}
+
+/** A port of this machine. */
+export interface HostPort {
+  /** Undefined for all addresses. */
+  readonly hostAddress?: string | undefined
+  readonly hostPort: number
+  readonly protocol: string
+}
+
+const portDirectory = (networks: Networks, { protocol, hostPort }: HostPort): string =>
+  `${networksPath(networks)}/.ports/${protocol}-${hostPort}`
+
+const placeOf = ({ hostAddress }: HostPort): string => {
+  const address = hostAddress === undefined ? undefined : parseAddress(hostAddress)
+  if (address === undefined) return 'any'
+  if (address.some((byte) => byte !== 0)) return addressHex(address)
+  return isIpv6(address) ? 'any6' : 'any4'
+}
+
+/** `any4` is all addresses of 8 digits. */
+const meet = (one: string, other: string): boolean => {
+  const isSix = (place: string): boolean => place === 'any6' || place.length === 32
+  const isAll = one.startsWith('any') || other.startsWith('any')
+  if (one === other || one === 'any' || other === 'any') return true
+  return isAll && isSix(one) === isSix(other)
+}
+
+/** Answers whether it was free; `holds` says whether a container still has what a link says. */
+export function takePort(
+  networks: Networks,
+  id: string,
+  port: HostPort,
+  holds: (id: string, port: HostPort) => boolean,
+): boolean {
+  const { native, files } = networks
+  const directory = portDirectory(networks, port)
+  const place = placeOf(port)
+  for (const other of files.list(directory) ?? []) {
+    const holder = files.readLink(`${directory}/${other}`)
+    if (holder === undefined) continue
+    if (holder !== id && !holds(holder, port)) remove(native, `${directory}/${other}`)
+    else if (meet(place, other)) return false
+  }
+  makeDirectories(native, directory, 0o711)
+  return link(networks, id, `${directory}/${place}`)
+}
+
+export function releasePort(networks: Networks, id: string, port: HostPort): void {
+  const directory = portDirectory(networks, port)
+  const path = `${directory}/${placeOf(port)}`
+  if (networks.files.readLink(path) === id) remove(networks.native, path)
+  dropEmpty(networks, directory)
+}
+
+/** The name that the container with this address has now. */
+export function relabelAddress(networks: Networks, network: string, address: string, { id, name }: Member): void {
+  const bytes = parseAddress(address)
+  if (bytes === undefined) return
+  const path = `${leasesPath(networks, network)}/${addressHex(bytes)}`
+  remove(networks.native, `${path}.new`)
+  if (link(networks, `${id} ${name}`, `${path}.new`)) rename(networks.native, `${path}.new`, path)
+}

@@ -1,0 +1,265 @@
+/**
+ * One way out of a network namespace: a device in it with its addresses, and where that leads.
+ *
+ *     bridge     a pair of devices, the outer one of which is a port of a bridge of this machine. veth(4)
+ *     macvlan    a second hardware address of a device of this machine
+ *     ipvlan     a second address of it
+ */
+
+import { slot } from '../linux/call.ts'
+import { IFF_UP } from '../linux/interfaces.ts'
+import {
+  type Attribute,
+  addressBody,
+  IFA_ADDRESS,
+  IFA_F_NODAD,
+  IFA_FLAGS,
+  IFA_LOCAL,
+  IFLA_ADDRESS,
+  IFLA_BRPORT_ISOLATED,
+  IFLA_BRPORT_MODE,
+  IFLA_IFNAME,
+  IFLA_INFO_DATA,
+  IFLA_INFO_KIND,
+  IFLA_INFO_SLAVE_DATA,
+  IFLA_INFO_SLAVE_KIND,
+  IFLA_IPVLAN_MODE,
+  IFLA_LINK,
+  IFLA_LINKINFO,
+  IFLA_MACVLAN_MODE,
+  IFLA_MASTER,
+  IFLA_MTU,
+  IFLA_NET_NS_FD,
+  linkBody,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  numberAttribute,
+  RTA_GATEWAY,
+  RTA_OIF,
+  RTA_PRIORITY,
+  RTM_DELLINK,
+  RTM_NEWADDR,
+  RTM_NEWLINK,
+  RTM_NEWROUTE,
+  routeBody,
+  textAttribute,
+  VETH_INFO_PEER,
+} from '../linux/netlink.ts'
+import { AF_INET, AF_INET6 } from '../linux/sockets.ts'
+import { HOSTS, INDEX, INSIDE, NAMESPACE, ROUTE } from './network-slots.ts'
+import type { Step } from './plan.ts'
+import { ask, find } from './rtnetlink.ts'
+
+export interface Address {
+  /** 4 bytes, or 16. */
+  readonly address: Uint8Array
+  readonly prefixLength: number
+}
+
+export interface Bridge {
+  readonly device: string
+  /** Of this machine in the network; what containers have as gateway. */
+  readonly addresses: readonly Address[]
+  /** Its ports do not reach each other. */
+  readonly isolates: boolean
+  readonly mtu?: number | undefined
+}
+
+export type Link =
+  | { readonly kind: 'bridge'; readonly bridge: Bridge; readonly outside: string }
+  | { readonly kind: 'macvlan'; readonly parent: string; readonly mode: keyof typeof MACVLAN_MODES }
+  | { readonly kind: 'ipvlan'; readonly parent: string; readonly mode: keyof typeof IPVLAN_MODES }
+
+/** include/uapi/linux/if_link.h: enum macvlan_mode, IPVLAN_MODE_… */
+export const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const
+export const IPVLAN_MODES = { l2: 0, l3: 1, l3s: 2 } as const
+
+export interface Endpoint {
+  /** The name of the device in the container. */
+  readonly inside: string
+  readonly link: Link
+  readonly addresses: readonly (Address & {
+    /** What leads to everywhere else; nobody if undefined. */
+    readonly route?: Route | undefined
+  })[]
+  /** Of several ways to everywhere the one with the lowest metric is taken. */
+  readonly metric: number
+  /** Six bytes. */
+  readonly hardwareAddress?: Uint8Array | undefined
+}
+
+export interface Route {
+  /** Without one all is on the link. */
+  readonly gateway?: Uint8Array | undefined
+}
+
+const PARENT = slot('parent')
+
+/** With INSIDE and ROUTE open, and HOSTS and NAMESPACE. */
+export const planEndpoint = (endpoint: Endpoint): readonly Step[] => [
+  ...planLink(endpoint),
+  ...find(INSIDE, endpoint.inside, `find ${endpoint.inside}`, INDEX),
+  ...endpoint.addresses.flatMap((one) => planAddress('inside', endpoint.inside, one)),
+  ...switchOn('inside', endpoint.inside),
+  ...endpoint.addresses.flatMap((one) => (one.route === undefined ? [] : planRoute(one, one.route, endpoint.metric))),
+  ...(endpoint.link.kind === 'bridge' ? planPort(endpoint.link) : []),
+]
+
+/** For devices that are there, or not. */
+export const planDetach = ({ link, inside }: Endpoint): readonly Step[] =>
+  link.kind === 'bridge' ? planDeviceRemoval(link.outside) : removeDevice(INSIDE, inside)
+
+export const planDeviceRemoval = (device: string): readonly Step[] => removeDevice(ROUTE, device)
+
+function removeDevice(side: typeof ROUTE, device: string): readonly Step[] {
+  const why = `remove the device ${device}`
+  const [send, found] = find(side, device, why, INDEX)
+  return [
+    send,
+    {
+      ...found,
+      tolerate: ['ENODEV'],
+      then: ask(side, { type: RTM_DELLINK, body: linkBody(INDEX), attributes: [] }, why),
+    },
+  ]
+}
+
+/** Each device is made in the namespace that it belongs to: moving one takes milliseconds. */
+function planLink(endpoint: Endpoint): readonly Step[] {
+  const { link, inside, hardwareAddress } = endpoint
+  const own: readonly Attribute[] = [
+    textAttribute(IFLA_IFNAME, inside),
+    ...(hardwareAddress === undefined ? [] : [{ type: IFLA_ADDRESS, value: hardwareAddress }]),
+  ]
+  if (link.kind === 'bridge') {
+    const { outside, bridge } = link
+    const mtu = bridge.mtu === undefined ? [] : [numberAttribute(IFLA_MTU, bridge.mtu)]
+    const peer = {
+      head: linkBody(0).bytes,
+      nested: [textAttribute(IFLA_IFNAME, outside), ...mtu, { type: IFLA_NET_NS_FD, value: HOSTS }],
+    }
+    const pair = infoOf('veth', [{ type: VETH_INFO_PEER, value: peer }])
+    const why = `lead from ${inside} of the container to ${outside} of this machine`
+    return [...planBridge(bridge), ...newLink('inside', [...own, ...mtu, pair], why)]
+  }
+  const mode =
+    link.kind === 'macvlan'
+      ? numberAttribute(IFLA_MACVLAN_MODE, MACVLAN_MODES[link.mode])
+      : { type: IFLA_IPVLAN_MODE, value: Uint8Array.of(IPVLAN_MODES[link.mode], 0) }
+  const attributes: readonly Attribute[] = [
+    ...own,
+    { type: IFLA_LINK, value: PARENT },
+    { type: IFLA_NET_NS_FD, value: NAMESPACE },
+    infoOf(link.kind, [mode]),
+  ]
+  return [
+    ...find(ROUTE, link.parent, `find ${link.parent}`, PARENT),
+    ...newLink('outside', attributes, `have ${inside} of the container on ${link.parent}`),
+  ]
+}
+
+const infoOf = (kind: string, settings: readonly Attribute[]): Attribute => ({
+  type: IFLA_LINKINFO,
+  value: {
+    nested: [
+      textAttribute(IFLA_INFO_KIND, kind),
+      ...(settings.length === 0 ? [] : [{ type: IFLA_INFO_DATA, value: { nested: settings } }]),
+    ],
+  },
+})
+
+type Side = 'inside' | 'outside'
+const socketOf = (side: Side): typeof ROUTE => (side === 'inside' ? INSIDE : ROUTE)
+
+const newLink = (side: Side, attributes: readonly Attribute[], why: string): readonly Step[] =>
+  ask(socketOf(side), { type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, body: linkBody(0), attributes }, why)
+
+/** Each start makes the bridge: it is the same if it is there. */
+const planBridge = ({ device, addresses }: Bridge): readonly Step[] => [
+  ...ask(
+    ROUTE,
+    {
+      type: RTM_NEWLINK,
+      flags: NLM_F_CREATE,
+      body: linkBody(0),
+      attributes: [textAttribute(IFLA_IFNAME, device), infoOf('bridge', [])],
+    },
+    `have the bridge ${device}`,
+    ['rtnetlink(7)', 'bridge(8)'],
+  ),
+  ...find(ROUTE, device, `find the bridge ${device}`, INDEX),
+  ...addresses.flatMap((one) => planAddress('outside', device, one)),
+  ...switchOn('outside', device),
+]
+
+/**
+ * The outer end becomes a port of the bridge, to which packets may go back that came from it: where bridges pass the packet filter (br_netfilter),
+ * one that a container sends to a port that it publishes itself is redirected within the bridge.
+ */
+function planPort({ bridge, outside }: Extract<Link, { readonly kind: 'bridge' }>): readonly Step[] {
+  const settings: readonly Attribute[] = [
+    { type: IFLA_BRPORT_MODE, value: Uint8Array.of(1) },
+    ...(bridge.isolates ? [{ type: IFLA_BRPORT_ISOLATED, value: Uint8Array.of(1) }] : []),
+  ]
+  const port = {
+    nested: [
+      textAttribute(IFLA_INFO_SLAVE_KIND, 'bridge'),
+      { type: IFLA_INFO_SLAVE_DATA, value: { nested: settings } },
+    ],
+  }
+  const name = textAttribute(IFLA_IFNAME, outside)
+  const why = `connect ${outside} to the bridge`
+  const change = (attribute: Attribute): readonly Step[] =>
+    ask(ROUTE, { type: RTM_NEWLINK, body: linkBody(0, IFF_UP, IFF_UP), attributes: [name, attribute] }, why)
+  return [
+    ...find(ROUTE, bridge.device, why, INDEX),
+    ...change({ type: IFLA_MASTER, value: INDEX }),
+    ...change({ type: IFLA_LINKINFO, value: port }),
+  ]
+}
+
+const familyOf = ({ length }: Uint8Array): number => (length === 4 ? AF_INET : AF_INET6)
+
+/** At once: nobody else has it, so that there is nothing to detect. */
+const planAddress = (side: Side, device: string, { address, prefixLength }: Address): readonly Step[] =>
+  ask(
+    socketOf(side),
+    {
+      type: RTM_NEWADDR,
+      flags: NLM_F_CREATE | NLM_F_REPLACE,
+      body: addressBody({ family: familyOf(address), prefixLength, scope: 0, index: INDEX }),
+      attributes: [
+        { type: IFA_LOCAL, value: address },
+        { type: IFA_ADDRESS, value: address },
+        numberAttribute(IFA_FLAGS, IFA_F_NODAD),
+      ],
+    },
+    `give ${device} its address`,
+  )
+
+const switchOn = (side: Side, device: string): readonly Step[] =>
+  ask(
+    socketOf(side),
+    { type: RTM_NEWLINK, body: linkBody(INDEX, IFF_UP, IFF_UP), attributes: [] },
+    `switch ${device} on`,
+  )
+
+/** The metric of the kernel for routes of IPv6 that have none. include/uapi/linux/ipv6_route.h, IP6_RT_PRIO_USER */
+const IPV6_METRIC = 1024
+
+const planRoute = ({ address }: Address, { gateway }: Route, metric: number): readonly Step[] =>
+  ask(
+    INSIDE,
+    {
+      type: RTM_NEWROUTE,
+      flags: NLM_F_CREATE | NLM_F_EXCL,
+      body: routeBody(familyOf(address), 0),
+      attributes: [
+        ...(gateway === undefined ? [] : [{ type: RTA_GATEWAY, value: gateway }]),
+        { type: RTA_OIF, value: INDEX },
+        numberAttribute(RTA_PRIORITY, address.length === 4 ? metric : IPV6_METRIC + metric),
+      ],
+    },
+    'reach everything else over it',
+  )
