@@ -30,6 +30,7 @@ export function portsOf(text: string, flag: PortFlag): readonly PortWish[] {
   const [, place = '', outsideText = '', insideText = '', protocol = 'tcp'] = match
   const inside = range(insideText) ?? refuse(`${insideText} is no port`)
   const outside = outsideText === '' ? undefined : (range(outsideText) ?? refuse(`${outsideText} is no port`))
+  if (addressIn(place) === '::1') return refuse('the kernel takes no answers to ::1; use 127.0.0.1')
   const hostAddress = place === '' ? {} : { hostAddress: addressIn(place) ?? refuse(`${place} is no address`) }
   const wish = (port: number, hostPort: number): PortWish => ({
     ...hostAddress,

@@ -33,6 +33,7 @@ export interface EndpointRequest {
 /** Throws `conflict` for an address that is taken, `exhausted` if all are. Its names are not told yet. */
 export function takeEndpoint(engine: Engine, request: EndpointRequest): Endpoint {
   const { record, network, wish, number } = request
+  refuseAddress(network, wish)
   const taken: string[] = []
   try {
     for (const pool of network.pools) taken.push(takeFrom(engine, request, pool))
@@ -54,6 +55,16 @@ export function takeEndpoint(engine: Engine, request: EndpointRequest): Endpoint
     names: hasNames(network.name) ? namesOf(record, wish) : [],
     isWhole: true,
   }
+}
+
+function refuseAddress({ name, pools }: NetworkRecord, { address6 }: EndpointWish): void {
+  if (address6 === undefined || pools.some(({ subnet }) => subnet.includes(':'))) return
+  throw new OperationError({
+    kind: 'invalid',
+    operation: `take the address ${address6}`,
+    reason: `network ${name} has no addresses of IPv6`,
+    hint: 'make one with: coffer network create --ipv6',
+  })
 }
 
 /** When all are taken, those that a killed command left are free. */

@@ -210,15 +210,16 @@ const RULES = [
     ...isLoopback(destinationAddress()),
     accept,
   ]),
+  // The kernel takes no answer to ::1 from a bridge. Refused there, programs that know this machine by name try 127.0.0.1 next.
+  newRule(TABLE, 'output', [...isIpv6, destinationAddress6(), equals(LOOPBACK6), accept]),
   ...['prerouting', 'output'].flatMap(redirections),
   // Who comes from a network to the world has this machine's address there.
   postrouting(...isIpv4, sourceAddress(), within('inside'), meta('oifname'), without('bridges'), masquerade),
   postrouting(...isIpv6, sourceAddress6(), within('inside6'), meta('oifname'), without('bridges'), masquerade),
-  // A container would answer a neighbour directly, who asked this machine; and would look for 127.0.0.1 or ::1 at home.
+  // A container would answer a neighbour directly, who asked this machine; and would look for 127.0.0.1 at home.
   postrouting(...wasRedirected, ...isIpv4, sourceAddress(), within('inside'), ...toBridge, masquerade),
   postrouting(...wasRedirected, ...isIpv6, sourceAddress6(), within('inside6'), ...toBridge, masquerade),
   postrouting(...isLoopback(sourceAddress()), ...toBridge, masquerade),
-  postrouting(...isIpv6, sourceAddress6(), equals(LOOPBACK6), ...toBridge, masquerade),
   forward(...onBothSides(within('together'), accept)),
   forward(...isKnown, accept),
   forward(meta('iifname'), within('closed'), drop),
