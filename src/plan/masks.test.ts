@@ -39,7 +39,18 @@ statx(null, STATX_BASIC_STATS, &null-statx) if null-statx[132:136] & 0xffffffff 
 test('a path of the image is resolved below the root before it is covered', () => {
   const expected = `covered = openat2(root, "/etc/x", O_PATH, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS) again while EAGAIN`
   expect(lines(['/etc/../etc/x'])).toContain(expected)
-  expect(lines(['/etc/x'])).toContain('mount("self/fd/<null>", "self/fd/<covered>", MS_BIND)')
+})
+
+test('what is no directory is covered by null without a mount that would fail', () => {
+  const text = lines(['/etc/x'])
+  expect(text).toContain('if covered-statx[28:30] & 0xf000 == 0x4000 else ENOTDIR')
+  const [ifNot, ifSo] = [
+    'mount("self/fd/<null>", "self/fd/<covered>", MS_BIND)',
+    `mount("tmpfs", "self/fd/<covered>", ${TMPFS})`,
+  ]
+  expect(text.indexOf(ifSo)).toBeGreaterThan(0)
+  expect(text.indexOf(ifNot)).toBeGreaterThan(0)
+  expect(text).toContain(`or, if ENOTDIR:\n    ${ifNot}`)
 })
 
 test('below a mount in a kernel file system names are not the kernel’s any more', () => {

@@ -20,6 +20,7 @@ import {
   O_PATH,
   openat,
   S_IFCHR,
+  S_IFDIR,
   S_IFMT,
   STATX_BASIC_STATS,
   statx,
@@ -64,6 +65,9 @@ export function planMasks({ maskedPaths, readonlyPaths, places, nullIn }: MasksR
 const SEE_MASKED: readonly Ref[] = ['mount(2)', 'oci:runtime-spec/config-linux.md#masked-paths']
 const SEE_READONLY: readonly Ref[] = ['mount_setattr(2)', 'oci:runtime-spec/config-linux.md#readonly-paths']
 
+/** struct statx: stx_mode, 2 bytes. statx(2) */
+const STATX_MODE = 28
+
 /** The device that covers files. */
 const NULL = slot('null')
 
@@ -73,15 +77,15 @@ function openNull(nullIn: Slot | undefined, { architecture }: Host): readonly St
   const flags = O_PATH | O_NOFOLLOW[architecture]
   if (nullIn !== undefined) return [{ call: openat(nullIn, 'null', flags), why, see: ['null(4)'], into: NULL }]
   const stat = buffer('null-statx', 256)
-  const check = (offset: 28 | 128 | 132, mask: number, equals: number): Step => ({
+  const check = (offset: number, mask: number, equals: number): Step => ({
     call: statx(NULL, '', AT_EMPTY_PATH, STATX_BASIC_STATS, stat),
     why: 'be sure that it is character device 1:3',
     see: ['statx(2)', 'null(4)'],
-    check: { in: stat, offset, sizeBytes: offset === 28 ? 2 : 4, mask, equals, errno: 'ENODEV' },
+    check: { in: stat, offset, sizeBytes: offset === STATX_MODE ? 2 : 4, mask, equals, errno: 'ENODEV' },
   })
   return [
     { call: openat(AT_FDCWD, '/dev/null', flags), why, see: ['null(4)'], into: NULL },
-    check(28, S_IFMT, S_IFCHR),
+    check(STATX_MODE, S_IFMT, S_IFCHR),
     check(128, 0xffffffff, 1),
     check(132, 0xffffffff, 3),
   ]
@@ -101,7 +105,7 @@ function planMask(path: string, places: Places, host: Host): Mask {
   if (target === undefined) {
     const covered = { dir: COVERED, path: '' }
     const open = openExisting(path, `take ${path} of the container to cover it`, COVERED)
-    return { step: { ...open, tolerate: UNREACHABLE, then: [coverEither(path, covered, [])] }, needsNull: true }
+    return { step: { ...open, tolerate: UNREACHABLE, then: [coverByKind(path, covered)] }, needsNull: true }
   }
   switch (host.kindOf(path)) {
     case 'file':
@@ -109,7 +113,7 @@ function planMask(path: string, places: Places, host: Host): Mask {
     case 'directory':
       return { step: { ...coverDirectory(path, target), tolerate: ABSENT }, needsNull: false }
     case 'absent':
-      return { step: coverEither(path, target, ABSENT), needsNull: true }
+      return { step: coverEither(path, target), needsNull: true }
   }
 }
 
@@ -143,11 +147,24 @@ const coverDirectory = (path: string, target: Target): Step => ({
   see: SEE_MASKED,
 })
 
+const KIND = buffer('covered-statx', 256)
+
+/** A mount that fails waits for other processors, 80 µs, before it is taken away again: namespace_unlock in fs/namespace.c. */
+const coverByKind = (path: string, target: Target): Step => ({
+  call: statx(target.dir, '', AT_EMPTY_PATH, STATX_BASIC_STATS, KIND),
+  why: `see what ${path} is`,
+  see: ['statx(2)'],
+  check: { in: KIND, offset: STATX_MODE, sizeBytes: 2, mask: S_IFMT, equals: S_IFDIR, errno: 'ENOTDIR' },
+  tolerate: ['ENOTDIR'],
+  then: [coverDirectory(path, target)],
+  otherwise: [coverFile(path, target)],
+})
+
 /** ENOTDIR: a file cannot be mounted over a directory. */
-const coverEither = (path: string, target: Target, absent: readonly 'ENOENT'[]): Step => ({
+const coverEither = (path: string, target: Target): Step => ({
   ...coverFile(path, target),
-  tolerate: ['ENOTDIR', ...absent],
-  otherwise: [{ ...coverDirectory(path, target), tolerate: absent }],
+  tolerate: ['ENOTDIR', ...ABSENT],
+  otherwise: [{ ...coverDirectory(path, target), tolerate: ABSENT }],
 })
 
 /** mount_setattr(2) adds the one attribute and keeps the others, of which a user namespace may not take away any (SECURITY-CHECKS S27). */
