@@ -85,6 +85,8 @@ export const F_DUPFD_CLOEXEC = 1030
 export const F_GETFD = 1
 export const F_SETFD = 2
 export const F_SETFL = 4
+/** How many bytes a pipe or fifo holds. Linux 2.6.35. F_SETPIPE_SZ(2const) */
+export const F_SETPIPE_SZ = 1031
 
 /** Writes text or bytes at once. `sizeBytes` may be a slot where the length is known only then. */
 export const write = (fd: Slot | number, bytes: Pointer, sizeBytes: Argument): Call => ({

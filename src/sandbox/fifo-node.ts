@@ -33,18 +33,32 @@ function throughSocket(fd: number): Incoming {
 }
 
 function throughFile(fd: number): Incoming {
-  async function* chunks(): AsyncGenerator<Uint8Array> {
-    try {
-      // Bytes of one chunk may lie in a buffer that the next one uses again.
-      for await (const bytes of Bun.file(fd).stream()) yield bytes
-    } finally {
-      closeSync(fd)
-    }
-  }
   return {
-    stream: () => Readable.from(chunks(), { objectMode: false }),
+    stream: () => {
+      const reader = Bun.file(fd).stream().getReader()
+      return new Readable({
+        read() {
+          reader.read().then(
+            ({ done, value }) => this.push(done ? null : value),
+            (error: Error) => this.destroy(error),
+          )
+        },
+        destroy(error, done) {
+          // One who went away before the end leaves a read under way.
+          void reader.cancel().finally(() => {
+            closeSync(fd)
+            done(error)
+          })
+        },
+      })
+    },
     each: async (take) => {
-      for await (const bytes of chunks()) take(bytes)
+      try {
+        // Bytes of one chunk may lie in a buffer that the next one uses again.
+        for await (const bytes of Bun.file(fd).stream()) take(bytes)
+      } finally {
+        closeSync(fd)
+      }
     },
   }
 }
