@@ -3,12 +3,13 @@
  * becomes the program that cleans up, with the descriptors of who is still attached, so that these see the end when all is done.
  *
  * Arguments: id, descriptors INIT STDIN STDOUT STDERR CONSOLE LOG ATTACH DIRECTORY (a dash for none), the greatest size of the log and how
- * many files of it are kept (0: no limit, one), then the program that cleans up, with its arguments.
+ * many files of it are kept (0: no limit, one), then the program that cleans up, with its arguments, or a dash.
  *
  *   STDIN STDOUT STDERR   the container's pipes, or
  *   CONSOLE               a socket over which the master of its terminal comes
  *   LOG                   open for appending; records of struct record
- *   ATTACH                a listening unix socket; src/container/attach-protocol.ts
+ *   ATTACH                a listening unix socket; src/container/attach-pieces.ts. Or one that is connected: its client is the only one, and gets
+ *                         all of the output, however long it takes
  *   DIRECTORY             of the container; `exit` is written there */
 #include <linux/fcntl.h>
 #include <linux/signal.h>
@@ -22,8 +23,8 @@
 #include <asm/unistd.h>
 #include "sys.h"
 
-enum { EINTR_ = 4, EAGAIN_ = 11 };
-enum { MAX_CLIENTS = 32, OUTPUT_BYTES = 65536, INPUT_BYTES = 16384, LAST_WORDS_MS = 10000 };
+enum { EINTR_ = 4, EAGAIN_ = 11, EINVAL_ = 22 };
+enum { MAX_CLIENTS = 32, OUTPUT_BYTES = 65536, INPUT_BYTES = 16384, NANOS_IN_MS = 1000000 };
 enum { FROM_STDOUT = 1, FROM_STDERR = 2, EXITED = 3 };            /* to clients */
 enum { INPUT = 0, SIZE = 1, END_OF_INPUT = 2, NO_OUTPUT = 3 };    /* from clients */
 enum { MSG_NOSIGNAL_ = 0x4000, MSG_DONTWAIT_ = 0x40, SCM_RIGHTS_ = 1, SOL_SOCKET_ = 1 };
@@ -58,6 +59,7 @@ static int init, input, outputs[2], console, log_fd, attach, directory;
 static uint64_t log_limit, log_bytes;
 static uint32_t log_files;
 static int is_terminal;
+static uint64_t last_words = 10000ull * NANOS_IN_MS;
 
 static struct { struct record record; struct head head; char bytes[OUTPUT_BYTES]; } out;
 static uint32_t out_bytes;      /* of head and bytes; 0 while nothing is on its way */
@@ -227,6 +229,11 @@ static void welcome(void)
 {
     for (;;) {
         long fd = SYS4(__NR_accept4, attach, 0, 0, O_NONBLOCK | O_CLOEXEC);
+        if (fd == -EINVAL_) { /* it does not listen: it is the client */
+            fd = attach;
+            attach = -1;
+            last_words = ~0ull;
+        }
         if (fd < 0) return;
         if (client_count == MAX_CLIENTS) { SYS1(__NR_close, fd); continue; }
         clients[client_count++] = (struct client){ .fd = (int)fd, .sent = out_bytes, .wants_output = 1 };
@@ -283,12 +290,12 @@ static void drain(void)
     uint64_t begin = now();
     for (int i = 0; i < 2; i++)
         while (outputs[i] >= 0) {
-            while (out_bytes && now() - begin < LAST_WORDS_MS * 1000000ull) turn(100);
+            while (out_bytes && now() - begin < last_words) turn(100);
             out_bytes = 0;
             if (!take_output(&outputs[i], FROM_STDOUT + i) || !out_bytes) break;
             send_output();
         }
-    while (out_bytes && now() - begin < LAST_WORDS_MS * 1000000ull) turn(100);
+    while (out_bytes && now() - begin < last_words) turn(100);
     out_bytes = 0;
 }
 
@@ -383,6 +390,7 @@ __attribute__((used)) void entry(long *stack)
     welcome();
     reserve_exit();
     watch();
+    if (*argv[CLEANER] == '-') SYS1(__NR_exit_group, 0);
     uint64_t none = 0;
     const char *environment[] = { 0 };
     SYS4(__NR_rt_sigprocmask, 2, &none, 0, 8);

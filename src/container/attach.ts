@@ -1,33 +1,17 @@
-/**
- * The client of a monitor: what the container prints comes in, what the caller types goes out, until the container has ended.
- *
- * Both ways each piece has a head of 8 bytes: its kind, three of nothing, and how many bytes follow, big-endian, as docker has it.
- *
- * | kind | from the monitor            | from a client                                        |
- * |------|-----------------------------|------------------------------------------------------|
- * | 0    |                             | input                                                |
- * | 1    | standard output             | rows and columns of the terminal, 2 bytes each, little-endian |
- * | 2    | standard error              | the end of input                                     |
- * | 3    | the exit status, one byte   | no output is wanted                                  |
- *
- * The stream ends when what had to be cleaned up behind the container is gone.
- */
+/** The client of a monitor: what the container prints comes in, what the caller types goes out, until the container has ended. */
 
 import type { Native } from '../base/native.ts'
 import { attempt } from '../executor/embedded-call.ts'
 import { POLLIN, poll, readSignal } from '../executor/embedded-events.ts'
 import { writeAll } from '../executor/embedded-files.ts'
 import { rawSettings, setTerminal, terminalSettings, terminalSize } from '../executor/embedded-terminal.ts'
+import { FROM, HEAD_BYTES, headOf, sizePiece, TO } from './attach-pieces.ts'
 
 const STDIN = 0
 const STDOUT = 1
 const STDERR = 2
 const SIGWINCH = 28
-const HEAD_BYTES = 8
 const CHUNK_BYTES = 65536
-
-const FROM = { stdout: 1, stderr: 2, exited: 3 } as const
-const TO = { input: 0, size: 1, endOfInput: 2, noOutput: 3 } as const
 
 export interface Attachment {
   /** A connection to the monitor. */
@@ -101,12 +85,7 @@ class Session {
 
   sendSize(): void {
     const size = terminalSize(this.#native, STDIN)
-    if (size === undefined) return
-    const bytes = new Uint8Array(4)
-    const view = new DataView(bytes.buffer)
-    view.setUint16(0, size.rows, true)
-    view.setUint16(2, size.columns, true)
-    this.#send(TO.size, bytes)
+    if (size !== undefined) this.#send(TO.size, sizePiece(size))
   }
 
   /** Answers false at the end of the stream. */
@@ -186,8 +165,7 @@ class Session {
   /** A monitor that has gone says so by the end of the stream. */
   #send(kind: number, bytes: Uint8Array): void {
     const piece = new Uint8Array(HEAD_BYTES + bytes.length)
-    piece[0] = kind
-    new DataView(piece.buffer).setUint32(4, bytes.length)
+    piece.set(headOf(kind, bytes.length))
     piece.set(bytes, HEAD_BYTES)
     for (let at = 0; at < piece.length; ) {
       const sent = attempt(
@@ -208,7 +186,6 @@ class Session {
 
 /** Tells the monitor that only the end is of interest. */
 export function wantNoOutput(native: Native, socket: number): void {
-  const head = new Uint8Array(HEAD_BYTES)
-  head[0] = TO.noOutput
+  const head = headOf(TO.noOutput, 0)
   attempt(native, 'sendto', socket, head, head.length, 0x4000, 0, 0)
 }

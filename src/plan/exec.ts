@@ -22,6 +22,7 @@ import { planPidfdSocket } from './pidfd-socket.ts'
 import type { Plan, Ref, Step } from './plan.ts'
 import { planInherited, planOutside } from './process-outside.ts'
 import { planProgram } from './program.ts'
+import { planRelay, type Relay } from './relay.ts'
 import { planInitialAffinity } from './scheduling.ts'
 import { type ListenerRequest, planSeccompListener } from './seccomp.ts'
 import { CHILD_END, HOST_PROC, INIT_PID, INIT_PIDFD, PARENT_END } from './slots.ts'
@@ -52,6 +53,8 @@ export interface ExecPlanRequest {
   readonly pidFile?: string | undefined
   readonly pidfdSocket?: string | undefined
   readonly consoleSocket?: string | number | undefined
+  /** Instead, only with `wait`: who relays its terminal. */
+  readonly relay?: Relay | undefined
   readonly listenFds: number
   readonly preserveFds: number
   readonly home?: string | undefined
@@ -60,6 +63,7 @@ export interface ExecPlanRequest {
 export function planExec(request: ExecPlanRequest, host: Host): Plan {
   const { id, process } = request
   const stdio = planStdio(request.stdio)
+  const relay = planRelay(id, request.relay)
   const program = planProgram(
     { ...request, isInit: false, runsHooks: false, noNewKeyring: false, keeps: [CHILD_END] },
     host,
@@ -72,6 +76,7 @@ export function planExec(request: ExecPlanRequest, host: Host): Plan {
       ...(request.initPidfd === undefined ? [openInit(request)] : []),
       ...request.cgroup.open,
       ...planConsoleSocket(request.consoleSocket),
+      ...relay.open,
       ...planInherited(process, host),
       // Its parent makes it there; the cpuset of the container is another one.
       ...planInitialAffinity(process, 0),
@@ -95,10 +100,12 @@ export function planExec(request: ExecPlanRequest, host: Host): Plan {
       ...(program.notifies ? planAgent(request, host) : []),
       hear('executor', 'c', 'have the process made up to its program'),
       ...planOutside({ process, pid: INIT_PID, isInit: false }, host),
+      ...relay.start,
       ...(request.pidFile === undefined ? [] : planPidFile(request.pidFile)),
       ...(request.pidfdSocket === undefined ? [] : planPidfdSocket(request.pidfdSocket, INIT_PIDFD)),
       seeCaller,
       ...planEnding(request),
+      ...relay.end,
     ],
     returns: [INIT_PID, ...(request.supervised === undefined ? [] : [WATCHED])],
     ...(request.wait ? { reads: [INIT_EXIT, ...(request.supervised === undefined ? [] : [USAGE])] } : {}),

@@ -5,7 +5,7 @@
  * that stays beside the container is the smaller of the two.
  */
 
-import { type Text, text } from '../linux/call.ts'
+import { type Slot, type Text, text } from '../linux/call.ts'
 import { AT_EMPTY_PATH, F_SETFD, fcntl } from '../linux/files.ts'
 import { execveat } from '../linux/process.ts'
 import type { Step } from './plan.ts'
@@ -35,17 +35,26 @@ export interface Watch<Descriptor = number> {
 
 export function planMonitor(id: string, watch: Watch): readonly Step[] {
   const { stdin, stdout, stderr, console, log, attach, directory } = watch
-  const descriptors = [stdin, stdout, stderr, console, log, attach, directory]
-  const passed = [INIT_PIDFD, ...descriptors.filter((fd): fd is number => fd !== undefined)]
-  const words: readonly (string | Text)[] = [
-    'coffer-monitor',
-    id,
-    text(INIT_PIDFD),
-    ...descriptors.map((fd) => (fd === undefined ? '-' : `${fd}`)),
-    `${watch.logLimitBytes}`,
-    `${watch.logFiles}`,
-    ...watch.cleaner(id),
-  ]
+  return becomeMonitor(id, {
+    image: watch.image,
+    descriptors: [stdin, stdout, stderr, console, log, attach, directory],
+    words: [`${watch.logLimitBytes}`, `${watch.logFiles}`, ...watch.cleaner(id)],
+  })
+}
+
+interface Monitor {
+  readonly image: number | Slot
+  /** In the order of its arguments. */
+  readonly descriptors: readonly (number | Slot | undefined)[]
+  /** What follows. */
+  readonly words: readonly string[]
+}
+
+/** For a process that has nothing else to do. */
+export function becomeMonitor(id: string, { image, descriptors, words }: Monitor): readonly Step[] {
+  const passed = [INIT_PIDFD, ...descriptors.filter((fd) => fd !== undefined)]
+  const argument = (fd: number | Slot | undefined): string | Text =>
+    fd === undefined ? '-' : typeof fd === 'number' ? `${fd}` : text(fd)
   return [
     ...passed.map((fd) => ({
       call: fcntl(fd, F_SETFD, 0),
@@ -53,7 +62,13 @@ export function planMonitor(id: string, watch: Watch): readonly Step[] {
       see: ['fcntl(2)'],
     })),
     {
-      call: execveat(watch.image, '', { strings: words }, { strings: [] }, AT_EMPTY_PATH),
+      call: execveat(
+        image,
+        '',
+        { strings: ['coffer-monitor', id, ...[INIT_PIDFD, ...descriptors].map(argument), ...words] },
+        { strings: [] },
+        AT_EMPTY_PATH,
+      ),
       why: `watch over ${id}`,
       see: ['execveat(2)', 'native/monitor.c'],
     },

@@ -21,8 +21,8 @@ export interface OwnProgram {
 export const PROGRAM: Slot = slot('own-program')
 const SEE: readonly Ref[] = ['memfd_create(2)', 'execveat(2)']
 
-/** For the executor, before it makes the process. */
-export function openOwnProgram({ elf, name }: OwnProgram): readonly Step[] {
+/** For the executor, before it makes the process: opens PROGRAM. */
+export function openOwnProgram({ elf, name }: Pick<OwnProgram, 'elf' | 'name'>): readonly Step[] {
   const why = `have the program ${name}`
   return [
     { call: memfdCreate(name), why, see: SEE, into: PROGRAM },
