@@ -47,7 +47,7 @@ format: $(PACKAGES) ## let biome rewrite what it can
 ## The program. See native/front.c for how the engine's heap becomes part of it.
 
 .PHONY: build build-executor build-strict
-build: dist/coffer dist/coffer-runc dist/coffer-executor dist/coffer-init dist/transfer.js dist/index.js dist/index.d.ts dist/man/coffer.1 ## all of dist/
+build: dist/coffer dist/coffer-runc dist/coffer-executor dist/coffer-init dist/coffer-monitor dist/transfer.js dist/index.js dist/index.d.ts dist/man/coffer.1 ## all of dist/
 
 ifeq ($(ARCH),$(shell uname -m))
   CC := gcc
@@ -144,7 +144,7 @@ dist/index.d.ts: $(OUT)/coffer.js scripts/library-api.ts
 dist/man/coffer.1: $(OUT)/coffer.js scripts/man-pages.ts
 	$(BUN) scripts/man-pages.ts $(@D) $(VERSION)
 
-dist/coffer-executor dist/coffer-init: dist/coffer-%: $(OUT)/%
+dist/coffer-executor dist/coffer-init dist/coffer-monitor: dist/coffer-%: $(OUT)/%
 	@mkdir -p $(@D)
 	@cp $< $@
 

@@ -27,10 +27,11 @@ import { type Frames, keepFrames } from './frames-node.ts'
 import { layerView } from './layer-view.ts'
 import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type Limits } from './limits.ts'
 import { type Machine, readProgram, theMachine } from './machine-node.ts'
-import { type BoxOptions, invalid, type Root } from './options.ts'
+import { checkNames, invalid, type Root, SANDBOX_NAMES, type SandboxOptions } from './options.ts'
 import { hasLayer, type InstanceRequest, intentResources, requestFor, type Shape } from './request.ts'
-import { type BoxProcess, type SpawnOptions, spawnIn } from './spawn-node.ts'
+import { type BoxProcess, type SpawnOptions, spawnIn, spawnInTerminal, type TerminalProcess } from './spawn-node.ts'
 import { shapeFor } from './surroundings-node.ts'
+import type { TerminalSize } from './terminal-node.ts'
 import { type ApplyOptions, type ChangesOptions, type Workspace, workspaceOf } from './workspace-node.ts'
 
 /** A container that stays, and in which many commands run. What its methods do not say they reject with is `OperationError`. */
@@ -40,8 +41,8 @@ export interface Box extends AsyncDisposable {
   readonly enforced: readonly Feature[]
   /** Runs a command to its end; as `run`, but in this box. Its CPU time is that of the whole box while it runs. */
   readonly exec: (command: readonly string[], options?: ExecOptions) => Promise<Result>
-  /** Starts a command whose input and output are streams. */
-  readonly spawn: (command: readonly string[], options?: SpawnOptions) => Promise<BoxProcess>
+  /** Starts a command whose input and output are streams, or with `pty` a terminal. */
+  readonly spawn: Spawn
   readonly files: BoxFiles
   /**
    * What was written since the box was made, parents before what is in them. A box whose processes run on may change under the look: pause
@@ -71,6 +72,11 @@ export interface Box extends AsyncDisposable {
   readonly on: <Name extends keyof BoxEvents>(event: Name, listener: (detail: BoxEvents[Name]) => void) => () => void
 }
 
+export interface Spawn {
+  (command: readonly string[], options: SpawnOptions & { readonly pty: TerminalSize }): Promise<TerminalProcess>
+  (command: readonly string[], options?: SpawnOptions & { readonly pty?: undefined }): Promise<BoxProcess>
+}
+
 export interface BoxEvents {
   /** The box has ended: it was killed, or its memory was out and the kernel chose its first process. */
   readonly exit: { readonly wasKilled: boolean }
@@ -80,12 +86,24 @@ export interface BoxEvents {
 export const BOX_LIMITS: ExactLimits = DEFAULT_LIMITS
 
 /** Makes a box. Rejects with `OperationError` if it cannot be made. */
-export async function sandbox(options: BoxOptions): Promise<Box> {
+export async function sandbox({ signal, ...options }: SandboxOptions): Promise<Box> {
+  checkNames(options, SANDBOX_NAMES)
+  signal?.throwIfAborted()
   const machine = theMachine()
   const shape = shapeFor(machine, options)
   const channel = await machine.channels.take()
   const live = new LiveBox({ machine, shape, channel, root: options.root })
-  await live.start()
+  const abort = (): void => void live.kill()
+  signal?.addEventListener('abort', abort, { once: true })
+  live.on('exit', () => signal?.removeEventListener('abort', abort))
+  try {
+    await live.start()
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw error
+  }
+  if (signal?.aborted === true) await live.kill()
+  signal?.throwIfAborted()
   return live
 }
 
@@ -218,7 +236,10 @@ class LiveBox implements Box, BoxState {
   #forget(): void {
     this.#status = 'ended'
     this.#channel.release()
-    if (this.#restart !== undefined) return
+    if (this.#restart === undefined) this.#tellEnd()
+  }
+
+  #tellEnd(): void {
     for (const listener of this.#listeners) listener({ wasKilled: this.#wasKilled })
     this.#listeners.clear()
   }
@@ -255,8 +276,10 @@ class LiveBox implements Box, BoxState {
   readonly exec = (command: readonly string[], options: ExecOptions = {}): Promise<Result> =>
     execIn(this, command, options)
 
-  readonly spawn = (command: readonly string[], options: SpawnOptions = {}): Promise<BoxProcess> =>
-    spawnIn(this, command, options)
+  readonly spawn = ((command: readonly string[], options: SpawnOptions = {}) => {
+    const { pty } = options
+    return pty === undefined ? spawnIn(this, command, options) : spawnInTerminal(this, command, { ...options, pty })
+  }) as Spawn
 
   readonly stats = (): Stats => readStats(this.instance.cgroup.paths, this.machine.files)
 
@@ -289,6 +312,7 @@ class LiveBox implements Box, BoxState {
     if (this.#status !== 'running') return Promise.reject(this.#ended(operation))
     this.#restart = this.#startAgain().finally(() => {
       this.#restart = undefined
+      if (this.#status === 'ended') this.#tellEnd()
     })
     return this.#restart
   }
@@ -322,7 +346,7 @@ class LiveBox implements Box, BoxState {
   readonly kill = async (): Promise<void> => {
     // One that cannot be started again is as good as killed.
     await this.#restart?.catch(() => undefined)
-    if (this.#status === 'running') {
+    if (this.#status !== 'ended') {
       this.#wasKilled = true
       this.#channel.kill()
     }

@@ -8,6 +8,7 @@
  * | `out`     | writes    | reads                                                                                      |
  * | `err`     | writes    | reads                                                                                      |
  * | `release` | executor  | holds it open for writing: a byte lets the pid of a process that has ended go              |
+ * | `tty`     | monitor   | instead of `in`, `out` and `err`, a socket that is there while it is used: terminal-node.ts |
  *
  * Fifos and not sockets: a program may open /dev/stdout. They are used again, one container after the other, when nobody has them open.
  */
@@ -26,6 +27,8 @@ export interface Channel {
     readonly stderr: string
     readonly release: string
   }
+  /** Where a socket may be made. */
+  readonly terminal: string
   /** Opens both outputs, before the plan does; `end` lets the readers see the end once no process of the container is left. */
   readonly listen: () => { readonly stdout: Incoming; readonly stderr: Incoming; readonly end: () => void }
   /** Holds the fifo `release` open; what is answered writes to it, once. */
@@ -59,7 +62,7 @@ export function openChannels(directory: string, executor: Executor): Channels {
         release: `${base}.release`,
       }
       await makeFifos(executor, Object.values(paths))
-      return channelAt(paths, (channel) => free.push(channel))
+      return channelAt(paths, `${base}.tty`, (channel) => free.push(channel))
     },
   }
 }
@@ -86,11 +89,12 @@ const makeFifos = (executor: Executor, paths: readonly string[]): Promise<unknow
 
 const { O_RDWR, O_RDONLY, O_NONBLOCK } = constants
 
-function channelAt(paths: Channel['paths'], giveBack: (channel: Channel) => void): Channel {
+function channelAt(paths: Channel['paths'], terminal: string, giveBack: (channel: Channel) => void): Channel {
   const control = openSync(paths.control, O_RDWR | O_NONBLOCK)
   let isTold = false
   const channel: Channel = {
     paths,
+    terminal,
     listen: () => {
       const [stdout, stderr] = [openOutput(paths.stdout), openOutput(paths.stderr)]
       return {

@@ -1,8 +1,10 @@
 /** A command in a box that lives. */
 
+import type { ConsoleSize } from '../oci/process.ts'
 import { planCgroupJoin } from '../plan/cgroup-join.ts'
 import { planExec } from '../plan/exec.ts'
 import type { Plan } from '../plan/plan.ts'
+import type { Relay } from '../plan/relay.ts'
 import type { Stdio } from '../plan/stdio.ts'
 import type { Supervised } from '../plan/supervised.ts'
 import type { BoxState } from './box-state.ts'
@@ -10,7 +12,7 @@ import type { Channel } from './channel-node.ts'
 import { type Result, runCommand } from './command-node.ts'
 import { cpuMsOf, watchCpu } from './cpu-watch-node.ts'
 import { type ExactLimits, exactLimits, type Limits } from './limits.ts'
-import { type CommandOptions, checkCommand, checkWord, type UserOption } from './options.ts'
+import { type CommandOptions, checkCommand, checkNames, checkWord, type Names, type UserOption } from './options.ts'
 
 /** What a command may have differently from its box. */
 export interface PlaceOptions {
@@ -24,9 +26,13 @@ export interface ExecOptions extends CommandOptions, PlaceOptions {
   readonly limits?: Pick<Limits, 'wallClockMs' | 'cpuTimeMs' | 'outputBytes'> | undefined
 }
 
+export const PLACE_NAMES: Names<PlaceOptions> = { env: true, cwd: true, user: true }
+const NAMES: Names<ExecOptions> = { ...PLACE_NAMES, stdin: true, signal: true, limits: true }
+
 export function execIn(box: BoxState, command: readonly string[], options: ExecOptions): Promise<Result> {
   return box.during(`run ${command[0] ?? ''} in ${box.id}`, async () => {
     checkCommand(command)
+    checkNames(options, NAMES)
     options.signal?.throwIfAborted()
     const limits = exactLimits(options.limits, box.shape.limits)
     const channel = await box.machine.channels.take()
@@ -86,8 +92,7 @@ export interface Inside {
   readonly options: PlaceOptions
   readonly stdio?: Stdio | undefined
   readonly watch: Supervised
-  /** The path of the socket that gets the master of a terminal of this size. */
-  readonly terminal?: { readonly socket: string; readonly columns: number; readonly rows: number } | undefined
+  readonly terminal?: { readonly relay: Relay; readonly size: ConsoleSize } | undefined
 }
 
 /** The plan of a process in a box. */
@@ -101,10 +106,14 @@ export function planIn(box: BoxState, command: readonly string[], inside: Inside
     ...config.process,
     args: command,
     cwd,
-    env: [...config.process.env, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)],
+    env: [
+      ...(terminal === undefined ? [] : ['TERM=xterm']),
+      ...config.process.env,
+      ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
+    ],
     user: user === undefined ? config.process.user : userOf(user),
     terminal: terminal !== undefined,
-    ...(terminal === undefined ? {} : { consoleSize: { width: terminal.columns, height: terminal.rows } }),
+    consoleSize: terminal?.size,
   }
   for (const word of process.env) checkWord('env', word)
   const { paths, unmounted } = box.instance.cgroup
@@ -121,7 +130,7 @@ export function planIn(box: BoxState, command: readonly string[], inside: Inside
       wait: true,
       stdio,
       supervised: watch,
-      consoleSocket: terminal?.socket,
+      relay: terminal?.relay,
       listenFds: 0,
       preserveFds: 0,
     },

@@ -53,7 +53,15 @@ export interface CommandOptions {
 
 export type RunOptions = BoxOptions & CommandOptions
 
-const NAMES: Readonly<Record<keyof RunOptions, true>> = {
+export interface SandboxOptions extends BoxOptions {
+  /** Ends the box, whenever it is aborted; before the box is up the call rejects with its reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The words that are known. */
+export type Names<Options> = Readonly<Record<keyof Options, true>>
+
+const BOX_NAMES: Names<BoxOptions> = {
   root: true,
   limits: true,
   network: true,
@@ -64,9 +72,10 @@ const NAMES: Readonly<Record<keyof RunOptions, true>> = {
   hostname: true,
   grant: true,
   requires: true,
-  stdin: true,
-  signal: true,
 }
+
+export const RUN_NAMES: Names<RunOptions> = { ...BOX_NAMES, stdin: true, signal: true }
+export const SANDBOX_NAMES: Names<SandboxOptions> = { ...BOX_NAMES, signal: true }
 
 /** What is asked of sandboxes, and what coffer has not got: the reason, and what to do. */
 const UNSERVED: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
@@ -81,11 +90,11 @@ const UNSERVED: Readonly<Record<string, readonly [reason: string, hint: string]>
 }
 
 /** An option that is not known would be one without effect. Throws `invalid`, and `unsupported` for what coffer has not got. */
-export function checkNames(options: object): void {
+export function checkNames(options: object, known: Readonly<Record<string, true>>): void {
   for (const name of Object.keys(options)) {
-    if (Object.hasOwn(NAMES, name)) continue
+    if (Object.hasOwn(known, name)) continue
     if (Object.hasOwn(UNSERVED, name)) throw unserved(name)
-    const names = Object.keys(NAMES)
+    const names = Object.keys(known)
     const meant = nearest(name, names)
     throw invalid(
       `there is no option ${JSON.stringify(name)}`,

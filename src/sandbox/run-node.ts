@@ -9,7 +9,7 @@ import type { Channel } from './channel-node.ts'
 import { type Result, runCommand } from './command-node.ts'
 import { watchCpu } from './cpu-watch-node.ts'
 import { type Machine, theMachine } from './machine-node.ts'
-import { checkCommand, type RunOptions } from './options.ts'
+import { checkCommand, checkNames, RUN_NAMES, type RunOptions } from './options.ts'
 import { hasLayer, type InstanceRequest, requestFor, type Shape } from './request.ts'
 import { shapeFor } from './surroundings-node.ts'
 
@@ -21,6 +21,7 @@ import { shapeFor } from './surroundings-node.ts'
  */
 export async function run(command: readonly string[], options: RunOptions): Promise<Result> {
   checkCommand(command)
+  checkNames(options, RUN_NAMES)
   options.signal?.throwIfAborted()
   const machine = theMachine()
   const shape = shapeFor(machine, options)
@@ -42,6 +43,7 @@ interface Start {
 /** The plan that `run` would run. Throws and rejects as that does. */
 export async function planOf(command: readonly string[], options: RunOptions): Promise<Plan> {
   checkCommand(command)
+  checkNames(options, RUN_NAMES)
   const machine = theMachine()
   const shape = shapeFor(machine, options)
   const channel = await machine.channels.take()

@@ -3,7 +3,7 @@
 import { homedir } from 'node:os'
 import type { ExactLimits } from './limits.ts'
 import type { Machine } from './machine-node.ts'
-import { type BoxOptions, checkNames } from './options.ts'
+import type { BoxOptions } from './options.ts'
 import { type Shape, shapeOf } from './request.ts'
 import { secretPaths } from './secrets.ts'
 import { type ExistingPaths, existingPaths } from './secrets-node.ts'
@@ -14,7 +14,6 @@ const secrets = new Map<string, ExistingPaths>()
 
 /** Throws `invalid` and `unsupported`. */
 export function shapeFor(machine: Machine, options: BoxOptions, defaults?: ExactLimits): Shape {
-  checkNames(options)
   const { root, limits, network, mounts, env, user, hostname, grant = [], requires } = options
   const cwd = options.cwd ?? process.cwd()
   const hiddenPaths = root === 'host' ? secretsOf(machine, grant).now() : []

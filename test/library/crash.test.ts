@@ -1,7 +1,7 @@
 /** A caller that is killed leaves nothing behind: what its executor cannot clean up, the next caller does. */
 
 import { afterAll, expect, test } from 'bun:test'
-import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { processesOf, until } from '../kernel/leaks.ts'
@@ -16,9 +16,12 @@ const index = JSON.stringify(join(import.meta.dir, '..', '..', 'src', 'index.ts'
 const program = join(directory, 'caller.mts')
 writeFileSync(
   program,
-  `import { run, sandbox } from ${index}
+  `import { boxPool, run, sandbox } from ${index}
    const box = await sandbox({ root: 'host', cwd: '/' })
    const child = await box.spawn(['sh', '-c', '(setsid sleep 1000 &) ; echo up; exec sleep 1000'])
+   const terminal = await box.spawn(['sh', '-c', 'trap "" HUP; sleep 1000'], { pty: { columns: 80, rows: 24 } })
+   const pool = await boxPool({ root: 'host', cwd: '/', size: 2 })
+   await pool.take()
    child.stdout.once('data', () => console.log('up'))
    await run(['sh', '-c', 'trap "" TERM; sleep 1000'], { root: 'host', cwd: '/' })`,
 )
@@ -39,12 +42,14 @@ for (const runtime of RUNTIMES) {
   test(`a caller that is killed takes its boxes along, ${runtime} (S293)`, async () => {
     const { pid, exited } = await startCaller(runtime)
     const before = processesOf(`coffer-lib-${pid}-`).length
+    expect(monitorsOf(pid).length).toBe(1)
     process.kill(pid, 'SIGKILL')
     await exited
     until('its processes to end', () => processesOf(`coffer-lib-${pid}-`).length === 0)
+    until('its monitors to end', () => monitorsOf(pid).length === 0)
     until('its cgroups to go', () => cgroupsBelow(`coffer-lib-${pid}-`).length === 0)
-    // The first process of the box, what it was told to run, and what that started.
-    expect(before).toBeGreaterThanOrEqual(3)
+    // The first process of the box, what it was told to run, what that started, a shell in a terminal and its sleep; and of the pool one or two.
+    expect(before).toBeGreaterThanOrEqual(6)
   })
 
   test(`cgroups and fifos of callers that are gone are removed at the next start, and no others, ${runtime}`, () => {
@@ -74,6 +79,9 @@ for (const runtime of RUNTIMES) {
     }
   })
 }
+
+const monitorsOf = (pid: number): readonly string[] =>
+  readdirSync('/proc').filter((one) => readText(`/proc/${one}/cmdline`)?.startsWith(`coffer-monitor\0lib-${pid}-`))
 
 const startOf = (pid: number): string =>
   (readText(`/proc/${pid}/stat`) ?? '').replace(/^.*\) /s, '').split(' ')[19] ?? ''

@@ -30,6 +30,7 @@ test('the archive has the library, its types and the programs that it starts, an
     'dist/coffer',
     'dist/coffer-executor',
     'dist/coffer-init',
+    'dist/coffer-monitor',
     'dist/index.d.ts',
     'dist/index.js',
     'dist/transfer.js',

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync } from 'node:fs'
 import { type Box, type BoxOptions, OperationError, sandbox } from '../../../src/index.ts'
 import type { Cases } from '../cases.ts'
+import { cgroupsBelow } from '../left.ts'
 
 /** Not `await using`: Node 22 does not parse it. */
 async function inBox(body: (box: Box) => Promise<void>, options: Partial<BoxOptions> = {}): Promise<void> {
@@ -186,6 +187,37 @@ export const cases: Cases = {
       const { memory, pids } = box.stats()
       assert.deepEqual([memory.memory.limitBytes, pids.limit, pids.current], [200 << 20, 30, 1])
       await assert.rejects(box.update({ memory: 'x' }), /limits.memory/)
+    }),
+  'a signal ends a box, and one that is aborted makes none': async () => {
+    const controller = new AbortController()
+    const { signal } = controller
+    const box = await sandbox({ root: 'host', cwd: '/', signal })
+    const ended = new Promise<boolean>((resolve) => box.on('exit', ({ wasKilled }) => resolve(wasKilled)))
+    controller.abort()
+    assert.equal(await ended, true)
+    await box.kill()
+    await assert.rejects(sandbox({ root: 'host', signal }), { name: 'AbortError' })
+    for (const delay of [0, 1, 3, 10]) {
+      const late = new AbortController()
+      const making = sandbox({ root: 'host', cwd: '/', signal: late.signal })
+      setTimeout(() => late.abort(), delay)
+      // Before it is up it rejects, behind that the box has ended.
+      const outcome = await making.then(
+        async (made): Promise<string | undefined> => {
+          await new Promise<void>((resolve) => late.signal.addEventListener('abort', () => resolve()))
+          return codeOf(made.exec(['true']))
+        },
+        (error: Error) => error.name,
+      )
+      assert.ok(['AbortError', 'conflict'].includes(`${outcome}`), `${outcome}`)
+    }
+    assert.deepEqual(cgroupsBelow(`coffer-lib-${process.pid}-`), [])
+  },
+  'an option that is not known is refused by name': () =>
+    inBox(async (box) => {
+      await assert.rejects(box.exec(['true'], { limit: {} } as object), /no option "limit"/)
+      await assert.rejects(box.spawn(['true'], { stdin: '' } as object), /no option "stdin"/)
+      await assert.rejects(sandbox({ root: 'host', stdin: '' } as BoxOptions), /no option "stdin"/)
     }),
   'a box that has ended refuses work, and tells of its end once': async () => {
     const box = await sandbox({ root: 'host', cwd: '/' })

@@ -1,7 +1,7 @@
 /** The library for a caller without privilege. */
 
 import assert from 'node:assert/strict'
-import { probe, type RunOptions, run, sandbox } from '../../../src/index.ts'
+import { boxPool, probe, type RunOptions, run, sandbox } from '../../../src/index.ts'
 import type { Cases } from '../cases.ts'
 
 const sh = (script: string, options: Partial<RunOptions> = {}) =>
@@ -37,6 +37,34 @@ export const cases: Cases = {
       assert.equal(await box.files.readText('/usr/g'), 'more\n')
     } finally {
       await box.kill()
+    }
+  },
+  'a command of a box has a terminal': async () => {
+    const box = await sandbox({ root: 'host', cwd: '/' })
+    try {
+      const child = await box.spawn(['sh', '-c', 'stty size; read word; echo $word'], {
+        pty: { columns: 90, rows: 30 },
+      })
+      let text = ''
+      child.stdout.on('data', (bytes: Uint8Array) => {
+        text += Buffer.from(bytes).toString()
+      })
+      child.stdin.end('typed\n')
+      await new Promise((resolve) => child.stdout.on('end', resolve))
+      assert.deepEqual(await child.exited, { exitCode: 0, signal: undefined })
+      assert.match(text, /30 90\r\n/)
+      assert.match(text, /typed\r\n$/)
+    } finally {
+      await box.kill()
+    }
+  },
+  'a pool has boxes ready': async () => {
+    const pool = await boxPool({ root: 'host', cwd: '/', size: 2 })
+    try {
+      const boxes = await Promise.all([pool.take(), pool.take(), pool.take()])
+      for (const box of boxes) assert.equal((await box.exec(['echo', 'x'])).stdout, 'x\n')
+    } finally {
+      await pool.close()
     }
   },
 }
