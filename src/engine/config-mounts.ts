@@ -1,6 +1,7 @@
 /** What is mounted in a container: what docker always mounts, then what was asked for. */
 
 import { SUBPATH } from '../oci/mount-options.ts'
+import { EPHEMERAL } from '../plan/overlay.ts'
 import type { CopyOnWrite, Intent, IntentMount, IntentRoot } from './intent.ts'
 
 /** Of the init, inside the container; as docker calls it. */
@@ -126,6 +127,8 @@ function rootMounts(root: IntentRoot, size: string): readonly object[] {
     case 'host':
       // Below a layer that is gone with the container.
       return [overlay('lowerdir=/', ...words(size.trim()).filter(Boolean))]
+    case 'ephemeral':
+      return [overlay(`lowerdir=${root.layers.join(':')}`, EPHEMERAL, ...words(size.trim()).filter(Boolean))]
     case 'layers':
       return [
         overlay(

@@ -31,6 +31,8 @@ export type IntentRoot =
       /** The container has other ids than the layers: they are shown with its own. */
       readonly translatesIds?: boolean | undefined
     }
+  /** The same, but what the container writes is in memory, and gone with it. */
+  | { readonly kind: 'ephemeral'; readonly at: string; readonly layers: readonly string[] }
 
 export interface Intent {
   readonly root: IntentRoot

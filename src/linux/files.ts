@@ -241,6 +241,7 @@ export const F_GETLK = 5
 export const F_WRLCK = 1
 /** Where the pid is in struct flock. */
 export const FLOCK_PID = 24
+export const LOCK_SH = 1
 export const LOCK_EX = 2
 export const LOCK_UN = 8
 /** Waits until the disk has it. fsync(2) */

@@ -95,6 +95,12 @@ overlay-0 = fsmount(overlay-context)`)
   )
 })
 
+test('an overlay that is ephemeral has a layer in memory over all of its lower ones', () => {
+  const text = lines([{ destination: '/', type: 'overlay', options: ['lowerdir=/a:/b', 'ephemeral', 'size=4096'] }])
+  expect(text).toContain('mount("coffer", "self/fd/<root>", "tmpfs", MS_NOSUID|MS_NODEV, "mode=755,size=4096")')
+  expect(text).toContain('"overlay", "lowerdir=/a:/b,upperdir=self/fd/<')
+})
+
 test('nothing but the kernel decides which file systems there are', () => {
   expect(lines([{ type: 'somefs', source: '/dev/vdb', options: ['ro', 'x=1', 'lazytime'] }])).toEndWith(
     'mount("/dev/vdb", "self/fd/<target>", "somefs", MS_RDONLY|MS_LAZYTIME, "x=1")',

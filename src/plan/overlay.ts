@@ -20,11 +20,15 @@ import { openMounted, pathTo, planTarget } from './targets.ts'
 
 const SEE: readonly Ref[] = ['kernel:filesystems/overlayfs.rst']
 
+/** The option that asks for it where there are several lower directories, which the kernel would show read-only. */
+export const EPHEMERAL = 'ephemeral'
+
 /** Whether the mount asks for an overlay without a place for what is written. */
 export const isEphemeralOverlay = ({ mount, options }: PlannedMount): boolean =>
   mount.type === 'overlay' &&
   !options.data.some(({ key }) => key === 'upperdir') &&
-  !(options.data.find(({ key }) => key === 'lowerdir')?.value ?? ':').includes(':')
+  (options.data.some(({ key }) => key === EPHEMERAL) ||
+    !(options.data.find(({ key }) => key === 'lowerdir')?.value ?? ':').includes(':'))
 
 /** Where a view keeps what is written to it: the file system that has `upper` and `work`, by the index of its mount. O_PATH. */
 export const layersOf = (index: number): Slot => slot(`layers#${index}`)
@@ -107,7 +111,7 @@ function layerData({ options }: PlannedMount): string {
 function overlayData({ options, destination }: PlannedMount, layers: Text, context: MountsContext): Text {
   const lower = options.data.find(({ key }) => key === 'lowerdir')?.value
   const others = options.data
-    .filter(({ key }) => key !== SIZE && key !== 'lowerdir')
+    .filter(({ key }) => ![SIZE, EPHEMERAL, 'lowerdir'].includes(key))
     .map(({ key, value }) => (value === undefined ? `,${key}` : `,${key}=${value}`))
     .join('')
   // A path to the root would lead to the layer, which was just mounted over it.

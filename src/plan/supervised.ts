@@ -7,7 +7,19 @@
 
 import { utf8 } from '../linux/bytes.ts'
 import { type Buffer, buffer, type Slot, slot } from '../linux/call.ts'
-import { AT_FDCWD, close, fstatfs, O_NONBLOCK, O_RDONLY, O_WRONLY, openat, read, write } from '../linux/files.ts'
+import {
+  AT_FDCWD,
+  close,
+  flock,
+  fstatfs,
+  LOCK_SH,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_WRONLY,
+  openat,
+  read,
+  write,
+} from '../linux/files.ts'
 import { ppollAny } from '../linux/poll.ts'
 import {
   P_PIDFD,
@@ -39,6 +51,8 @@ export interface Supervised {
   readonly release?: string | undefined
   /** A descriptor of init on a file system that is gone with it: how full it was at the end comes back in FILE_SYSTEM. */
   readonly measures?: Slot | undefined
+  /** A directory that others may change only if nobody holds it: locked, together with whoever holds it too, until the container is gone. */
+  readonly holds?: string | undefined
   /** freezer.state of cgroup v1, in which a process that is frozen does not die. */
   readonly freezer?: string | undefined
 }
@@ -58,7 +72,11 @@ const SEE: readonly Ref[] = ['fifo(7)', 'ppoll(2)']
 const SIGKILL = 9
 
 /** For the executor, before it makes anything. */
-export function openControl({ control, release }: Pick<Supervised, 'control' | 'release'>): readonly Step[] {
+export function openControl({
+  control,
+  release,
+  holds,
+}: Pick<Supervised, 'control' | 'release' | 'holds'>): readonly Step[] {
   const why = 'hear from the caller'
   return [
     { call: openat(AT_FDCWD, control, O_RDONLY | O_NONBLOCK), why, see: SEE, into: CONTROL },
@@ -73,6 +91,17 @@ export function openControl({ control, release }: Pick<Supervised, 'control' | '
     ...(release === undefined
       ? []
       : [{ call: openat(AT_FDCWD, release, O_RDONLY | O_NONBLOCK), why, see: SEE, into: RELEASE }]),
+    ...(holds === undefined ? [] : hold(holds)),
+  ]
+}
+
+const HELD = slot('held')
+
+const hold = (path: string): readonly Step[] => {
+  const at = { why: `have nothing taken away that ${path} leads to`, see: ['flock(2)'] }
+  return [
+    { call: openat(AT_FDCWD, path, O_RDONLY), ...at, into: HELD },
+    { call: flock(HELD, LOCK_SH), ...at },
   ]
 }
 

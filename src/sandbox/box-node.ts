@@ -27,8 +27,8 @@ import { type Frames, keepFrames } from './frames-node.ts'
 import { layerView } from './layer-view.ts'
 import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type Limits } from './limits.ts'
 import { type Machine, readProgram, theMachine } from './machine-node.ts'
-import { checkNames, invalid, type Root, SANDBOX_NAMES, type SandboxOptions } from './options.ts'
-import { hasLayer, type InstanceRequest, intentResources, requestFor, type Shape } from './request.ts'
+import { checkNames, invalid, SANDBOX_NAMES, type SandboxOptions } from './options.ts'
+import { type InstanceRequest, intentResources, requestFor, type Shape } from './request.ts'
 import { type BoxProcess, type SpawnOptions, spawnIn, spawnInTerminal, type TerminalProcess } from './spawn-node.ts'
 import { shapeFor } from './surroundings-node.ts'
 import type { TerminalSize } from './terminal-node.ts'
@@ -92,7 +92,7 @@ export async function sandbox({ signal, ...options }: SandboxOptions): Promise<B
   const machine = theMachine()
   const shape = shapeFor(machine, options)
   const channel = await machine.channels.take()
-  const live = new LiveBox({ machine, shape, channel, root: options.root })
+  const live = new LiveBox({ machine, shape, channel })
   const abort = (): void => void live.kill()
   signal?.addEventListener('abort', abort, { once: true })
   live.on('exit', () => signal?.removeEventListener('abort', abort))
@@ -111,7 +111,6 @@ interface BoxParts {
   readonly machine: Machine
   readonly shape: Shape
   readonly channel: Channel
-  readonly root: Root
   /** Forked from one that was made at this time: nanoseconds since 1970. */
   readonly since?: bigint | undefined
 }
@@ -120,7 +119,7 @@ const INIT = 'coffer-init'
 
 function planBox(
   { request, cgroup }: InstanceRequest,
-  { machine, channel, root }: Pick<BoxParts, 'machine' | 'channel' | 'root'>,
+  { machine, channel, shape }: Pick<BoxParts, 'machine' | 'channel' | 'shape'>,
 ): Plan {
   const { paths } = channel
   const { freezer } = cgroup.paths
@@ -130,10 +129,11 @@ function planBox(
       ...request,
       config: { ...config, process: { ...config.process, args: [INIT], rlimits: [] } },
       // It holds the layer, where changes are looked for: reach.ts.
-      ownProgram: { elf: initProgram(), name: INIT, keeps: hasLayer(root) ? [layersOf(0)] : [] },
+      ownProgram: { elf: initProgram(), name: INIT, keeps: shape.hasLayer ? [layersOf(0)] : [] },
       supervised: {
         control: paths.control,
         release: paths.release,
+        holds: shape.holds,
         accounts: [],
         ...(freezer === undefined ? {} : { freezer: `${freezer}/freezer.state` }),
       },
@@ -158,7 +158,6 @@ class LiveBox implements Box, BoxState {
   readonly frames: Frames
   readonly changes: Box['changes']
   readonly apply: Box['apply']
-  readonly #root: Root
   readonly #workspace: Workspace
   #instance: InstanceRequest
   #channel: Channel
@@ -172,19 +171,23 @@ class LiveBox implements Box, BoxState {
   #wasKilled = false
   #gone: Promise<void> = Promise.resolve()
 
-  constructor({ machine, shape, channel, root, since }: BoxParts) {
+  constructor({ machine, shape, channel, since }: BoxParts) {
     this.machine = machine
     this.shape = shape
     this.id = machine.nextId()
     this.enforced = shape.enforced
     this.files = filesOf(this)
     this.frames = keepFrames(machine.host.architecture)
-    this.#root = root
-    const origin = root === 'host' ? '/' : root.directory
+    const { origin, hasLayer, holds } = shape
     // What the view was put together of is what its layers are named after.
-    const parts = origin === '/' && machine.host.isRootless ? machine.hostParts() : undefined
-    const view = layerView({ origin, parts, mountPoints: shape.config.mounts.map(({ destination }) => destination) })
-    this.#workspace = workspaceOf(this, hasLayer(root) ? view : undefined, since)
+    const parts = origin[0] === '/' && machine.host.isRootless ? machine.hostParts() : undefined
+    const view = layerView({
+      origin,
+      takesChanges: holds === undefined,
+      parts,
+      mountPoints: shape.config.mounts.map(({ destination }) => destination),
+    })
+    this.#workspace = workspaceOf(this, hasLayer ? view : undefined, since)
     this.changes = this.#workspace.changes
     this.apply = this.#workspace.apply
     const hostParts = parts === undefined ? machine.hostParts : () => parts
@@ -204,7 +207,7 @@ class LiveBox implements Box, BoxState {
   /** Resolves when the box is up. */
   start(): Promise<void> {
     this.#status = 'new'
-    const plan = planBox(this.#instance, { machine: this.machine, channel: this.#channel, root: this.#root })
+    const plan = planBox(this.#instance, { machine: this.machine, channel: this.#channel, shape: this.shape })
     const letGo = this.#channel.holdRelease()
     return new Promise((resolve, reject) => {
       const onProgress = (report: { readonly slot: (slot: typeof INIT_PID) => number }): void => {
@@ -331,7 +334,7 @@ class LiveBox implements Box, BoxState {
       const { machine, shape } = this
       this.#workspace.requireLayer(`fork ${this.id}`)
       const since = await this.#workspace.since()
-      const other = new LiveBox({ machine, shape, channel: await machine.channels.take(), root: this.#root, since })
+      const other = new LiveBox({ machine, shape, channel: await machine.channels.take(), since })
       await other.start()
       try {
         await other.during(`copy ${this.id}`, () => this.#workspace.copyInto(other))

@@ -13,6 +13,7 @@ import { type Result, runCommand } from './command-node.ts'
 import { cpuMsOf, watchCpu } from './cpu-watch-node.ts'
 import { type ExactLimits, exactLimits, type Limits } from './limits.ts'
 import { type CommandOptions, checkCommand, checkNames, checkWord, type Names, type UserOption } from './options.ts'
+import { userOf } from './request.ts'
 
 /** What a command may have differently from its box. */
 export interface PlaceOptions {
@@ -136,9 +137,4 @@ export function planIn(box: BoxState, command: readonly string[], inside: Inside
     },
     host,
   )
-}
-
-function userOf(user: UserOption) {
-  const { uid, gid = uid } = typeof user === 'number' ? { uid: user } : user
-  return { uid, gid, additionalGids: [] }
 }

@@ -10,8 +10,10 @@
 import { type HostPart, layerName } from '../plan/overlay-parts.ts'
 
 export interface LayerView {
-  /** Absolute: what the box started from. */
-  readonly origin: string
+  /** Absolute: what the box started from, directories that lie over one another, the uppermost first. */
+  readonly origin: readonly string[]
+  /** Changes may be brought back to it: an image is that of others as well. */
+  readonly takesChanges: boolean
   /** Directories of the layer, each with what is written below `path`. */
   readonly uppers: readonly Upper[]
   /** Directories in memory, which are in the view themselves. */
@@ -31,23 +33,23 @@ export interface InMemory {
   readonly parts: readonly HostPart[]
 }
 
-export interface ViewRequest {
-  readonly origin: string
+export interface ViewRequest extends Pick<LayerView, 'origin' | 'takesChanges'> {
   /** Undefined where one overlay shows all. */
   readonly parts: readonly HostPart[] | undefined
   readonly mountPoints: readonly string[]
 }
 
-export function layerView({ origin, parts, mountPoints }: ViewRequest): LayerView {
+export function layerView({ origin, takesChanges, parts, mountPoints }: ViewRequest): LayerView {
   const own = mountPoints.filter((path) => path !== '/')
-  if (parts === undefined) return { origin, uppers: [{ path: '', directory: 'upper' }], inMemory: [], own }
+  if (parts === undefined)
+    return { origin, takesChanges, uppers: [{ path: '', directory: 'upper' }], inMemory: [], own }
   const inMemory = memoryIn('', parts)
   const uppers = inMemory.flatMap(({ path, parts: inside }) =>
     inside.flatMap(({ name, kind }) =>
       kind === 'overlay' ? [{ path: `${path}/${name}`, directory: `${layerName(`${path}/${name}`)}/upper` }] : [],
     ),
   )
-  return { origin, uppers, inMemory, own }
+  return { origin, takesChanges, uppers, inMemory, own }
 }
 
 const memoryIn = (path: string, parts: readonly HostPart[]): readonly InMemory[] => [

@@ -35,6 +35,8 @@ export interface Machine {
   /** Directories of users whose secrets the caller could read. */
   readonly homes: readonly string[]
   readonly hostParts: () => readonly HostPart[]
+  /** Where coffer keeps its images, if it has any. */
+  readonly dataRoot: () => string
   /** A name for a container: `PID-START-NUMBER` of the caller, so that what was left behind can be told from what is in use. */
   readonly nextId: () => string
 }
@@ -71,6 +73,7 @@ function openMachine(): Machine {
     ids: host.isRootless ? ownIds({ files }, host) : undefined,
     homes: homesOf(files, host),
     hostParts: () => listHostParts(files),
+    dataRoot: () => dataRootOf(host),
     nextId: () => `lib-${owner}-${++count}`,
   }
 }
@@ -105,6 +108,13 @@ function runRoot({ hostUid, isRootless }: Host): string {
   if (given.startsWith('/') && existsSync(given)) return join(given, 'coffer')
   const usual = `/run/user/${hostUid}`
   return existsSync(usual) ? join(usual, 'coffer') : join('/tmp', `coffer-${hostUid}`)
+}
+
+/** As cli/open.ts has it. */
+function dataRootOf({ isRootless }: Host): string {
+  const { COFFER_DATA_ROOT, XDG_DATA_HOME } = process.env
+  if (COFFER_DATA_ROOT !== undefined) return COFFER_DATA_ROOT
+  return isRootless ? join(XDG_DATA_HOME ?? join(homedir(), '.local', 'share'), 'coffer') : '/var/lib/coffer'
 }
 
 /** Homes of people and of root. */

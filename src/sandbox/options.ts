@@ -10,8 +10,12 @@ import type { Limits } from './limits.ts'
  * |-----------------|---------------------------------------------------------------------------------------------------|
  * | `'host'`        | the root file system of this machine, copy-on-write, without the user's secrets and without /tmp  |
  * | `{ directory }` | that directory; what it writes is written there, unless `copyOnWrite` keeps it apart              |
+ * | `{ image }`     | an image that coffer has, copy-on-write, with its environment, working directory and user; nothing is pulled |
  */
-export type Root = 'host' | { readonly directory: string; readonly copyOnWrite?: boolean | undefined }
+export type Root =
+  | 'host'
+  | { readonly directory: string; readonly copyOnWrite?: boolean | undefined }
+  | { readonly image: string }
 
 /** A file or directory of this machine that the command sees. */
 export interface Mount {
@@ -33,9 +37,9 @@ export interface BoxOptions {
   readonly mounts?: readonly Mount[] | undefined
   /** Beside PATH and HOME, which have defaults; nothing of the caller's environment is passed on. */
   readonly env?: Readonly<Record<string, string>> | undefined
-  /** Default: with `host` the caller's own, else `/`. */
+  /** Default: with `host` the caller's own, with an image what that says, else `/`. */
   readonly cwd?: string | undefined
-  /** Default: root of the container, which has no capability. */
+  /** Default: what an image says, else root of the container, which has no capability. */
   readonly user?: UserOption | undefined
   readonly hostname?: string | undefined
   /** Paths of secrets (secrets.ts) that `host` shall show after all. */

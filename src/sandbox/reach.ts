@@ -8,7 +8,8 @@
 
 import { type Slot, slot } from '../linux/call.ts'
 import { AT_FDCWD, O_DIRECTORY, O_PATH, O_RDONLY, openat } from '../linux/files.ts'
-import { CLONE_NEWUSER, setns } from '../linux/namespaces.ts'
+import { MS_PRIVATE, MS_RDONLY, MS_REC, newMount, setPropagation } from '../linux/mount.ts'
+import { CLONE_NEWNS, CLONE_NEWUSER, setns, unshare } from '../linux/namespaces.ts'
 import { openHostProc } from '../plan/host-proc.ts'
 import type { Ref, Step } from '../plan/plan.ts'
 import { HOST_PROC } from '../plan/slots.ts'
@@ -30,7 +31,8 @@ const LAYER_FD = 3
 const USER = slot('box-user')
 
 export interface ReachRequest {
-  readonly origin: string
+  /** The uppermost first. */
+  readonly origin: readonly string[]
   /** Absolute. */
   readonly target?: string | undefined
   /** Instead: the box whose view it is. */
@@ -40,6 +42,7 @@ export interface ReachRequest {
 /** The pids are not used again while this runs: BoxState.during. */
 export function openReach(box: BoxState, { origin, target, into }: ReachRequest): readonly Step[] {
   const { id, initPid, machine } = box
+  const [uppermost = '/'] = origin
   const directory = O_PATH | O_DIRECTORY[machine.host.architecture]
   const reach = (path: string, why: string, slotInto: Slot): Step => ({
     call: openat(HOST_PROC, path, O_PATH),
@@ -57,10 +60,23 @@ export function openReach(box: BoxState, { origin, target, into }: ReachRequest)
     ...openHostProc,
     reach(`${initPid}/fd/${LAYER_FD}`, `reach what was written in ${id}`, LAYER),
     reach(`${initPid}/root`, `reach the root of ${id}`, VIEW),
-    open(origin, ORIGIN),
+    ...(origin.length === 1 ? [open(uppermost, ORIGIN)] : []),
     ...(target === undefined ? [] : [open(target, TARGET)]),
     ...(into === undefined ? [] : [reach(`${into.initPid}/root`, `reach the root of ${into.id}`, TARGET)]),
     ...(machine.host.isRootless ? enterUser(box) : []),
+    ...(origin.length === 1 ? [] : [...showLayers(origin, machine.host.isRootless), open(uppermost, ORIGIN)]),
+  ]
+}
+
+/** Over the uppermost of them, in a mount namespace that ends with this plan. */
+function showLayers(layers: readonly string[], isRootless: boolean): readonly Step[] {
+  const [target = '/'] = layers
+  const at = { why: 'see what the box started from', see: ['kernel:filesystems/overlayfs.rst'] as const }
+  const data = `lowerdir=${layers.join(':')}${isRootless ? ',userxattr' : ''}`
+  return [
+    { call: unshare(CLONE_NEWNS), ...at },
+    { call: setPropagation('/', MS_REC | MS_PRIVATE), ...at },
+    { call: newMount({ type: 'overlay', source: 'overlay', target, flags: MS_RDONLY, data }), ...at },
   ]
 }
 

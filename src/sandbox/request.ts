@@ -4,13 +4,15 @@ import { OperationError } from '../base/errors.ts'
 import { configOf } from '../engine/config.ts'
 import { type Intent, SHM_BYTES } from '../engine/intent.ts'
 import type { CgroupLayout } from '../linux/cgroup.ts'
+import type { ResolvedUser } from '../observe/users.ts'
 import { type Config, readConfig } from '../oci/config.ts'
 import { type CgroupPlan, planCgroup } from '../plan/cgroup.ts'
 import type { Host } from '../plan/host.ts'
 import type { ContainerRequest } from '../plan/request.ts'
 import { CONTROLLERS, type Feature, featuresOf, hasController } from './features.ts'
+import type { BoxImage } from './image.ts'
 import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type LimitName } from './limits.ts'
-import { type BoxOptions, checkNetwork, checkWord, invalid } from './options.ts'
+import { type BoxOptions, checkNetwork, checkWord, invalid, type Root, type UserOption } from './options.ts'
 
 /** What is known of the machine and the caller. */
 export interface Surroundings {
@@ -19,6 +21,8 @@ export interface Surroundings {
   readonly hiddenPaths: readonly string[]
   readonly cwd: string
   readonly home: string
+  /** That of the root, if it is one. */
+  readonly image?: BoxImage | undefined
 }
 
 /** A kind of container, of which many can be made. */
@@ -29,6 +33,12 @@ export interface Shape {
   readonly limits: ExactLimits
   readonly enforced: readonly Feature[]
   readonly env: readonly string[]
+  /** What it starts from: directories that lie over one another, the uppermost first. */
+  readonly origin: readonly string[]
+  /** What is written is kept apart from that. */
+  readonly hasLayer: boolean
+  /** A directory that is locked for as long as it lives. */
+  readonly holds: string | undefined
 }
 
 /** Throws `invalid` for options that are wrong and `unsupported` for what this machine cannot enforce. */
@@ -46,7 +56,9 @@ export function shapeOf(options: BoxOptions, around: Surroundings, defaults: Exa
     JSON.stringify(configOf(intent, facts, '')),
     'the configuration that coffer made of the options',
   )
-  return { key: ++lastKey, config, limits, enforced, env }
+  const { root } = options
+  const origin = root === 'host' ? ['/'] : (around.image?.layers ?? [config.root.path])
+  return { key: ++lastKey, config, limits, enforced, env, origin, hasLayer: hasLayer(root), holds: around.image?.store }
 }
 
 let lastKey = 0
@@ -77,17 +89,14 @@ interface Parts {
 const PRIVATE = { kind: 'private' } as const
 
 function intentOf(options: BoxOptions, { around, limits, network, env }: Parts): Intent {
-  const { root, user = 0, mounts = [] } = options
-  const { uid, gid = uid } = typeof user === 'number' ? { uid: user } : user
+  const { root, mounts = [] } = options
   const isHost = root === 'host'
   return {
-    root: isHost
-      ? { kind: 'host', at: '/' }
-      : { kind: 'directory', path: directoryOf(root), copyOnWrite: hasLayer(root) },
+    root: rootOf(root, around.image),
     args: ['true'],
     env,
-    cwd: options.cwd ?? (isHost ? around.cwd : '/'),
-    user: { uid, gid, additionalGids: [] },
+    cwd: options.cwd ?? (isHost ? around.cwd : (around.image?.cwd ?? '/')),
+    user: userOf(options.user ?? around.image?.user ?? 0),
     terminal: false,
     hostname: options.hostname ?? 'coffer',
     readonlyRoot: false,
@@ -125,19 +134,23 @@ function intentOf(options: BoxOptions, { around, limits, network, env }: Parts):
   }
 }
 
-/** Whether what is written is kept apart from what it lies over. */
-export const hasLayer = (root: BoxOptions['root']): boolean => root === 'host' || root.copyOnWrite === true
+export function userOf(user: UserOption | ResolvedUser): Intent['user'] {
+  if (typeof user === 'number') return { uid: user, gid: user, additionalGids: [] }
+  return { uid: user.uid, gid: user.gid ?? user.uid, additionalGids: 'home' in user ? user.additionalGids : [] }
+}
 
-function directoryOf(root: Exclude<BoxOptions['root'], 'host'>): string {
-  if (root === null || typeof root !== 'object' || !('directory' in root)) {
-    const isImage = typeof root === 'object' && root !== null && 'image' in root
-    throw new OperationError({
-      kind: isImage ? 'unsupported' : 'invalid',
-      operation: 'read the options',
-      reason: isImage ? 'coffer has no image store yet' : `root is ${JSON.stringify(root)}`,
-      hint: "use 'host' or { directory: '/path' }",
-    })
-  }
+const hasLayer = (root: Root): boolean => root === 'host' || 'image' in root || root.copyOnWrite === true
+
+/** The root is mounted at a place that is there in any case: the uppermost layer. */
+function rootOf(root: Root, image: BoxImage | undefined): Intent['root'] {
+  if (root === 'host') return { kind: 'host', at: '/' }
+  if (image !== undefined) return { kind: 'ephemeral', at: image.layers[0] ?? '/', layers: image.layers }
+  return { kind: 'directory', path: directoryOf(root), copyOnWrite: hasLayer(root) }
+}
+
+function directoryOf(root: Exclude<Root, 'host'>): string {
+  if (root === null || typeof root !== 'object' || !('directory' in root))
+    throw invalid(`root is ${JSON.stringify(root)}`, "use 'host', { directory: '/path' } or { image: 'name' }")
   if (!root.directory.startsWith('/')) throw notAbsolute('root.directory', root.directory)
   if (root.copyOnWrite === true && /[\\:,]/.test(root.directory))
     throw invalid(
@@ -178,14 +191,24 @@ function rlimitsOf({ openFiles, diskBytes, cpuTimeMs }: ExactLimits): Intent['ul
 
 const USUAL_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-function environmentOf({ env = {}, root }: BoxOptions, { home }: Surroundings): readonly string[] {
-  const all: Readonly<Record<string, string>> = { PATH: USUAL_PATH, HOME: root === 'host' ? home : '/', ...env }
+function environmentOf({ env = {}, root }: BoxOptions, { home, image }: Surroundings): readonly string[] {
+  const usual = { PATH: USUAL_PATH, HOME: root === 'host' ? home : (image?.user.home ?? '/') }
+  const all: Readonly<Record<string, string>> = { ...usual, ...variablesOf(image?.env ?? []), ...env }
   return Object.entries(all).map(([name, value]) => {
     checkWord(`env.${name}`, value)
     if (!/^[^=\0]+$/.test(name)) throw invalid(`env has the name ${JSON.stringify(name)}`, 'give it a name without =')
     return `${name}=${value}`
   })
 }
+
+/** As images have them. One without a value, or without a name, is none: docker would take it from its own environment. */
+const variablesOf = (env: readonly string[]): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    env.flatMap((entry) => {
+      const at = entry.indexOf('=')
+      return at < 1 || entry.includes('\0') ? [] : [[entry.slice(0, at), entry.slice(at + 1)]]
+    }),
+  )
 
 export interface Instance {
   readonly id: string

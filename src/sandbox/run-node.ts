@@ -10,7 +10,7 @@ import { type Result, runCommand } from './command-node.ts'
 import { watchCpu } from './cpu-watch-node.ts'
 import { type Machine, theMachine } from './machine-node.ts'
 import { checkCommand, checkNames, RUN_NAMES, type RunOptions } from './options.ts'
-import { hasLayer, type InstanceRequest, requestFor, type Shape } from './request.ts'
+import { type InstanceRequest, requestFor, type Shape } from './request.ts'
 import { shapeFor } from './surroundings-node.ts'
 
 /**
@@ -56,7 +56,7 @@ export async function planOf(command: readonly string[], options: RunOptions): P
   }
 }
 
-const measures = ({ options, shape }: Start): boolean => hasLayer(options.root) && shape.limits.diskBytes !== undefined
+const measures = ({ shape }: Start): boolean => shape.hasLayer && shape.limits.diskBytes !== undefined
 
 function runThrough(channel: Channel, start: Start): Promise<Result> {
   const { machine, shape, options } = start
@@ -127,6 +127,7 @@ function planRun(start: Start, { id, paths, args, measuresDisk }: PlanParts): Pl
       },
       supervised: {
         control: paths.control,
+        holds: start.shape.holds,
         deadlineMs: start.shape.limits.wallClockMs,
         accounts: accountFiles(cgroup),
         // The copy-on-write view is the first mount: engine/config-mounts.ts.

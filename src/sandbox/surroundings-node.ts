@@ -1,6 +1,7 @@
 /** Shapes of containers for this machine, each made once: reading and checking a configuration takes longer than running a command. */
 
 import { homedir } from 'node:os'
+import { imageOf } from './image.ts'
 import type { ExactLimits } from './limits.ts'
 import type { Machine } from './machine-node.ts'
 import type { BoxOptions } from './options.ts'
@@ -16,16 +17,33 @@ const secrets = new Map<string, ExistingPaths>()
 export function shapeFor(machine: Machine, options: BoxOptions, defaults?: ExactLimits): Shape {
   const { root, limits, network, mounts, env, user, hostname, grant = [], requires } = options
   const cwd = options.cwd ?? process.cwd()
+  const image =
+    typeof root === 'object' && root !== null && 'image' in root ? imageOf(root.image, seen(machine)) : undefined
   const hiddenPaths = root === 'host' ? secretsOf(machine, grant).now() : []
-  const key = JSON.stringify([root, limits, network, mounts, env, user, hostname, requires, cwd, hiddenPaths, defaults])
+  const key = JSON.stringify([
+    root,
+    limits,
+    network,
+    mounts,
+    env,
+    user,
+    hostname,
+    requires,
+    cwd,
+    hiddenPaths,
+    defaults,
+    image,
+  ])
   const kept = shapes.get(key)
   if (kept !== undefined) return kept
-  const around = { host: machine.host, ids: machine.ids, hiddenPaths, cwd, home: homedir() }
+  const around = { host: machine.host, ids: machine.ids, hiddenPaths, cwd, home: homedir(), image }
   const shape = shapeOf(options, around, defaults)
   if (shapes.size >= MAX_SHAPES) shapes.clear()
   shapes.set(key, shape)
   return shape
 }
+
+const seen = ({ files, dataRoot }: Machine) => ({ files, dataRoot: dataRoot() })
 
 function secretsOf({ homes }: Machine, grant: readonly string[]): ExistingPaths {
   const key = grant.join('\0')

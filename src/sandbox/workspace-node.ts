@@ -19,7 +19,7 @@ export interface ChangesOptions {
 }
 
 export interface ApplyOptions {
-  /** An absolute path of a directory of this machine; default: what the box started from. */
+  /** An absolute path of a directory of this machine; default: what the box started from, unless that is an image. */
   readonly to?: string | undefined
   /** Also over what changed there since the box was made. */
   readonly overwrite?: boolean | undefined
@@ -86,9 +86,10 @@ export function workspaceOf(box: BoxState, view: LayerView | undefined, inherite
       const operation = `apply the changes of ${box.id}`
       const layers = viewOf(operation)
       checkTarget(to)
+      if (to === undefined && !layers.takesChanges) throw noTarget()
       return box.during(operation, async () =>
         applyChanges({
-          looker: lookerFor(operation, { origin: layers.origin, target: to ?? layers.origin }),
+          looker: lookerFor(operation, { origin: layers.origin, target: to ?? layers.origin[0] }),
           view: layers,
           filter,
           since: overwrite ? undefined : await since(),
@@ -114,6 +115,9 @@ export function workspaceOf(box: BoxState, view: LayerView | undefined, inherite
     },
   }
 }
+
+const noTarget = (): OperationError =>
+  invalid('to is not given, and what the box started from is an image', 'name a directory of this machine')
 
 function checkTarget(to: string | undefined): void {
   if (to === undefined) return

@@ -16,15 +16,19 @@ export interface CaseModule {
   /** A command that the program is started through. */
   readonly through?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  readonly envOf?: (runtime: string) => Readonly<Record<string, string>>
 }
 
-export function testInBothRuntimes({ title, cases, path, through = [], env = {} }: CaseModule): void {
+export function testInBothRuntimes({ title, cases, path, through = [], env = {}, envOf }: CaseModule): void {
   for (const runtime of RUNTIMES) {
     describe(`${title}, ${runtime}`, () => {
       let reports: Promise<ReadonlyMap<string, CaseReport>> | undefined
       for (const name of Object.keys(cases)) {
         test(name, async () => {
-          reports ??= runAll([...through, binOf(runtime), join(directory, 'run-cases.ts'), path], env)
+          reports ??= runAll([...through, binOf(runtime), join(directory, 'run-cases.ts'), path], {
+            ...env,
+            ...envOf?.(runtime),
+          })
           const report = (await reports).get(name)
           expect(report === undefined ? 'the program ended before this case' : (report.error ?? 'passed')).toBe(
             'passed',
