@@ -4,7 +4,7 @@
  * | variable | means                                                                            |
  * |----------|----------------------------------------------------------------------------------|
  * | `ROUNDS` | how many rounds; 60 if not given                                                 |
- * | `ONLY`   | the parts to run, of `run lifecycle many memory warm tools library`; all if not given          |
+ * | `ONLY`   | the parts to run, of `run lifecycle many memory warm tools library leaks`; all if not given    |
  * | `DIST`   | where the programs to be measured are; dist if not given                         |
  *
  * A run of all parts is kept in bench/RESULTS.md.
@@ -14,6 +14,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Bench, Outcome, Part } from './bench.ts'
 import { makeBundles } from './bundle.ts'
+import { leaksPart } from './leaks-rows.ts'
 import { libraryPart } from './library-rows.ts'
 import { lifecyclePart } from './lifecycle.ts'
 import { manyPart } from './many.ts'
@@ -34,6 +35,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   warm: warmPart,
   tools: toolsPart,
   library: libraryPart,
+  leaks: leaksPart,
 }
 const INSIDE = 'COFFER_BENCH_INSIDE'
 /** The exit status of a program that SIGINT ended, as shells have it. */

@@ -2,6 +2,7 @@
 
 import { join } from 'node:path'
 import type { Bench, Part } from './bench.ts'
+import { ENGINES, runInEngine } from './engines.ts'
 import { atLeast, type Row } from './row.ts'
 import { sum } from './statistics.ts'
 import type { WarmSettings, WarmTimes } from './warm.ts'
@@ -16,8 +17,7 @@ export const warmPart: Part = async (bench) => {
   const { crun } = bench.peers
   if (crun === undefined) return { rows: [], notes: [] }
   const rows: Row[] = []
-  const engines = { Bun: process.execPath, Node: join(import.meta.dir, '..', 'node_modules', '.bin', 'node') }
-  for (const [name, path] of Object.entries(engines)) {
+  for (const [name, path] of Object.entries(ENGINES)) {
     for (const atOnce of [1, 8]) {
       const label = `${BLOCKS * COUNT} containers from ${name}, ${atOnce} at a time`
       rows.push(rowOf(label, await measure(bench, path, { atOnce, crun: crun.command })))
@@ -34,12 +34,7 @@ async function measure(
   const executor = join(dist, 'coffer-executor')
   const common = { executor, root: place.root('warm'), bundle: bundles.brief, prefix: place.newId('warm') }
   const settings: WarmSettings = { ...common, crun, atOnce, blocks: BLOCKS, count: COUNT }
-  const command = [engine, join(import.meta.dir, 'warm.ts'), JSON.stringify(settings)]
-  const child = Bun.spawn(command, { stdin: 'ignore', stdout: 'pipe', stderr: 'inherit', signal })
-  const output = await child.stdout.text()
-  signal.throwIfAborted()
-  if ((await child.exited) !== 0) throw new Error('the warm program broke')
-  return JSON.parse(output) as WarmTimes
+  return runInEngine<WarmTimes>({ engine, file: 'warm.ts', settings, signal })
 }
 
 /** Rates: more is better. */
