@@ -3,7 +3,11 @@
 import { parseBlkio } from '../observe/stats-v1.ts'
 import type { CgroupDirectories } from '../plan/cgroup-place.ts'
 
-/** Undefined: this machine does not count it for this caller. Milliseconds and bytes. */
+/**
+ * Undefined: this machine does not count it for this caller. Milliseconds and bytes.
+ *
+ * Of a command in a box, CPU time is its own; peaks are those of the box until then, and the rest is what the whole box did while it ran.
+ */
 export interface Usage {
   /** From the start of the program to its end. */
   readonly wallMs: number
@@ -62,15 +66,12 @@ export interface Accounts {
   readonly wallMs: number
 }
 
-/** How often limits were met. */
-export type Met = Pick<Usage, 'outOfMemoryKills' | 'pidsRefused'>
-
 const rowOf = (text: string, key: string): number | undefined => {
   const value = new RegExp(`^${key} (\\d+)$`, 'm').exec(text)?.[1]
   return value === undefined ? undefined : Number(value)
 }
 
-export const metLimits = (text: Accounts['text']): Met => ({
+const metLimits = (text: Accounts['text']): Pick<Usage, 'outOfMemoryKills' | 'pidsRefused'> => ({
   outOfMemoryKills: rowOf(text('memory.events'), 'oom_kill') ?? rowOf(text('memory.oom_control'), 'oom_kill') ?? 0,
   pidsRefused: rowOf(text('pids.events'), 'max') ?? 0,
 })

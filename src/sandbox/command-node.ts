@@ -10,7 +10,7 @@ import { signalName } from '../linux/signals.ts'
 import type { CgroupDirectories } from '../plan/cgroup-place.ts'
 import { INIT_EXIT } from '../plan/stage.ts'
 import { FILE_SYSTEM, isAccount, USAGE, WATCHED } from '../plan/supervised.ts'
-import { accountFiles, type Met, metLimits, parseRusage, type Usage, usageOf } from './account.ts'
+import { accountFiles, parseRusage, type Rusage, type Usage, usageOf } from './account.ts'
 import type { Channel } from './channel-node.ts'
 import type { Feature } from './features.ts'
 import type { ExactLimits } from './limits.ts'
@@ -47,8 +47,8 @@ export interface Command {
   readonly cgroupName: string
   /** The cgroup of the box; a command without one brings the files of its own back in its report. */
   readonly shared?: CgroupDirectories | undefined
-  /** Whether the plan reads FILE_SYSTEM. */
-  readonly measuresDisk: boolean
+  /** Whether what it may write to is full. Asked of a command that did not end well. */
+  readonly isDiskFull: (report: Report) => Promise<boolean>
   readonly signal: AbortSignal | undefined
   /** Called when the program runs; answers what is to be called when it has ended. */
   readonly onStart: (end: (reason: Ended) => void) => () => void
@@ -62,7 +62,7 @@ export async function runCommand(command: Command): Promise<Result> {
     channel.kill()
   }
   const abort = (): void => end('aborted')
-  const before = metIn(command)
+  const before = countedIn(command)
   const [out, err] = keepOutputs({ maxBytes: limits.outputBytes, onExceeded: () => end('output') })
   const listening = channel.listen()
   const heard = Promise.all([listening.stdout.each(out.take), listening.stderr.each(err.take)])
@@ -79,7 +79,8 @@ export async function runCommand(command: Command): Promise<Result> {
     const wallMs = performance.now() - startedAt
     listening.end()
     await heard
-    return resultOf(command, { report, wallMs, ended, before, stdout: out.bytes(), stderr: err.bytes() })
+    const isDiskFull = exitOf(report).exitCode !== 0 && (await command.isDiskFull(report))
+    return resultOf(command, { report, wallMs, ended, before, isDiskFull, stdout: out.bytes(), stderr: err.bytes() })
   } catch (error) {
     listening.end()
     await heard
@@ -96,22 +97,23 @@ interface Seen {
   readonly report: Report
   readonly wallMs: number
   readonly ended: Ended
-  /** Limits that the box had met before. */
-  readonly before: Met
+  readonly isDiskFull: boolean
+  /** What was counted for the box before; undefined for a command without one. */
+  readonly before: Usage | undefined
   readonly stdout: Uint8Array
   readonly stderr: Uint8Array
 }
 
-function resultOf(command: Command, { report, wallMs, ended, before, stdout, stderr }: Seen): Result {
+function resultOf(command: Command, { report, wallMs, ended, before, isDiskFull, stdout, stderr }: Seen): Result {
   const { limits } = command
   const { exitCode, signal } = exitOf(report)
   const accounts = command.frame.reads.filter(isAccount)
   const texts = new Map(accounts.map((account) => [fileName(account.buffer), textOf(report.bytes(account))]))
   const rusage = parseRusage(report.bytes(USAGE))
   const own = usageOf({ text: (name) => texts.get(name) ?? '', rusage, wallMs })
-  const usage = command.shared === undefined ? own : { ...own, ...since(before, metIn(command)) }
+  const now = countedIn(command)
+  const usage = before === undefined || now === undefined ? own : { ...own, ...between(before, now) }
   const isTimeOver = report.slot(WATCHED) === 0
-  const isDiskFull = command.measuresDisk && freeBlocks(report) === 0
   const verdict = verdictOf({ exitCode, signal, ended, isTimeOver, isDiskFull, usage, limits })
   return {
     verdict,
@@ -128,10 +130,10 @@ function resultOf(command: Command, { report, wallMs, ended, before, stdout, std
 }
 
 /** What the cgroup of the box says now. */
-const metIn = ({ machine, shared }: Command): Met =>
-  shared === undefined ? NOTHING_MET : metLimits(textsNow(machine.files, shared))
+const countedIn = ({ machine, shared }: Command): Usage | undefined =>
+  shared === undefined ? undefined : usageOf({ text: textsNow(machine.files, shared), rusage: NO_RUSAGE, wallMs: 0 })
 
-const NOTHING_MET: Met = { outOfMemoryKills: 0, pidsRefused: 0 }
+const NO_RUSAGE: Rusage = { userMs: 0, systemMs: 0, peakBytes: 0 }
 
 const textsNow =
   (files: Files, cgroup: CgroupDirectories) =>
@@ -140,10 +142,20 @@ const textsNow =
     return (path === undefined ? undefined : files.readText(path)) ?? ''
   }
 
-const since = (before: Met, now: Met): Met => ({
-  outOfMemoryKills: Math.max(0, now.outOfMemoryKills - before.outOfMemoryKills),
-  pidsRefused: Math.max(0, now.pidsRefused - before.pidsRefused),
-})
+/** Of a command in a box: what the whole box did meanwhile, and its peaks until now. */
+function between(before: Usage, now: Usage): Partial<Usage> {
+  const more = (from: number | undefined, to: number | undefined): number | undefined =>
+    from === undefined || to === undefined ? undefined : Math.max(0, to - from)
+  return {
+    peakMemoryBytes: now.peakMemoryBytes,
+    peakPids: now.peakPids,
+    readBytes: more(before.readBytes, now.readBytes),
+    writtenBytes: more(before.writtenBytes, now.writtenBytes),
+    throttledMs: more(before.throttledMs, now.throttledMs),
+    outOfMemoryKills: more(before.outOfMemoryKills, now.outOfMemoryKills) ?? 0,
+    pidsRefused: more(before.pidsRefused, now.pidsRefused) ?? 0,
+  }
+}
 
 const fileName = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 
@@ -162,10 +174,10 @@ function textOf(bytes: Uint8Array): string {
   return decode(end < 0 ? bytes : bytes.subarray(0, end))
 }
 
-/** f_bfree of struct statfs. */
-function freeBlocks(report: Report): number {
+/** By struct statfs in FILE_SYSTEM: f_bfree. */
+export function isFull(report: Report): boolean {
   const bytes = report.bytes(FILE_SYSTEM)
-  return Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(24, true))
+  return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(24, true) === 0n
 }
 
 const decode = (bytes: Uint8Array): string =>

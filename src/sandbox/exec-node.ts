@@ -1,18 +1,21 @@
 /** A command in a box that lives. */
 
+import { OperationError } from '../base/errors.ts'
+import { fstatfs } from '../linux/files.ts'
 import type { ConsoleSize } from '../oci/process.ts'
 import { planCgroupJoin } from '../plan/cgroup-join.ts'
 import { planExec } from '../plan/exec.ts'
 import type { Plan } from '../plan/plan.ts'
 import type { Relay } from '../plan/relay.ts'
 import type { Stdio } from '../plan/stdio.ts'
-import type { Supervised } from '../plan/supervised.ts'
+import { FILE_SYSTEM, type Supervised } from '../plan/supervised.ts'
 import type { BoxState } from './box-state.ts'
 import type { Channel } from './channel-node.ts'
-import { type Result, runCommand } from './command-node.ts'
+import { isFull, type Result, runCommand } from './command-node.ts'
 import { cpuMsOf, watchCpu } from './cpu-watch-node.ts'
 import { type ExactLimits, exactLimits, type Limits } from './limits.ts'
 import { type CommandOptions, checkCommand, checkNames, checkWord, type Names, type UserOption } from './options.ts'
+import { LAYER, openLayer } from './reach.ts'
 import { userOf } from './request.ts'
 
 /** What a command may have differently from its box. */
@@ -46,7 +49,7 @@ export function execIn(box: BoxState, command: readonly string[], options: ExecO
         enforced: box.shape.enforced,
         cgroupName: `coffer-${box.id}`,
         shared: box.instance.cgroup,
-        measuresDisk: false,
+        isDiskFull: () => isLayerFull(box),
         signal: options.signal,
         onStart: (end) => watchCpu({ ...cpuOf(box, limits), onExceeded: () => end('cpu-time') }),
       })
@@ -81,6 +84,24 @@ function frameIn(box: BoxState, [program = '', ...rest]: readonly string[], { op
 
 export const bytesOf = (stdin: string | Uint8Array | undefined): Uint8Array | undefined =>
   typeof stdin === 'string' ? Buffer.from(stdin) : stdin
+
+/** The layer of a box that has ended is gone. */
+async function isLayerFull(box: BoxState): Promise<boolean> {
+  const { hasLayer, limits } = box.shape
+  if (!hasLayer || limits.diskBytes === undefined) return false
+  const why = `see how full the layer of ${box.id} is`
+  try {
+    const report = await box.machine.executor.run({
+      operation: why,
+      steps: [...openLayer(box), { call: fstatfs(LAYER, FILE_SYSTEM), why, see: ['statfs(2)'] }],
+      reads: [FILE_SYSTEM],
+    })
+    return isFull(report)
+  } catch (error) {
+    if (error instanceof OperationError) return false
+    throw error
+  }
+}
 
 /** What the box has used before does not count. */
 function cpuOf({ machine, instance }: BoxState, limits: ExactLimits) {

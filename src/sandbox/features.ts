@@ -31,13 +31,17 @@ export function hasController(host: Host, controller: string): boolean {
 export interface Asked {
   readonly limits: ExactLimits
   readonly network: 'none' | 'host'
+  /** Whether what is written is kept apart: what goes to a directory itself is counted by nobody. */
+  readonly hasLayer: boolean
 }
 
 /** What a container of this machine has, in the words of the caller. */
-export function featuresOf(host: Host, { limits, network }: Asked): readonly Feature[] {
+export function featuresOf(host: Host, { limits, network, hasLayer }: Asked): readonly Feature[] {
   const unless = (name: LimitName): boolean => limits[name] !== undefined
   const byCgroup = CONTROLLERS.filter(([name, controller]) => unless(name) && hasController(host, controller))
-  const others = (['wallClockMs', 'cpuTimeMs', 'outputBytes', 'diskBytes', 'openFiles'] as const).filter(unless)
+  const others = (['wallClockMs', 'cpuTimeMs', 'outputBytes', 'diskBytes', 'openFiles'] as const)
+    .filter(unless)
+    .filter((name) => name !== 'diskBytes' || hasLayer)
   return [
     'namespaces',
     'seccomp',

@@ -21,7 +21,10 @@ export interface Limits {
   readonly cpuTimeMs?: number | 'unlimited' | undefined
   /** Standard output and error together. Default 16 MiB. */
   readonly outputBytes?: Size | 'unlimited' | undefined
-  /** What may be written to the copy-on-write layer, and the size of any file. Default 256 MiB; memory counts as well. */
+  /**
+   * What may be written to the copy-on-write layer, which is memory as well, and the size of any file. Default 256 MiB. A root that has no
+   * such layer has only the default, for its files.
+   */
   readonly diskBytes?: Size | 'unlimited' | undefined
   /** Open files of each process. Default 1,024. */
   readonly openFiles?: number | 'unlimited' | undefined

@@ -39,7 +39,17 @@ export interface ReachRequest {
   readonly into?: BoxState | undefined
 }
 
-/** The pids are not used again while this runs: BoxState.during. */
+/** The pids are not used again while these run: BoxState.during. */
+export const openLayer = ({ id, initPid }: BoxState): readonly Step[] => [
+  ...openHostProc,
+  {
+    call: openat(HOST_PROC, `${initPid}/fd/${LAYER_FD}`, O_PATH),
+    why: `reach what was written in ${id}`,
+    see: SEE,
+    into: LAYER,
+  },
+]
+
 export function openReach(box: BoxState, { origin, target, into }: ReachRequest): readonly Step[] {
   const { id, initPid, machine } = box
   const [uppermost = '/'] = origin
@@ -57,8 +67,7 @@ export function openReach(box: BoxState, { origin, target, into }: ReachRequest)
     into: slotInto,
   })
   return [
-    ...openHostProc,
-    reach(`${initPid}/fd/${LAYER_FD}`, `reach what was written in ${id}`, LAYER),
+    ...openLayer(box),
     reach(`${initPid}/root`, `reach the root of ${id}`, VIEW),
     ...(origin.length === 1 ? [open(uppermost, ORIGIN)] : []),
     ...(target === undefined ? [] : [open(target, TARGET)]),

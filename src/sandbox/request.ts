@@ -46,8 +46,8 @@ export function shapeOf(options: BoxOptions, around: Surroundings, defaults: Exa
   const limits = exactLimits(options.limits, defaults)
   const network = options.network ?? 'none'
   checkNetwork(network)
-  const enforced = featuresOf(around.host, { limits, network })
-  refuseMissing(options, enforced, around.host)
+  const enforced = featuresOf(around.host, { limits, network, hasLayer: hasLayer(options.root) })
+  refuseMissing(options, { enforced, limits, host: around.host })
   const env = environmentOf(options, around)
   const intent = intentOf(options, { around, limits, network, env })
   const { architecture, kernel, cgroup } = around.host
@@ -64,11 +64,19 @@ export function shapeOf(options: BoxOptions, around: Surroundings, defaults: Exa
 let lastKey = 0
 
 /** A limit that was given is required, a default is not. */
-function refuseMissing(options: BoxOptions, enforced: readonly Feature[], host: Host): void {
+function refuseMissing(
+  options: BoxOptions,
+  { enforced, limits, host }: Pick<Shape, 'enforced' | 'limits'> & { readonly host: Host },
+): void {
   const given = Object.entries(options.limits ?? {}).filter(([, value]) => value !== undefined && value !== 'unlimited')
   const required = [...(options.requires ?? []), ...given.map(([name]) => name as LimitName)]
   const missing = required.find((feature) => !enforced.includes(feature))
   if (missing === undefined) return
+  if (missing === 'diskBytes' && limits.diskBytes !== undefined)
+    throw invalid(
+      'diskBytes is required, and what is written goes to root.directory itself, where nobody counts it',
+      'give root copyOnWrite: true, or leave diskBytes out',
+    )
   throw new OperationError({
     kind: 'unsupported',
     operation: 'run a container with what it requires',

@@ -6,7 +6,7 @@ import { layersOf } from '../plan/overlay.ts'
 import type { Plan } from '../plan/plan.ts'
 import { accountFiles } from './account.ts'
 import type { Channel } from './channel-node.ts'
-import { type Result, runCommand } from './command-node.ts'
+import { isFull, type Result, runCommand } from './command-node.ts'
 import { watchCpu } from './cpu-watch-node.ts'
 import { type Machine, theMachine } from './machine-node.ts'
 import { checkCommand, checkNames, RUN_NAMES, type RunOptions } from './options.ts'
@@ -71,7 +71,7 @@ function runThrough(channel: Channel, start: Start): Promise<Result> {
     limits,
     enforced,
     cgroupName: `coffer-${id}`,
-    measuresDisk,
+    isDiskFull: async (report) => measuresDisk && isFull(report),
     signal: options.signal,
     onStart: (end) => watchCpu({ ...machine, cgroup, limits, onExceeded: () => end('cpu-time') }),
   })

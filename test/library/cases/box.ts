@@ -72,11 +72,22 @@ export const cases: Cases = {
         assert.equal((await box.exec(endless, { limits: { cpuTimeMs: 200 } })).verdict, 'cpu-time')
         assert.equal((await box.exec(['yes'], { limits: { outputBytes: 1000 } })).verdict, 'output')
         const bomb = 'x = []\nwhile True: x.append(bytearray(1 << 20))'
-        const { verdict, outOfMemory } = await box.exec(['python3', '-c', bomb])
+        const { verdict, outOfMemory, usage } = await box.exec(['python3', '-c', bomb])
         assert.deepEqual([verdict, outOfMemory?.process?.name], ['memory', 'python3'])
+        const { peakBytes = 0, limitBytes } = outOfMemory ?? {}
+        assert.ok(peakBytes > 60 << 20 && peakBytes <= 64 << 20, `${peakBytes}`)
+        assert.deepEqual([limitBytes, usage.peakMemoryBytes], [64 << 20, peakBytes])
+        const fill = await box.exec([
+          'sh',
+          '-c',
+          'for i in 1 2 3; do head -c 1000000 /dev/zero >/usr/f$i || exit 1; done',
+        ])
+        assert.deepEqual([fill.verdict, (await box.exec(['true'])).verdict], ['disk', 'ok'])
+        await box.exec(['sh', '-c', 'rm /usr/f?'])
+        assert.equal((await box.exec(['false'])).verdict, 'failed')
         assert.equal((await box.exec(['true'])).verdict, 'ok')
       },
-      { limits: { memory: '64MiB' } },
+      { limits: { memory: '64MiB', diskBytes: '2MiB' } },
     ),
   'many commands run at once in one box': () =>
     inBox(async (box) => {

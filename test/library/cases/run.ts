@@ -134,6 +134,12 @@ export const cases: Cases = {
       rmSync(directory, { recursive: true })
     }
   },
+  'a limit of what is written is refused where nobody counts it': async () => {
+    const directory = tmpdir()
+    const limits = { diskBytes: '1MiB' } as const
+    assert.match((await refused(run(['true'], { root: { directory }, limits }))).message, /diskBytes is required/)
+    assert.equal((await refused(run(['true'], { root: { directory }, requires: ['diskBytes'] }))).kind, 'invalid')
+  },
   'a command runs as another user, elsewhere, and by another host name': async () => {
     const { stdout } = await sh('id -u; id -g; pwd; hostname', {
       user: { uid: 1234, gid: 567 },
