@@ -2,7 +2,7 @@
 
 export { OperationError } from './base/errors.ts'
 export type { Usage } from './sandbox/account.ts'
-export type { BoxFiles } from './sandbox/box-files-node.ts'
+export type { BoxFiles, ReadOptions, WriteOptions } from './sandbox/box-files-node.ts'
 export type { Box, BoxEvents, Spawn } from './sandbox/box-node.ts'
 export { sandbox } from './sandbox/box-node.ts'
 export type { Change } from './sandbox/changes-node.ts'

@@ -49,9 +49,14 @@ export async function applyChanges(applying: Applying): Promise<readonly Change[
   const planned = await planAll(applying, found)
   await reachParents(applying, found)
   for (const one of planned) refuseChanged(applying, one)
-  for (const { removes } of planned.toReversed()) await removeAll(looker, removes)
-  for (const one of planned)
-    if (one.found.change.change !== 'deleted') applied.set(one.found.change.path, await putFile(looker, one))
+  looker.signal?.throwIfAborted()
+  // Half of what was asked for is wanted by nobody; but a box that is being filled is thrown away.
+  const putter: Looker = isBox ? looker : { ...looker, signal: undefined }
+  for (const { removes } of planned.toReversed()) await removeAll(putter, removes)
+  for (const one of planned.filter(({ found: { change } }) => change.change !== 'deleted')) {
+    putter.signal?.throwIfAborted()
+    applied.set(one.found.change.path, await putFile(putter, one))
+  }
   return found.map(({ change }) => change)
 }
 

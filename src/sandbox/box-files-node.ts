@@ -40,20 +40,30 @@ import { checkWord, invalid } from './options.ts'
 
 /** The files of a box, as its processes see them. Paths begin with a slash; links do not lead out of the box. */
 export interface BoxFiles {
-  /** The bytes of a regular file; rejects if it has more than `maxBytes`, 64 MiB by default. */
-  readonly read: (path: string, options?: { readonly maxBytes?: number | undefined }) => Promise<Uint8Array>
+  /** The bytes of a regular file; rejects if it has more than `maxBytes`. */
+  readonly read: (path: string, options?: ReadOptions) => Promise<Uint8Array>
   /** The same as text in UTF-8. */
-  readonly readText: (path: string, options?: { readonly maxBytes?: number | undefined }) => Promise<string>
-  /** Writes a regular file, new or in place of what it had. `mode` is 0o644 by default, and for a new file only. */
-  readonly write: (
-    path: string,
-    content: string | Uint8Array,
-    options?: { readonly mode?: number | undefined },
-  ) => Promise<void>
+  readonly readText: (path: string, options?: ReadOptions) => Promise<string>
+  /** Writes a regular file, new or in place of what it had; some of it, if a signal ends that. */
+  readonly write: (path: string, content: string | Uint8Array, options?: WriteOptions) => Promise<void>
   /** The entries of a directory, without `.` and `..`, in no order; at most some ten thousand. */
   readonly list: (path: string) => Promise<readonly Entry[]>
   /** Makes a directory, whose parent exists. */
   readonly makeDirectory: (path: string, options?: { readonly mode?: number | undefined }) => Promise<void>
+}
+
+export interface ReadOptions {
+  /** Default 64 MiB. */
+  readonly maxBytes?: number | undefined
+  /** Rejects with its reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface WriteOptions {
+  /** For a new file only. Default 0o644. */
+  readonly mode?: number | undefined
+  /** Rejects with its reason. */
+  readonly signal?: AbortSignal | undefined
 }
 
 const ROOT = slot('box-root')
@@ -66,17 +76,17 @@ const MAX_READ_BYTES = 64 * 1024 * 1024
 const CHUNK_BYTES = 8 * 1024 * 1024
 
 export function filesOf(box: BoxState): BoxFiles {
-  const read: BoxFiles['read'] = async (path, { maxBytes = MAX_READ_BYTES } = {}) => {
+  const read: BoxFiles['read'] = async (path, { maxBytes = MAX_READ_BYTES, signal } = {}) => {
     checkPath(path)
-    return box.during(`read ${path} of ${box.id}`, () => readFile(box, path, maxBytes))
+    return box.during(`read ${path} of ${box.id}`, () => readFile(box, { path, maxBytes, signal }))
   }
   return {
     read,
     readText: async (path, options) => Buffer.from(await read(path, options)).toString('utf8'),
-    write: async (path, content, { mode = 0o644 } = {}) => {
+    write: async (path, content, { mode = 0o644, signal } = {}) => {
       checkPath(path)
       const bytes = typeof content === 'string' ? Buffer.from(content) : content
-      return box.during(`write ${path} of ${box.id}`, () => writeFile(box, { path, bytes, mode }))
+      return box.during(`write ${path} of ${box.id}`, () => writeFile(box, { path, bytes, mode, signal }))
     },
     list: async (path) => {
       checkPath(path)
@@ -110,11 +120,18 @@ const beRegular = (fd: Slot, path: string): Step => ({
   check: { in: STATUS, offset: STATX_MODE, sizeBytes: 2, mask: S_IFMT, equals: S_IFREG, errno: 'EINVAL' },
 })
 
+interface Reading {
+  readonly path: string
+  readonly maxBytes: number
+  readonly signal: AbortSignal | undefined
+}
+
 /** Not atomic: a file that is written meanwhile may come in parts of before and after. */
-async function readFile(box: BoxState, path: string, maxBytes: number): Promise<Uint8Array> {
+async function readFile(box: BoxState, { path, maxBytes, signal }: Reading): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let length = 0
   for (;;) {
+    signal?.throwIfAborted()
     const chunk = await readChunk(box, path, length)
     chunks.push(chunk)
     length += chunk.length
@@ -156,12 +173,14 @@ interface Writing {
   readonly path: string
   readonly bytes: Uint8Array
   readonly mode: number
+  readonly signal: AbortSignal | undefined
 }
 
-async function writeFile(box: BoxState, { path, bytes, mode }: Writing): Promise<void> {
+async function writeFile(box: BoxState, { path, bytes, mode, signal }: Writing): Promise<void> {
   const operation = `write ${path} of ${box.id}`
   const at = { why: operation, see: SEE }
   for (let from = 0; from === 0 || from < bytes.length; from += CHUNK_BYTES) {
+    signal?.throwIfAborted()
     const chunk = bytes.subarray(from, from + CHUNK_BYTES)
     const isFirst = from === 0
     // Not O_TRUNC: what it is has to be known first.

@@ -58,7 +58,7 @@ export interface Box extends AsyncDisposable {
   /** Ends all processes, and begins again with the files that the box started from. */
   readonly discard: () => Promise<void>
   /** Makes a second box of the same kind with the files that this one has now. Memory file systems (/tmp, /dev/shm) and processes stay here. */
-  readonly fork: () => Promise<Box>
+  readonly fork: (options?: { readonly signal?: AbortSignal | undefined }) => Promise<Box>
   /** What all processes of the box have used until now. */
   readonly stats: () => Stats
   /** Stops all processes where they are. */
@@ -329,15 +329,16 @@ class LiveBox implements Box, BoxState {
     if (Object.keys(this.#updates).length > 0) await this.update(this.#updates)
   }
 
-  readonly fork = (): Promise<Box> =>
+  readonly fork: Box['fork'] = ({ signal } = {}) =>
     this.during(`fork ${this.id}`, async () => {
+      signal?.throwIfAborted()
       const { machine, shape } = this
       this.#workspace.requireLayer(`fork ${this.id}`)
       const since = await this.#workspace.since()
       const other = new LiveBox({ machine, shape, channel: await machine.channels.take(), since })
       await other.start()
       try {
-        await other.during(`copy ${this.id}`, () => this.#workspace.copyInto(other))
+        await other.during(`copy ${this.id}`, () => this.#workspace.copyInto(other, signal))
         if (Object.keys(this.#updates).length > 0) await other.update(this.#updates)
       } catch (error) {
         await other.kill()

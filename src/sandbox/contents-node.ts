@@ -123,7 +123,7 @@ async function readAll(looker: Looker, sides: readonly Side[]): Promise<Readonly
 const FILE = slot('file')
 
 async function readSome(
-  { box, operation, reach }: Looker,
+  { box, operation, reach, signal }: Looker,
   sides: readonly Side[],
 ): Promise<readonly (readonly [string, Uint8Array])[]> {
   const rows = sides.map((side, index) => ({
@@ -131,6 +131,7 @@ async function readSome(
     content: buffer(`content#${index}`, Math.max(1, side.sizeBytes)),
     length: slot(`content-length#${index}`),
   }))
+  signal?.throwIfAborted()
   const why = operation
   const status = buffer('file-status', 256)
   const steps = rows.flatMap(({ side, content, length }): readonly Step[] => [

@@ -1,6 +1,7 @@
 /** Lists directories, and asks for the status of their entries: many in one plan. */
 
 import { OperationError } from '../base/errors.ts'
+import type { Report } from '../executor/report.ts'
 import { buffer, type Call, type Buffer as PlanBuffer, type Slot, slot } from '../linux/call.ts'
 import {
   AT_SYMLINK_NOFOLLOW,
@@ -43,6 +44,8 @@ export interface Looker {
   readonly operation: string
   /** Opens the bases: openReach. */
   readonly reach: readonly Step[]
+  /** Ends it between two looks. */
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface Listing {
@@ -204,11 +207,14 @@ const inDirectory = ({ box, operation }: Looker, place: Place, flags: number, in
   },
 ]
 
-const run = (
-  { box, operation, reach }: Looker,
+async function run(
+  { box, operation, reach, signal }: Looker,
   steps: readonly Step[],
   back: { readonly returns?: readonly Slot[]; readonly reads?: readonly PlanBuffer[] },
-) => box.machine.executor.run({ operation, steps: [...reach, ...steps], ...back })
+): Promise<Report> {
+  signal?.throwIfAborted()
+  return box.machine.executor.run({ operation, steps: [...reach, ...steps], ...back })
+}
 
 const tooMany = ({ operation }: Looker, { path }: Place): OperationError =>
   new OperationError({

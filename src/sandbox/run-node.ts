@@ -44,6 +44,7 @@ interface Start {
 export async function planOf(command: readonly string[], options: RunOptions): Promise<Plan> {
   checkCommand(command)
   checkNames(options, RUN_NAMES)
+  options.signal?.throwIfAborted()
   const machine = theMachine()
   const shape = shapeFor(machine, options)
   const channel = await machine.channels.take()

@@ -16,6 +16,8 @@ import { parseStatus, STATUS_BYTES } from './status.ts'
 export interface ChangesOptions {
   /** Files up to this size are compared by their content, and have a diff if they are text. Bytes, default 256 KiB. */
   readonly diffBytes?: number | undefined
+  /** Rejects with its reason. */
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface ApplyOptions {
@@ -23,6 +25,8 @@ export interface ApplyOptions {
   readonly to?: string | undefined
   /** Also over what changed there since the box was made. */
   readonly overwrite?: boolean | undefined
+  /** Rejects with its reason, unless it has begun to write: then it goes on to the end. */
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface Workspace {
@@ -33,7 +37,7 @@ export interface Workspace {
   /** The layer is a new one. */
   readonly forget: () => void
   /** Brings all that was written to a box that has nothing of its own yet. */
-  readonly copyInto: (other: BoxState) => Promise<void>
+  readonly copyInto: (other: BoxState, signal: AbortSignal | undefined) => Promise<void>
   /** When the box was made, by the clock of its file systems: nanoseconds since 1970. */
   readonly since: () => Promise<bigint>
 }
@@ -45,8 +49,9 @@ const everything = (): boolean => true
 /** `inherited`: the box was forked from one that was made at that time. */
 export function workspaceOf(box: BoxState, view: LayerView | undefined, inherited?: bigint): Workspace {
   const applied = new Map<string, bigint>()
-  const lookerFor = (operation: string, request: ReachRequest): Looker => ({
+  const lookerFor = (operation: string, request: ReachRequest, signal: AbortSignal | undefined): Looker => ({
     box,
+    signal,
     operation,
     reach: openReach(box, request),
   })
@@ -71,25 +76,25 @@ export function workspaceOf(box: BoxState, view: LayerView | undefined, inherite
       applied.clear()
       began = undefined
     },
-    changes: async ({ diffBytes = DIFF_BYTES } = {}) => {
+    changes: async ({ diffBytes = DIFF_BYTES, signal } = {}) => {
       if (!Number.isSafeInteger(diffBytes) || diffBytes < 0 || diffBytes > MAX_DIFF_BYTES)
         throw invalid(`diffBytes is ${diffBytes}`, `give a whole number up to ${MAX_DIFF_BYTES}`)
       const operation = `find what was changed in ${box.id}`
       const layers = viewOf(operation)
       return box.during(operation, async () => {
-        const looker = lookerFor(operation, layers)
+        const looker = lookerFor(operation, layers, signal)
         const found = await withContents(looker, await findChanges(looker, layers), diffBytes)
         return found.map(({ change }) => change)
       })
     },
-    apply: async (filter = everything, { to, overwrite = false } = {}) => {
+    apply: async (filter = everything, { to, overwrite = false, signal } = {}) => {
       const operation = `apply the changes of ${box.id}`
       const layers = viewOf(operation)
       checkTarget(to)
       if (to === undefined && !layers.takesChanges) throw noTarget()
       return box.during(operation, async () =>
         applyChanges({
-          looker: lookerFor(operation, { origin: layers.origin, target: to ?? layers.origin[0] }),
+          looker: lookerFor(operation, { origin: layers.origin, target: to ?? layers.origin[0] }, signal),
           view: layers,
           filter,
           since: overwrite ? undefined : await since(),
@@ -100,11 +105,11 @@ export function workspaceOf(box: BoxState, view: LayerView | undefined, inherite
         }),
       )
     },
-    copyInto: async (other) => {
+    copyInto: async (other, signal) => {
       const operation = `make a box from the files of ${box.id}`
       const layers = viewOf(operation)
       await applyChanges({
-        looker: lookerFor(operation, { origin: layers.origin, into: other }),
+        looker: lookerFor(operation, { origin: layers.origin, into: other }, signal),
         view: layers,
         filter: everything,
         since: undefined,

@@ -119,6 +119,24 @@ function expectApplied(directory: string): void {
 }
 
 export const cases: Cases = {
+  'a signal stops a look, a copy and a transfer before anything was written': () =>
+    withTree(async ({ box, directory, sh }) => {
+      await sh('echo more >>poem; echo new >new')
+      const signal = AbortSignal.abort()
+      for (const work of [
+        () => box.changes({ signal }),
+        () => box.apply(undefined, { signal }),
+        () => box.fork({ signal }),
+        () => box.files.read('/etc/passwd', { signal }),
+        () => box.files.write(`${directory}/new`, 'other', { signal }),
+      ])
+        await assert.rejects(work(), { name: 'AbortError' })
+      const during = new AbortController()
+      const looking = box.changes({ signal: during.signal })
+      during.abort()
+      await assert.rejects(looking, { name: 'AbortError' })
+      assert.deepEqual([existsSync(join(directory, 'new')), await sh('cat new')], [false, 'new\n'])
+    }),
   'changes below the root of this machine are found, with sizes, kinds and diffs': () => withTree(expectChanges),
   'changes of a directory are found as well': () => withTree(expectChanges, 'directory'),
   'what a box wrote is applied to this machine, and is no change any more': () =>
