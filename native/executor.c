@@ -414,13 +414,13 @@ static void reap(void)
     }
 }
 
-/* Returns when there is a plan to read. SIGCHLD is asked for by a descriptor: ignoring it would be inherited, and take the exit status of its
+/* Returns when there is a plan to read. What a plan left behind as a child of the executor may end at any time. SIGCHLD is asked for by a descriptor: ignoring it would be inherited, and take the exit status of its
  * child from a plan that waits for one. */
 static void await_plan(void)
 {
     struct { int32_t fd; int16_t events, revents; } wait[] = { { IN, 1, 0 }, { (int32_t)running.signals, 1, 0 } };
     char signal[128];
-    while (running.count) {
+    while (running.all) {
         if (SYS5(__NR_ppoll, wait, 2, 0, 0, 8) < 0) return;
         if (wait[1].revents) {
             SYS3(__NR_read, running.signals, signal, sizeof signal);

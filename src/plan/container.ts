@@ -16,6 +16,7 @@ import { read } from '../linux/files.ts'
 import { P_PIDFD, setsid, waitid } from '../linux/process.ts'
 import { seeCaller } from './caller.ts'
 import { LAST_LOOK, unlessDivided } from './cgroup-remove.ts'
+import { openDenials } from './denials.ts'
 import { planFirstProcess } from './first-process.ts'
 import { heardHooks, hookState } from './hook-state.ts'
 import { hookReads, planHookOutput, planHooks } from './hooks.ts'
@@ -74,6 +75,7 @@ export function planContainer(request: ContainerRequest, host: Host): Plan {
       ...(process.terminal ? planConsoleSocket(request.consoleSocket) : []),
       ...planInherited(process, host),
       ...stdio.open,
+      ...(request.denials === undefined ? [] : openDenials(request.denials)),
       planTurns(),
       ...planFirstProcess({ request, namespaces, init, host }),
       ...stdio.leave,
@@ -81,6 +83,7 @@ export function planContainer(request: ContainerRequest, host: Host): Plan {
       ...planOutsideHooks(request),
       ...(request.supervised?.measures === undefined ? [] : [seeFileSystem()]),
       ...(init.notifies ? planAgent(request, host) : []),
+      ...init.watch,
       hear('executor', 'c', `have ${id} made up to its program`),
       ...planOutside({ process, pid: INIT_PID, isInit: true }, host),
       ...(request.stateSource === undefined ? [] : planInitRecord()),

@@ -14,6 +14,7 @@ import type { NamespaceType } from '../oci/namespaces.ts'
 import type { Process } from '../oci/process.ts'
 import { seeCaller } from './caller.ts'
 import type { CgroupJoin } from './cgroup-join.ts'
+import { type DenialsRequest, openDenials } from './denials.ts'
 import type { Host } from './host.ts'
 import { openHostProc } from './host-proc.ts'
 import { becomeRoot } from './idmap.ts'
@@ -58,6 +59,8 @@ export interface ExecPlanRequest {
   readonly listenFds: number
   readonly preserveFds: number
   readonly home?: string | undefined
+  /** Who hears what its filter denies. */
+  readonly denials?: DenialsRequest | undefined
 }
 
 export function planExec(request: ExecPlanRequest, host: Host): Plan {
@@ -81,6 +84,7 @@ export function planExec(request: ExecPlanRequest, host: Host): Plan {
       // Its parent makes it there; the cpuset of the container is another one.
       ...planInitialAffinity(process, 0),
       ...stdio.open,
+      ...(request.denials === undefined ? [] : openDenials(request.denials)),
       planTurns(),
       ...planStage({
         of: `the process in ${id}`,
@@ -98,6 +102,7 @@ export function planExec(request: ExecPlanRequest, host: Host): Plan {
       }),
       ...stdio.leave,
       ...(program.notifies ? planAgent(request, host) : []),
+      ...program.watch,
       hear('executor', 'c', 'have the process made up to its program'),
       ...planOutside({ process, pid: INIT_PID, isInit: false }, host),
       ...relay.start,

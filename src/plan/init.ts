@@ -40,6 +40,7 @@ export interface InitPlan {
   readonly steps: readonly Step[]
   /** The executor has to hand the listener of the seccomp filter over. */
   readonly notifies: boolean
+  readonly watch: readonly Step[]
 }
 
 export function planInit(request: ContainerRequest, namespaces: NamespacePlan, host: Host): InitPlan {
@@ -65,6 +66,7 @@ export function planInit(request: ContainerRequest, namespaces: NamespacePlan, h
     before: [...root.before, ...(request.ownProgram === undefined ? [] : openOwnProgram(request.ownProgram))],
     foreign: root.foreign,
     notifies: program.notifies,
+    watch: program.watch,
     steps: [
       ...(createContainer.length + startContainer.length === 0 ? [] : [learnPid]),
       ...request.cgroup.join,

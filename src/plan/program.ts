@@ -8,6 +8,7 @@
 import type { Slot } from '../linux/call.ts'
 import type { Linux } from '../oci/linux.ts'
 import type { Process } from '../oci/process.ts'
+import { type DenialsRequest, showPlace, WATCHED_CALLS, watchDenials } from './denials.ts'
 import { planBecome, planExecTarget, planHandover } from './exec-target.ts'
 import type { Host } from './host.ts'
 import { deniesSetgroups } from './idmap.ts'
@@ -33,6 +34,8 @@ export interface ProgramRequest {
   /** What stays open until execve: the descriptors that the process waits on. */
   readonly keeps: readonly Slot[]
   readonly ownProgram?: OwnProgram | undefined
+  /** Who hears what the filter denies. */
+  readonly denials?: DenialsRequest | undefined
 }
 
 export interface Program {
@@ -40,12 +43,16 @@ export interface Program {
   readonly become: readonly Step[]
   /** The executor has to hand the listener of the filter over, while the process is in `prepare`. */
   readonly notifies: boolean
+  /** With `denials`, who gets the listener: steps for the executor at that time. */
+  readonly watch: readonly Step[]
 }
 
 export function planProgram(request: ProgramRequest, host: Host): Program {
-  const { id, process, linux, isInit, ownProgram } = request
-  const filter = compileProfile(linux.seccomp, host)
-  const load = filter === undefined ? [] : planSeccomp(filter, host)
+  const { id, process, linux, isInit, ownProgram, denials } = request
+  const isTold = denials !== undefined
+  const filter = compileProfile(linux.seccomp, host, isTold ? WATCHED_CALLS : undefined)
+  const hasUser = hasUserNamespace(linux)
+  const load = filter === undefined ? [] : [...(isTold ? showPlace(hasUser) : []), ...planSeccomp(filter, host)]
   const notifies = filter?.notifies === true
   // An agent has to get the listener while the executor is there to fetch it, which after `create` it is not.
   const isEarly = notifies || request.runsHooks
@@ -61,7 +68,7 @@ export function planProgram(request: ProgramRequest, host: Host): Program {
           process,
           linux,
           hasOwnKeyring: !request.noNewKeyring,
-          hasUserNamespace: hasUserNamespace(linux),
+          hasUserNamespace: hasUser,
           makesCwd: isInit,
         },
         host,
@@ -81,6 +88,10 @@ export function planProgram(request: ProgramRequest, host: Host): Program {
       ...(ownProgram === undefined ? {} : { become: becomeOwnProgram(ownProgram) }),
     }),
     notifies,
+    watch:
+      isTold && filter !== undefined
+        ? watchDenials({ ...identity, hasUserNamespace: hasUser, passed: filter.passed }, host)
+        : [],
   }
 }
 

@@ -3,6 +3,7 @@
 import type { Config } from '../oci/config.ts'
 import type { NamespaceType } from '../oci/namespaces.ts'
 import type { CgroupPlan } from './cgroup.ts'
+import type { DenialsRequest } from './denials.ts'
 import type { Watch } from './monitor.ts'
 import type { MountsRequest } from './mounts.ts'
 import type { MovedDevice } from './net-devices.ts'
@@ -42,6 +43,8 @@ export interface ContainerRequest {
   readonly supervised?: Supervised | undefined
   /** A program of coffer that becomes the first process, in place of one of the container. */
   readonly ownProgram?: OwnProgram | undefined
+  /** Who hears what the filter of system calls denies the program. */
+  readonly denials?: DenialsRequest | undefined
   readonly noPivot: boolean
   readonly noNewKeyring: boolean
   /** The path of a unix socket, or the descriptor that the executor was given. */

@@ -14,6 +14,7 @@
  * runc asks for more. Source: seccomp(2), seccomp_unotify(2), oci:runtime-spec/config-linux.md#seccomp
  */
 
+import { SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV } from '../linux/bpf.ts'
 import { utf8Length } from '../linux/bytes.ts'
 import { buffer, type Slot, slot, type Text, text } from '../linux/call.ts'
 import { close, F_DUPFD_CLOEXEC, fcntl, read } from '../linux/files.ts'
@@ -36,12 +37,13 @@ import { CHILD_END, INIT_PID, INIT_PIDFD, PARENT_END } from './slots.ts'
 import { hear, tell } from './turns.ts'
 import { planConnect } from './unix-socket.ts'
 
-type Filter = Pick<CompiledSeccomp, 'filter' | 'flags' | 'notifies'>
+type Filter = Pick<CompiledSeccomp, 'filter' | 'flags' | 'notifies' | 'passed'>
 type ListenerHost = Pick<Host, 'isRootless'>
 
 const SEE: readonly Ref[] = ['seccomp(2)', 'oci:runtime-spec/config-linux.md#seccomp']
 const SEE_NOTIFY: readonly Ref[] = ['seccomp_unotify(2)', ...SEE]
-const LISTENER = slot('seccomp-listener')
+/** In the executor, behind getListener. */
+export const LISTENER: Slot = slot('seccomp-listener')
 
 /** What `features` tells of filters. */
 export const SUPPORTED_SECCOMP: FeatureFacts['seccomp'] = {
@@ -53,11 +55,13 @@ export const SUPPORTED_SECCOMP: FeatureFacts['seccomp'] = {
 export const compileProfile = (
   seccomp: Seccomp | undefined,
   { architecture }: Pick<Host, 'architecture'>,
+  watched?: readonly string[],
 ): CompiledSeccomp | undefined =>
   seccomp === undefined
     ? undefined
     : compileSeccomp(seccomp, {
         nativeArchitecture: architecture === 'x86_64' ? 'SCMP_ARCH_X86_64' : 'SCMP_ARCH_AARCH64',
+        watched,
       })
 
 /** In the process that the filter is for. With a listener, planSeccompListener has to run in the executor meanwhile. */
@@ -69,10 +73,27 @@ export function planSeccomp(compiled: Filter, host: ListenerHost): readonly Step
   }
   if (!compiled.notifies) return [load]
   const wait = hear('child', 'n', 'know that the agent has the listener')
-  // The kernel opens it close-on-exec, so it need not be closed: a filter may deny that.
-  const loadWithListener: Step = { ...load, into: LISTENER }
-  if (host.isRootless) return [loadWithListener, sendListener, wait]
-  return [...announceListener, loadWithListener, wait]
+  const loadWithListener: Step = { ...load, into: LISTENER, ...withoutWaiting(compiled, load) }
+  const behind = compiled.passed.length > 0 ? [wait, leaveListener] : [wait]
+  if (host.isRootless) return [loadWithListener, sendListener, ...behind]
+  return [...announceListener, loadWithListener, ...behind]
+}
+
+/**
+ * The kernel opens it close-on-exec, and an agent's filter may deny closing it. Coffer's own does not, and asks about execve(2): with the last
+ * listener closed that fails, and otherwise it would wait for a supervisor that did not come up.
+ */
+const leaveListener: Step = {
+  call: close(LISTENER),
+  why: 'have nobody but the supervisor keep the listener',
+  see: SEE_NOTIFY,
+}
+
+/** A kernel before 5.19 does not know the flag that a watched filter has of ours, and can do without. */
+function withoutWaiting({ filter, flags, passed }: Filter, load: Step): Pick<Step, 'tolerate' | 'otherwise'> {
+  if (passed.length === 0) return {}
+  const call = seccompFilter(filter, flags & ~SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+  return { tolerate: ['EINVAL'], otherwise: [{ ...load, call, into: LISTENER }] }
 }
 
 /** Another process may be entered only by whoever could trace it, and that is not an unprivileged one: ptrace(2) "Ptrace access mode". */
@@ -122,7 +143,7 @@ export function planSeccompListener(request: ListenerRequest, host: ListenerHost
   const why = 'hand the seccomp listener to the agent'
   const { payload, sizeBytes } = processState(request)
   return [
-    ...(host.isRootless ? receiveListener : fetchListener),
+    ...getListener(host),
     ...planConnect({ path: request.listenerPath, field: 'linux.seccomp.listenerPath', into: AGENT, why }),
     { call: sendDescriptorWith(AGENT, LISTENER, { payload, sizeBytes }), why, see: [...SEE_NOTIFY, 'cmsg(3)'] },
     { call: close(AGENT), why, see: ['close(2)'] },
@@ -130,6 +151,10 @@ export function planSeccompListener(request: ListenerRequest, host: ListenerHost
     tell('executor', 'n', 'tell the process that the agent has its listener'),
   ]
 }
+
+/** In the executor, while the process INIT_PID loads its filter. */
+export const getListener = ({ isRootless }: ListenerHost): readonly Step[] =>
+  isRootless ? receiveListener : fetchListener
 
 const NUMBER = buffer('seccomp-listener', 4)
 

@@ -16,18 +16,20 @@ import { planContainer } from '../plan/container.ts'
 import { layersOf } from '../plan/overlay.ts'
 import type { Plan, Step } from '../plan/plan.ts'
 import { INIT_PID } from '../plan/slots.ts'
+import { type BoxEvents, type Events, eventsOf } from './box-events.ts'
 import { type BoxFiles, filesOf } from './box-files-node.ts'
 import type { BoxState } from './box-state.ts'
 import type { Change } from './changes-node.ts'
 import type { Channel } from './channel-node.ts'
 import type { Result } from './command-node.ts'
+import { denialsTo, hearDenials, limitRate } from './denial-node.ts'
 import { type ExecOptions, execIn } from './exec-node.ts'
 import type { Feature } from './features.ts'
 import { type Frames, keepFrames } from './frames-node.ts'
 import { layerView } from './layer-view.ts'
 import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type Limits } from './limits.ts'
 import { type Machine, readProgram, theMachine } from './machine-node.ts'
-import { checkNames, invalid, SANDBOX_NAMES, type SandboxOptions } from './options.ts'
+import { checkNames, SANDBOX_NAMES, type SandboxOptions } from './options.ts'
 import { type InstanceRequest, intentResources, requestFor, type Shape } from './request.ts'
 import { type BoxProcess, type SpawnOptions, spawnIn, spawnInTerminal, type TerminalProcess } from './spawn-node.ts'
 import { shapeFor } from './surroundings-node.ts'
@@ -75,11 +77,6 @@ export interface Box extends AsyncDisposable {
 export interface Spawn {
   (command: readonly string[], options: SpawnOptions & { readonly pty: TerminalSize }): Promise<TerminalProcess>
   (command: readonly string[], options?: SpawnOptions & { readonly pty?: undefined }): Promise<BoxProcess>
-}
-
-export interface BoxEvents {
-  /** The box has ended: it was killed, or its memory was out and the kernel chose its first process. */
-  readonly exit: { readonly wasKilled: boolean }
 }
 
 /** A box itself has no deadline: its commands have. */
@@ -158,10 +155,12 @@ class LiveBox implements Box, BoxState {
   readonly frames: Frames
   readonly changes: Box['changes']
   readonly apply: Box['apply']
+  readonly on: Box['on']
   readonly #workspace: Workspace
   #instance: InstanceRequest
   #channel: Channel
-  readonly #listeners = new Set<(detail: BoxEvents['exit']) => void>()
+  readonly #events: Events
+  #stopHearing: () => Promise<void> = () => Promise.resolve()
   readonly #work = new Set<Promise<unknown>>()
   #limits: ExactLimits
   #updates: Parameters<Box['update']>[0] = {}
@@ -176,6 +175,8 @@ class LiveBox implements Box, BoxState {
     this.shape = shape
     this.id = machine.nextId()
     this.enforced = shape.enforced
+    this.#events = eventsOf({ id: this.id, hasDenials: shape.denials })
+    this.on = this.#events.on
     this.files = filesOf(this)
     this.frames = keepFrames(machine.host.architecture)
     const { origin, hasLayer, holds } = shape
@@ -204,9 +205,14 @@ class LiveBox implements Box, BoxState {
     return this.#initPid
   }
 
+  get denials(): BoxState['denials'] {
+    return this.shape.denials ? denialsTo(this.#channel.paths.denied) : undefined
+  }
+
   /** Resolves when the box is up. */
   start(): Promise<void> {
     this.#status = 'new'
+    if (this.shape.denials) this.#stopHearing = this.#hearDenials()
     const plan = planBox(this.#instance, { machine: this.machine, channel: this.#channel, shape: this.shape })
     const letGo = this.#channel.holdRelease()
     return new Promise((resolve, reject) => {
@@ -222,8 +228,8 @@ class LiveBox implements Box, BoxState {
         (error: unknown) => {
           // Before it was up that is why there is no box; behind that the executor is gone, and the box with it.
           if (this.#status === 'new') letGo()
-          this.#forget()
           reject(error)
+          return this.#forget()
         },
       )
     })
@@ -236,15 +242,24 @@ class LiveBox implements Box, BoxState {
     letGo()
   }
 
-  #forget(): void {
+  async #forget(): Promise<void> {
     this.#status = 'ended'
+    await this.#stopHearing()
     this.#channel.release()
     if (this.#restart === undefined) this.#tellEnd()
   }
 
   #tellEnd(): void {
-    for (const listener of this.#listeners) listener({ wasKilled: this.#wasKilled })
-    this.#listeners.clear()
+    this.#events.tell('exit', { wasKilled: this.#wasKilled })
+  }
+
+  #hearDenials(): () => Promise<void> {
+    const { tell } = this.#events
+    const listener = {
+      take: (denial: BoxEvents['denied']) => tell('denied', denial),
+      lose: (count: number) => tell('denialsLost', { count }),
+    }
+    return hearDenials(this.#channel, limitRate(listener, Date.now))
   }
 
   readonly during = async <Value>(operation: string, work: () => Promise<Value>): Promise<Value> => {
@@ -358,24 +373,4 @@ class LiveBox implements Box, BoxState {
   }
 
   readonly [Symbol.asyncDispose] = (): Promise<void> => this.kill()
-
-  readonly on = <Name extends keyof BoxEvents>(
-    event: Name,
-    listener: (detail: BoxEvents[Name]) => void,
-  ): (() => void) => {
-    if (event !== 'exit') throw noEvent(event)
-    this.#listeners.add(listener)
-    return () => {
-      this.#listeners.delete(listener)
-    }
-  }
-}
-
-function noEvent(event: string): OperationError {
-  if (event !== 'denied') return invalid(`there is no event ${JSON.stringify(event)}`, "there is one: 'exit'")
-  return new OperationError({
-    kind: 'unsupported',
-    operation: 'tell what a box was denied',
-    reason: 'the filter of a box answers what it denies in the kernel, and nobody hears of it',
-  })
 }

@@ -1,5 +1,6 @@
 /** What exec, spawn and files know of their box. */
 
+import type { DenialsRequest } from '../plan/denials.ts'
 import type { Frames } from './frames-node.ts'
 import type { Machine } from './machine-node.ts'
 import type { InstanceRequest, Shape } from './request.ts'
@@ -10,6 +11,8 @@ export interface BoxState {
   readonly instance: InstanceRequest
   readonly id: string
   readonly initPid: number
+  /** Where commands in it tell what they are denied. */
+  readonly denials: DenialsRequest | undefined
   /** Of commands in this box; they go with it. */
   readonly frames: Frames
   /** Holds the pid of init for the time of the work. Throws `conflict` once the box has ended. */

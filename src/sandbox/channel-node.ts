@@ -1,5 +1,5 @@
 /**
- * How a program talks with its containers: five fifos for each that runs.
+ * How a program talks with its containers: six fifos for each that runs.
  *
  * | fifo      | container | caller                                                                                     |
  * |-----------|-----------|--------------------------------------------------------------------------------------------|
@@ -9,6 +9,7 @@
  * | `err`     | writes    | reads                                                                                      |
  * | `release` | executor  | holds it open for writing: a byte lets the pid of a process that has ended go              |
  * | `tty`     | monitor   | instead of `in`, `out` and `err`, a socket that is there while it is used: terminal-node.ts |
+ * | `denied`  | supervisor| reads: native/denials.c writes                                                             |
  *
  * Fifos and not sockets: a program may open /dev/stdout. They are used again, one container after the other, when nobody has them open.
  */
@@ -26,17 +27,22 @@ export interface Channel {
     readonly stdout: string
     readonly stderr: string
     readonly release: string
+    readonly denied: string
   }
   /** Where a socket may be made. */
   readonly terminal: string
   /** Opens both outputs, before the plan does; `end` lets the readers see the end once no process of the container is left. */
   readonly listen: () => { readonly stdout: Incoming; readonly stderr: Incoming; readonly end: () => void }
+  /** Opens the fifo `denied`, before the plan does; `end` lets the reader see the end once no supervisor is left. */
+  readonly listenDenials: () => { readonly incoming: Incoming; readonly end: () => void }
   /** Holds the fifo `release` open; what is answered writes to it, once. */
   readonly holdRelease: () => () => void
   /** Opens the fifo `in`, before the plan does. */
   readonly openInput: () => Outgoing
   /** Ends the container. */
   readonly kill: () => void
+  /** Somebody has one of its fifos and does not end: it is not used again. */
+  readonly abandon: () => void
   /** Back to the others, when both outputs have ended. */
   readonly release: () => void
 }
@@ -60,6 +66,7 @@ export function openChannels(directory: string, executor: Executor): Channels {
         stdout: `${base}.out`,
         stderr: `${base}.err`,
         release: `${base}.release`,
+        denied: `${base}.denied`,
       }
       await makeFifos(executor, Object.values(paths))
       return channelAt(paths, `${base}.tty`, (channel) => free.push(channel))
@@ -92,6 +99,7 @@ const { O_RDWR, O_RDONLY, O_NONBLOCK } = constants
 function channelAt(paths: Channel['paths'], terminal: string, giveBack: (channel: Channel) => void): Channel {
   const control = openSync(paths.control, O_RDWR | O_NONBLOCK)
   let isTold = false
+  let isAbandoned = false
   const channel: Channel = {
     paths,
     terminal,
@@ -106,6 +114,7 @@ function channelAt(paths: Channel['paths'], terminal: string, giveBack: (channel
         },
       }
     },
+    listenDenials: () => openOutput(paths.denied),
     holdRelease: () => {
       const fd = openSync(paths.release, O_RDWR | O_NONBLOCK)
       return () => {
@@ -118,11 +127,14 @@ function channelAt(paths: Channel['paths'], terminal: string, giveBack: (channel
       if (!isTold) writeSync(control, 'k')
       isTold = true
     },
+    abandon: () => {
+      isAbandoned = true
+    },
     release: () => {
       // The executor may have ended without having read it.
       if (isTold) drain(control)
       isTold = false
-      giveBack(channel)
+      if (!isAbandoned) giveBack(channel)
     },
   }
   return channel

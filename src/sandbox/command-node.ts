@@ -12,6 +12,7 @@ import { INIT_EXIT } from '../plan/stage.ts'
 import { FILE_SYSTEM, isAccount, USAGE, WATCHED } from '../plan/supervised.ts'
 import { accountFiles, parseRusage, type Rusage, type Usage, usageOf } from './account.ts'
 import type { Channel } from './channel-node.ts'
+import type { Denial } from './denial.ts'
 import type { Feature } from './features.ts'
 import type { ExactLimits } from './limits.ts'
 import type { Machine } from './machine-node.ts'
@@ -33,6 +34,10 @@ export interface Result {
   readonly usage: Usage
   /** With the verdict `memory`. */
   readonly outOfMemory: OutOfMemory | undefined
+  /** With `denials: true`, the first thousand things that `run` was denied. Those of a command in a box are events of the box. */
+  readonly denials: readonly Denial[]
+  /** How many there were beside those in `denials`. */
+  readonly denialsLost: number
   /** What held while it ran. */
   readonly enforced: readonly Feature[]
 }
@@ -125,6 +130,8 @@ function resultOf(command: Command, { report, wallMs, ended, before, isDiskFull,
     stderrBytes: stderr,
     usage,
     outOfMemory: verdict === 'memory' ? outOfMemoryOf({ cgroup: command.cgroupName, usage, limits }) : undefined,
+    denials: [],
+    denialsLost: 0,
     enforced: command.enforced,
   }
 }

@@ -153,6 +153,7 @@ export function planIn(box: BoxState, command: readonly string[], inside: Inside
       stdio,
       supervised: watch,
       relay: terminal?.relay,
+      denials: box.denials,
       listenFds: 0,
       preserveFds: 0,
     },

@@ -44,6 +44,8 @@ export interface BoxOptions {
   readonly hostname?: string | undefined
   /** Paths of secrets (secrets.ts) that `host` shall show after all. */
   readonly grant?: readonly string[] | undefined
+  /** Whether the caller is told what the container is denied: each call on a file is slower then. Default false. */
+  readonly denials?: boolean | undefined
   /** What has to be enforced; if this machine cannot, nothing is run. A limit that is given is required without being named here. */
   readonly requires?: readonly Feature[] | undefined
 }
@@ -75,6 +77,7 @@ const BOX_NAMES: Names<BoxOptions> = {
   user: true,
   hostname: true,
   grant: true,
+  denials: true,
   requires: true,
 }
 

@@ -39,6 +39,8 @@ export interface Shape {
   readonly hasLayer: boolean
   /** A directory that is locked for as long as it lives. */
   readonly holds: string | undefined
+  /** Whether its caller is told what it is denied. */
+  readonly denials: boolean
 }
 
 /** Throws `invalid` for options that are wrong and `unsupported` for what this machine cannot enforce. */
@@ -58,7 +60,17 @@ export function shapeOf(options: BoxOptions, around: Surroundings, defaults: Exa
   )
   const { root } = options
   const origin = root === 'host' ? ['/'] : (around.image?.layers ?? [config.root.path])
-  return { key: ++lastKey, config, limits, enforced, env, origin, hasLayer: hasLayer(root), holds: around.image?.store }
+  return {
+    key: ++lastKey,
+    config,
+    limits,
+    enforced,
+    env,
+    origin,
+    hasLayer: hasLayer(root),
+    holds: around.image?.store,
+    denials: options.denials === true,
+  }
 }
 
 let lastKey = 0

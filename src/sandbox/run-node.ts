@@ -8,6 +8,8 @@ import { accountFiles } from './account.ts'
 import type { Channel } from './channel-node.ts'
 import { isFull, type Result, runCommand } from './command-node.ts'
 import { watchCpu } from './cpu-watch-node.ts'
+import type { Denial } from './denial.ts'
+import { denialsTo, hearDenials, MOST_DENIALS } from './denial-node.ts'
 import { type Machine, theMachine } from './machine-node.ts'
 import { checkCommand, checkNames, RUN_NAMES, type RunOptions } from './options.ts'
 import { type InstanceRequest, requestFor, type Shape } from './request.ts'
@@ -59,7 +61,29 @@ export async function planOf(command: readonly string[], options: RunOptions): P
 
 const measures = ({ shape }: Start): boolean => shape.hasLayer && shape.limits.diskBytes !== undefined
 
-function runThrough(channel: Channel, start: Start): Promise<Result> {
+async function runThrough(channel: Channel, start: Start): Promise<Result> {
+  if (!start.shape.denials) return runHeard(channel, start)
+  const denials: Denial[] = []
+  let denialsLost = 0
+  const lose = (count: number): void => {
+    denialsLost += count
+  }
+  const take = (denial: Denial): void => {
+    if (denials.length < MOST_DENIALS) denials.push(denial)
+    else lose(1)
+  }
+  const stop = hearDenials(channel, { take, lose })
+  try {
+    const result = await runHeard(channel, start)
+    await stop()
+    return { ...result, denials, denialsLost }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+function runHeard(channel: Channel, start: Start): Promise<Result> {
   const { machine, shape, options } = start
   const { limits, enforced } = shape
   const id = machine.nextId()
@@ -90,16 +114,16 @@ interface FrameParts {
 function frameFor(start: Start, { channel, measuresDisk, id }: FrameParts): Frame {
   const { machine, shape, options } = start
   const [program = '', ...rest] = start.command
-  const { control, stdout, stderr } = channel.paths
+  const { control, stdout, stderr, denied } = channel.paths
   // What a view of the whole machine is put together of may be another thing each time.
   const isAlike = options.stdin === undefined && !(machine.host.isRootless && options.root === 'host')
   return machine.frames({
     key: isAlike ? JSON.stringify(['run', shape.key, program, rest.length, measuresDisk]) : undefined,
-    words: [id, control, stdout, stderr, ...rest],
-    plan: ([name = '', given = '', out = '', err = '', ...args]) =>
+    words: [id, control, stdout, stderr, denied, ...rest],
+    plan: ([name = '', given = '', out = '', err = '', told = '', ...args]) =>
       planRun(start, {
         id: name,
-        paths: { control: given, stdout: out, stderr: err },
+        paths: { control: given, stdout: out, stderr: err, denied: told },
         args: [program, ...args],
         measuresDisk,
       }),
@@ -108,7 +132,7 @@ function frameFor(start: Start, { channel, measuresDisk, id }: FrameParts): Fram
 
 interface PlanParts {
   readonly id: string
-  readonly paths: { readonly control: string; readonly stdout: string; readonly stderr: string }
+  readonly paths: Pick<Channel['paths'], 'control' | 'stdout' | 'stderr' | 'denied'>
   readonly args: readonly string[]
   readonly measuresDisk: boolean
 }
@@ -134,6 +158,7 @@ function planRun(start: Start, { id, paths, args, measuresDisk }: PlanParts): Pl
         // The copy-on-write view is the first mount: engine/config-mounts.ts.
         ...(measuresDisk ? { measures: layersOf(0) } : {}),
       },
+      denials: start.shape.denials ? denialsTo(paths.denied) : undefined,
     },
     start.machine.host,
   )

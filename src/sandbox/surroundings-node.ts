@@ -15,25 +15,13 @@ const secrets = new Map<string, ExistingPaths>()
 
 /** Throws `invalid` and `unsupported`. */
 export function shapeFor(machine: Machine, options: BoxOptions, defaults?: ExactLimits): Shape {
-  const { root, limits, network, mounts, env, user, hostname, grant = [], requires } = options
+  const { root, limits, network, mounts, env, user, hostname, grant = [], denials, requires } = options
   const cwd = options.cwd ?? process.cwd()
   const image =
     typeof root === 'object' && root !== null && 'image' in root ? imageOf(root.image, seen(machine)) : undefined
   const hiddenPaths = root === 'host' ? secretsOf(machine, grant).now() : []
-  const key = JSON.stringify([
-    root,
-    limits,
-    network,
-    mounts,
-    env,
-    user,
-    hostname,
-    requires,
-    cwd,
-    hiddenPaths,
-    defaults,
-    image,
-  ])
+  const asked = [root, limits, network, mounts, env, user, hostname, denials, requires, cwd, image]
+  const key = JSON.stringify([...asked, hiddenPaths, defaults])
   const kept = shapes.get(key)
   if (kept !== undefined) return kept
   const around = { host: machine.host, ids: machine.ids, hiddenPaths, cwd, home: homedir(), image }

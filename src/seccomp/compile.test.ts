@@ -51,6 +51,41 @@ function refusal(seccomp: Seccomp): { readonly kind: string; readonly message: s
   throw new Error('it was not refused')
 }
 
+describe('a filter whose denials are told', () => {
+  const refused = rule('chroot', 'SCMP_ACT_ERRNO')
+  const hidden: SeccompRule = { ...rule('clone3', 'SCMP_ACT_ERRNO'), errnoRet: 38 }
+  const seccomp: Seccomp = {
+    ...profile(
+      rule('read openat', 'SCMP_ACT_ALLOW'),
+      rule('open', 'SCMP_ACT_ALLOW', [arg(1, 'SCMP_CMP_EQ', 0)]),
+      refused,
+      hidden,
+    ),
+    architectures: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86'],
+  }
+  const watched = compileSeccomp(seccomp, {
+    nativeArchitecture: 'SCMP_ARCH_X86_64',
+    watched: ['openat', 'open', 'mkdir', 'no_such_call'],
+  })
+  const told = (name: string, on: On = 'x86_64'): string => {
+    const call = { nr: syscallNumber(on, name) ?? Number.NaN, arch: auditArch(on), args: [] }
+    return verdictText(runFilter(watched.filter, call).value)
+  }
+
+  test('what it refuses with EPERM goes to the listener, on all architectures', () => {
+    expect([told('chroot'), told('mkdir'), told('mkdir', 'x86')]).toEqual(Array(3).fill(verdictText(0x7fc0_0000)))
+  })
+
+  test('a call goes on only where the profile lets it pass whatever its arguments are', () => {
+    expect(watched.passed).toEqual([257])
+    expect([told('openat'), told('open')]).toEqual([verdictText(0x7fc0_0000), 'ALLOW'])
+  })
+
+  test('all else is as it was: calls that nobody watches, other architectures, calls that shall look unknown', () => {
+    expect([told('read'), told('openat', 'x86'), told('clone3')]).toEqual(['ALLOW', 'ALLOW', 'ERRNO(ENOSYS)'])
+  })
+})
+
 describe('verdicts', () => {
   test('a call without a rule has the default action', () => {
     const seccomp = profile(rule('read write clone', 'SCMP_ACT_ALLOW'))

@@ -22,15 +22,16 @@ import {
   SECCOMP_RET_KILL_THREAD,
   SECCOMP_RET_LOG,
   SECCOMP_RET_TRACE,
+  SECCOMP_RET_USER_NOTIF,
 } from '../linux/bpf.ts'
-import type { Architecture } from '../linux/syscalls.ts'
+import { type Architecture, numbersOf, slotInRow, slotNumber, syscallRow } from '../linux/syscalls.ts'
 import type { Seccomp, SeccompArchitecture } from '../oci/seccomp.ts'
 import { architectureOf, auditArch, byteOrder } from './architectures.ts'
 import { finishAssembly, newAssembly, returning, type Target } from './assembler.ts'
 import { prependBlock, prependDispatch, prependSearch } from './generate.ts'
 import { type ArchitecturePart, type Defaults, type Intervals, intervalsOf, intervalsOfX86 } from './intervals.ts'
 import { gatherRules, type Rules } from './rules.ts'
-import { type Block, tableOf } from './tables.ts'
+import { type ArchitectureTable, type Block, tableOf } from './tables.ts'
 
 export interface CompiledSeccomp {
   /** `struct sock_filter[]` in the byte order of the machine. */
@@ -42,6 +43,8 @@ export interface CompiledSeccomp {
   readonly notifies: boolean
   /** Names that Linux does not have on any architecture; their rules have no effect. */
   readonly unknownNames: readonly string[]
+  /** With `watched`: the numbers of those calls, for which the listener has to answer that they go on. All others it has to refuse with EPERM. */
+  readonly passed: readonly number[]
 }
 
 export interface CompileSeccomp {
@@ -49,6 +52,11 @@ export interface CompileSeccomp {
   readonly nativeArchitecture: SeccompArchitecture
   /** Where the profile stands, for messages. */
   readonly place?: Place
+  /**
+   * Has a listener hear of all calls that the profile refuses with EPERM, and of these calls of the machine's own architecture as far as it lets
+   * them pass. Whatever else the profile says of a call stays as it is.
+   */
+  readonly watched?: readonly string[] | undefined
 }
 
 /**
@@ -66,20 +74,23 @@ export interface CompileSeccomp {
  */
 export function compileSeccomp(
   seccomp: Seccomp,
-  { nativeArchitecture, place = 'config.json: linux.seccomp' }: CompileSeccomp,
+  { nativeArchitecture, place = 'config.json: linux.seccomp', watched }: CompileSeccomp,
 ): CompiledSeccomp {
   const listed = seccomp.architectures.map(architectureOf)
   const native = architectureOf(nativeArchitecture)
   checkByteOrders(seccomp, native, place)
   const rules = gatherRules(seccomp, place)
   const flags = flagsOf(seccomp, rules.notifies, place)
-  const filter = generate(rules, { native, listed: new Set(listed) })
+  const passed: number[] = []
+  const watch = watched === undefined ? undefined : { names: watched, passed }
+  const filter = generate(rules, { native, listed: new Set(listed) }, watch)
   return {
     filter,
     instructionCount: filter.byteLength / BPF_INSTRUCTION_BYTES,
-    flags,
-    notifies: rules.notifies,
+    flags: watched === undefined ? flags : flags | WATCH_FLAGS,
+    notifies: rules.notifies || watched !== undefined,
     unknownNames: rules.unknownNames,
+    passed,
   }
 }
 
@@ -88,9 +99,18 @@ interface Architectures {
   readonly listed: ReadonlySet<Architecture>
 }
 
+/** A signal does not make a call begin again whose listener has it already: seccomp(2), Linux 5.19. */
+const WATCH_FLAGS = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+const EPERM = 1
 const ENOSYS = 38
 
-function generate(rules: Rules, architectures: Architectures): Uint8Array {
+interface Watch {
+  readonly names: readonly string[]
+  /** Gets the numbers of those that pass. */
+  readonly passed: number[]
+}
+
+function generate(rules: Rules, architectures: Architectures, watch: Watch | undefined): Uint8Array {
   const hides = !letsPass(rules.verdicts[0] as number)
   const defaults: Defaults = {
     unruled: 0,
@@ -98,6 +118,12 @@ function generate(rules: Rules, architectures: Architectures): Uint8Array {
     badArchitecture: verdictIndex(rules, SECCOMP_RET_KILL_THREAD),
   }
   const groups = groupsOf(rules, architectures, hides)
+  if (watch !== undefined) {
+    for (const { parts } of groups) watchPassed(parts.get(architectures.native)?.table, rules, watch)
+    const { verdicts } = rules
+    for (const [index, verdict] of verdicts.entries())
+      if (verdict === (SECCOMP_RET_ERRNO | EPERM)) verdicts[index] = SECCOMP_RET_USER_NOTIF
+  }
   const assembly = newAssembly(rules.verdicts)
   const bigEndian = byteOrder(architectures.native) === 'big'
   const parts: { auditArch: number; target: Target }[] = []
@@ -108,6 +134,21 @@ function generate(rules: Rules, architectures: Architectures): Uint8Array {
   }
   prependDispatch(assembly, parts, returning(defaults.badArchitecture))
   return finishAssembly(assembly, byteOrder(architectures.native))
+}
+
+function watchPassed(table: ArchitectureTable | undefined, rules: Rules, { names, passed }: Watch): void {
+  if (table === undefined) return
+  const numbers = numbersOf(table.architecture)
+  const notify = verdictIndex(rules, SECCOMP_RET_USER_NOTIF)
+  for (const name of names) {
+    const row = syscallRow(name)
+    const slot = row === undefined ? -1 : slotInRow(numbers, row)
+    const outcome = slot < 0 ? -1 : (table.outcomes[slot] ?? -1)
+    // One that depends on its arguments is left to the filter.
+    if (outcome < 0 || rules.verdicts[outcome] !== SECCOMP_RET_ALLOW) continue
+    table.outcomes[slot] = notify
+    passed.push(slotNumber(slot))
+  }
 }
 
 /** Architectures that the kernel does not tell apart by `AUDIT_ARCH_*`: x86_64 and x32, otherwise one. */

@@ -28,6 +28,7 @@ test('the archive has the library, its types and the programs that it starts, an
   expect(paths.filter((path) => !isPage(path))).toEqual([
     'README.md',
     'dist/coffer',
+    'dist/coffer-denials',
     'dist/coffer-executor',
     'dist/coffer-init',
     'dist/coffer-monitor',

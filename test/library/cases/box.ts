@@ -235,7 +235,7 @@ export const cases: Cases = {
     const seen: boolean[] = []
     box.on('exit', ({ wasKilled }) => seen.push(wasKilled))
     for (const event of ['denied', 'exits'] as unknown as readonly 'exit'[])
-      assert.throws(() => box.on(event, () => undefined), /cannot tell what a box was denied: |no event "exits"/)
+      assert.throws(() => box.on(event, () => undefined), /cannot hear what a box is denied: |no event "exits"/)
     const child = await box.spawn(['sleep', '1000'])
     const late = box.exec(['sleep', '1000']).then(
       ({ verdict }) => verdict,
