@@ -13,9 +13,10 @@ export type { Entry } from './sandbox/directory-entries.ts'
 export type { ExecOptions } from './sandbox/exec-node.ts'
 export type { ExplainFormat, ExplainOptions } from './sandbox/explain-node.ts'
 export { explain } from './sandbox/explain-node.ts'
-export type { Feature } from './sandbox/features.ts'
+export type { Feature, Shortfall } from './sandbox/features.ts'
 export type { Limits, Size } from './sandbox/limits.ts'
 export type {
+  Acceptable,
   BoxOptions,
   CommandOptions,
   Mount,

@@ -94,7 +94,7 @@ export function planInit(request: ContainerRequest, namespaces: NamespacePlan, h
 }
 
 /** Behind the last change of ids, which would undo it; an execve that gives no privilege does not. PR_SET_PDEATHSIG(2const) */
-const dieWithParent: Step = {
+export const dieWithParent: Step = {
   call: prctl(PR_SET_PDEATHSIG, 9),
   why: 'end with the executor that watches it',
   see: ['PR_SET_PDEATHSIG(2const)'],

@@ -127,6 +127,21 @@ export function planWatch({ deadlineMs, freezer, release }: Wait, id: string): r
   ]
 }
 
+/**
+ * The same for a process that leads a session which nobody can leave: all of that ends with it. It is waited for last, so that its number, by
+ * which the others are found, is nobody else's.
+ */
+export const watchGroup = ({ deadlineMs }: Pick<Supervised, 'deadlineMs'>, id: string): readonly Step[] => [
+  {
+    call: ppollAny([INIT_PIDFD, CONTROL], deadlineMs),
+    why: `wait until ${id} ends or shall end`,
+    see: SEE,
+    into: WATCHED,
+  },
+  ...kill(undefined, id),
+  reap(WEXITED, id),
+]
+
 type Wait = Pick<Supervised, 'deadlineMs' | 'freezer' | 'release'>
 
 const kill = (freezer: string | undefined, id: string): readonly Step[] => [

@@ -26,6 +26,7 @@ import { denialsTo, hearDenials, limitRate } from './denial-node.ts'
 import { type ExecOptions, execIn } from './exec-node.ts'
 import type { Feature } from './features.ts'
 import { type Frames, keepFrames } from './frames-node.ts'
+import { refuseLandlock } from './landlock-node.ts'
 import { layerView } from './layer-view.ts'
 import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type Limits } from './limits.ts'
 import { type Machine, readProgram, theMachine } from './machine-node.ts'
@@ -87,6 +88,7 @@ export async function sandbox({ signal, ...options }: SandboxOptions): Promise<B
   checkNames(options, SANDBOX_NAMES)
   signal?.throwIfAborted()
   const machine = theMachine()
+  refuseLandlock(machine, options)
   const shape = shapeFor(machine, options)
   const channel = await machine.channels.take()
   const live = new LiveBox({ machine, shape, channel })

@@ -13,7 +13,7 @@ import { FILE_SYSTEM, isAccount, USAGE, WATCHED } from '../plan/supervised.ts'
 import { accountFiles, parseRusage, type Rusage, type Usage, usageOf } from './account.ts'
 import type { Channel } from './channel-node.ts'
 import type { Denial } from './denial.ts'
-import type { Feature } from './features.ts'
+import { type Feature, type Shortfall, unenforced } from './features.ts'
 import type { ExactLimits } from './limits.ts'
 import type { Machine } from './machine-node.ts'
 import { type OutOfMemory, outOfMemoryOf } from './out-of-memory-node.ts'
@@ -40,6 +40,8 @@ export interface Result {
   readonly denialsLost: number
   /** What held while it ran. */
   readonly enforced: readonly Feature[]
+  /** What did not, though it was asked for or is so by default. */
+  readonly shortfalls: readonly Shortfall[]
 }
 
 export interface Command {
@@ -133,6 +135,7 @@ function resultOf(command: Command, { report, wallMs, ended, before, isDiskFull,
     denials: [],
     denialsLost: 0,
     enforced: command.enforced,
+    shortfalls: unenforced(limits, command.enforced),
   }
 }
 

@@ -12,7 +12,26 @@ export type Feature =
   | 'user-namespace'
   | 'network'
   | 'devices'
+  /** Files, and TCP, as far as Landlock reaches. */
+  | 'landlock'
+  /** No signal reaches a process outside. */
+  | 'signals'
+  /** Modes, owners, times and extended attributes of files stay as they are. */
+  | 'attributes'
   | LimitName
+
+/** Something that was asked for, or is so by default, and does not hold for all processes together. */
+export interface Shortfall {
+  readonly feature: Feature
+  /** What holds in its place; undefined for nothing. */
+  readonly instead: string | undefined
+}
+
+/** Limits that are no part of `enforced`. */
+export const unenforced = (limits: ExactLimits, enforced: readonly Feature[]): readonly Shortfall[] =>
+  (Object.keys(limits) as readonly LimitName[])
+    .filter((name) => limits[name] !== undefined && !enforced.includes(name))
+    .map((feature) => ({ feature, instead: undefined }))
 
 /** The controller of cgroups by whose files a limit is set. */
 export const CONTROLLERS: readonly (readonly [LimitName, string])[] = [

@@ -26,6 +26,12 @@ export interface Mount {
   readonly writable?: boolean | undefined
 }
 
+/** A limit that cannot be one of all processes together without a cgroup. */
+export type WeakLimit = 'memory' | 'swap' | 'pids' | 'cpus' | 'cpuTimeMs' | 'diskBytes'
+
+/** What a caller may put up with: BoxOptions.accept. */
+export type Acceptable = 'landlock' | 'signals' | 'attributes' | WeakLimit
+
 /** Of the container; numbers, as names are those of its own files. */
 export type UserOption = number | { readonly uid: number; readonly gid?: number | undefined }
 
@@ -46,6 +52,11 @@ export interface BoxOptions {
   readonly grant?: readonly string[] | undefined
   /** Whether the caller is told what the container is denied: each call on a file is slower then. Default false. */
   readonly denials?: boolean | undefined
+  /**
+   * What to put up with where neither root nor a user namespace is to be had. `landlock`: `run` keeps the command by Landlock, seccomp and limits of
+   * each process alone. A limit that is given and is weaker then has to be named as well: `['landlock', 'memory']`. Elsewhere without effect.
+   */
+  readonly accept?: Acceptable | readonly Acceptable[] | undefined
   /** What has to be enforced; if this machine cannot, nothing is run. A limit that is given is required without being named here. */
   readonly requires?: readonly Feature[] | undefined
 }
@@ -78,6 +89,7 @@ const BOX_NAMES: Names<BoxOptions> = {
   hostname: true,
   grant: true,
   denials: true,
+  accept: true,
   requires: true,
 }
 
@@ -91,8 +103,8 @@ const UNSERVED: Readonly<Record<string, readonly [reason: string, hint: string]>
     "leave allow out, and use network: 'none' or 'host'",
   ],
   fallback: [
-    'coffer has nothing weaker than namespaces to fall back to: without them nothing is run',
-    'leave fallback out; probe() tells what is missing for namespaces, and how to mend it',
+    'what is weaker than namespaces is not fallen back to, but accepted by name',
+    "accept: 'landlock'; probe() tells what is missing for namespaces, and how to mend it",
   ],
 }
 

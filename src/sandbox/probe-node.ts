@@ -2,6 +2,8 @@
 
 import { readFileSync } from 'node:fs'
 import { CONTROLLERS, type Feature, featuresOf, hasController } from './features.ts'
+import { askKernel, type Kernel } from './kernel-node.ts'
+import { missingForLandlock } from './landlock-features.ts'
 import { DEFAULT_LIMITS } from './limits.ts'
 import { programPath, theMachine } from './machine-node.ts'
 
@@ -14,6 +16,14 @@ export interface Probe {
   /** What a container with all options would have enforced. */
   readonly enforces: readonly Feature[]
   readonly problems: readonly Problem[]
+  /** The last step down, where there are no namespaces and the caller accepts it: `accept: 'landlock'`. */
+  readonly landlock: {
+    /** The version of its interface; 0 without Landlock. */
+    readonly abi: number
+    readonly isUsable: boolean
+    /** Why it is not. */
+    readonly reason?: string | undefined
+  }
 }
 
 export interface Problem {
@@ -26,10 +36,13 @@ export interface Problem {
 
 /** Throws `unsupported` where there is no Linux. */
 export function probe(): Probe {
-  const { host } = theMachine()
+  const machine = theMachine()
+  const { host } = machine
   programPath('coffer-executor')
+  const kernel = askKernel(machine)
+  const reason = missingForLandlock(kernel)
   const limits = { ...DEFAULT_LIMITS, cpus: 1 }
-  const problems = [...limitProblems(), ...kernelProblems(host.isRootless)]
+  const problems = [...limitProblems(), ...kernelProblems(host.isRootless, kernel)]
   const missing = new Set(problems.map(({ feature }) => feature))
   return {
     isUsable: !missing.has('namespaces') && !missing.has('seccomp'),
@@ -37,6 +50,7 @@ export function probe(): Probe {
     cgroups: host.cgroup.mode,
     enforces: featuresOf(host, { limits, network: 'none', hasLayer: true }).filter((feature) => !missing.has(feature)),
     problems,
+    landlock: { abi: kernel.landlockAbi, isUsable: reason === undefined, reason },
   }
 }
 
@@ -54,7 +68,7 @@ function limitProblems(): readonly Problem[] {
 }
 
 /** A setting of the kernel that stands in the way: the file, when it does, and what to do. */
-function kernelProblems(isRootless: boolean): readonly Problem[] {
+function kernelProblems(isRootless: boolean, { makesNamespaces }: Kernel): readonly Problem[] {
   const problems: Problem[] = []
   if (setting('/proc/sys/kernel/seccomp/actions_avail') === undefined)
     problems.push({ feature: 'seccomp', reason: 'this kernel has no seccomp filters', hint: 'CONFIG_SECCOMP_FILTER=y' })
@@ -75,6 +89,8 @@ function kernelProblems(isRootless: boolean): readonly Problem[] {
         reason: `${file} is ${bad}: users may make no user namespace`,
         hint: command,
       })
+  if (!makesNamespaces && problems.every(({ feature }) => feature !== 'namespaces'))
+    problems.push({ feature: 'namespaces', reason: 'the kernel refuses this process a user namespace' })
   return problems
 }
 

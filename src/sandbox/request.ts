@@ -211,7 +211,10 @@ function rlimitsOf({ openFiles, diskBytes, cpuTimeMs }: ExactLimits): Intent['ul
 
 const USUAL_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-function environmentOf({ env = {}, root }: BoxOptions, { home, image }: Surroundings): readonly string[] {
+export function environmentOf(
+  { env = {}, root }: Pick<BoxOptions, 'env' | 'root'>,
+  { home, image }: Pick<Surroundings, 'home' | 'image'>,
+): readonly string[] {
   const usual = { PATH: USUAL_PATH, HOME: root === 'host' ? home : (image?.user.home ?? '/') }
   const all: Readonly<Record<string, string>> = { ...usual, ...variablesOf(image?.env ?? []), ...env }
   return Object.entries(all).map(([name, value]) => {

@@ -10,6 +10,7 @@ import { isFull, type Result, runCommand } from './command-node.ts'
 import { watchCpu } from './cpu-watch-node.ts'
 import type { Denial } from './denial.ts'
 import { denialsTo, hearDenials, MOST_DENIALS } from './denial-node.ts'
+import { adviseLandlock, landlockedFor, planLandlockedRun, runLandlocked } from './landlock-node.ts'
 import { type Machine, theMachine } from './machine-node.ts'
 import { checkCommand, checkNames, RUN_NAMES, type RunOptions } from './options.ts'
 import { type InstanceRequest, requestFor, type Shape } from './request.ts'
@@ -26,13 +27,11 @@ export async function run(command: readonly string[], options: RunOptions): Prom
   checkNames(options, RUN_NAMES)
   options.signal?.throwIfAborted()
   const machine = theMachine()
+  const landlocked = landlockedFor(machine, options)
+  if (landlocked !== undefined)
+    return inChannel(machine, (channel) => runLandlocked({ machine, channel, command, landlocked }))
   const shape = shapeFor(machine, options)
-  const channel = await machine.channels.take()
-  try {
-    return await runThrough(channel, { machine, shape, command, options })
-  } finally {
-    channel.release()
-  }
+  return inChannel(machine, (channel) => runThrough(channel, { machine, shape, command, options }))
 }
 
 interface Start {
@@ -48,12 +47,25 @@ export async function planOf(command: readonly string[], options: RunOptions): P
   checkNames(options, RUN_NAMES)
   options.signal?.throwIfAborted()
   const machine = theMachine()
+  const landlocked = landlockedFor(machine, options)
+  if (landlocked !== undefined)
+    return inChannel(machine, async (channel) =>
+      planLandlockedRun({ machine, channel, command, landlocked }, machine.nextId()),
+    )
   const shape = shapeFor(machine, options)
-  const channel = await machine.channels.take()
-  try {
+  return inChannel(machine, async ({ paths }) => {
     const start = { machine, shape, command, options }
-    const measuresDisk = measures(start)
-    return planRun(start, { id: machine.nextId(), paths: channel.paths, args: command, measuresDisk })
+    return planRun(start, { id: machine.nextId(), paths, args: command, measuresDisk: measures(start) })
+  })
+}
+
+async function inChannel<Value>(
+  { channels }: Pick<Machine, 'channels'>,
+  work: (channel: Channel) => Promise<Value>,
+): Promise<Value> {
+  const channel = await channels.take()
+  try {
+    return await work(channel)
   } finally {
     channel.release()
   }
@@ -97,6 +109,7 @@ function runHeard(channel: Channel, start: Start): Promise<Result> {
     enforced,
     cgroupName: `coffer-${id}`,
     isDiskFull: async (report) => measuresDisk && isFull(report),
+    advise: machine.host.isRootless ? adviseLandlock : undefined,
     signal: options.signal,
     onStart: (end) => watchCpu({ ...machine, cgroup, limits, onExceeded: () => end('cpu-time') }),
   })

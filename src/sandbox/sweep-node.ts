@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import type { Files } from '../base/files.ts'
 import type { CgroupLayout, Hierarchy } from '../linux/cgroup.ts'
 import { removeFiles } from './channel-node.ts'
+import { removeTree } from './remove-tree-node.ts'
 
 export interface Sweep {
   readonly files: Files
@@ -19,8 +20,14 @@ export interface Sweep {
 
 export function sweep({ files, root, layout }: Sweep): void {
   for (const name of files.list(root) ?? [])
-    if (isAbandoned(files, /^lib-(\d+)-(\d+)$/.exec(name))) removeFiles(join(root, name))
+    if (isAbandoned(files, /^lib-(\d+)-(\d+)(?:\.tmp)?$/.exec(name))) remove(join(root, name))
   for (const hierarchy of layout.hierarchies) sweepHierarchy(files, hierarchy)
+}
+
+/** What commands without a mount namespace have written may be directories, and nobody writes it any more. */
+function remove(path: string): void {
+  if (path.endsWith('.tmp')) removeTree(path)
+  else removeFiles(path)
 }
 
 function isAbandoned(files: Files, name: RegExpExecArray | null): boolean {
