@@ -7,7 +7,7 @@ import { run, type Verdict } from 'coffer'
 /** What a client is told; the rest is the program's own fault. */
 const STATUS: Readonly<Partial<Record<Verdict, number>>> = { ok: 200, output: 413, 'wall-time': 504, 'cpu-time': 504 }
 const UNPROCESSABLE = 422
-const limits = { memory: '64MiB', pids: 16, cpuTimeMs: 1000, wallClockMs: 4000, outputBytes: 100_000 }
+const limits = { memory: '64MiB', pids: 16, cpuTimeMs: 1000, wallClockMs: 20_000, outputBytes: 100_000 }
 
 async function render(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const gone = new AbortController()
