@@ -42,7 +42,7 @@ export interface Box extends AsyncDisposable {
   readonly id: string
   /** What holds in it. */
   readonly enforced: readonly Feature[]
-  /** Runs a command to its end; as `run`, but in this box. Its CPU time is that of the whole box while it runs. */
+  /** Runs a command to its end; as `run`, but in this box. limits.cpuTimeMs is about the whole box while it runs. */
   readonly exec: (command: readonly string[], options?: ExecOptions) => Promise<Result>
   /** Starts a command whose input and output are streams, or with `pty` a terminal. */
   readonly spawn: Spawn
