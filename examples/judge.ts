@@ -9,7 +9,14 @@ interface Test {
 
 type Judgement = 'accepted' | 'wrong answer' | Verdict
 
-const limits = { memory: '64MiB', pids: 16, cpuTimeMs: 1000, wallClockMs: 20_000, outputBytes: 65_536, diskBytes: '1MiB' }
+const limits = {
+  memory: '64MiB',
+  pids: 16,
+  cpuTimeMs: 1000,
+  wallClockMs: 20_000,
+  outputBytes: 65_536,
+  diskBytes: '1MiB',
+}
 
 async function judge(submission: string, tests: readonly Test[]): Promise<Judgement> {
   for (const { input, output } of tests) {

@@ -9,6 +9,7 @@ import { ATTACH, attachTo, START, start } from './attach.ts'
 import { update } from './change.ts'
 import { type Command, FAILED } from './command.ts'
 import { diff } from './diff.ts'
+import { DOCTOR_FLAGS, doctor } from './doctor.ts'
 import { exec } from './exec.ts'
 import { EXPLAIN_DETAILS, EXPLAIN_FLAGS, explainCommand } from './explain.ts'
 import { HISTORY, history, IMAGE_COMMANDS, IMAGES, imageGroup, images, RMI, rmi, tag } from './images.ts'
@@ -118,6 +119,13 @@ export const COMMANDS: readonly CliCommand[] = [
     summary: 'explain how a container ended, or what failed last',
     flags: WHY_FLAGS,
     run: whyCommand,
+  },
+  {
+    name: 'doctor',
+    operands: '',
+    summary: 'tell what this machine has for containers, and how to mend what it lacks',
+    flags: DOCTOR_FLAGS,
+    run: doctor,
   },
   { name: 'images', operands: '[NAME]', summary: 'list images', flags: IMAGES, run: images },
   { name: 'pull', operands: 'NAME', summary: 'get an image from a registry', flags: PULL_FLAGS },

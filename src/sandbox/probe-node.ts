@@ -1,6 +1,6 @@
 /** What this machine can enforce for this caller, and how to mend what it cannot. Nothing is run. */
 
-import { readFileSync } from 'node:fs'
+import { readObstacles } from '../observe/obstacles.ts'
 import { CONTROLLERS, type Feature, featuresOf, hasController } from './features.ts'
 import { askKernel, type Kernel } from './kernel-node.ts'
 import { missingForLandlock } from './landlock-features.ts'
@@ -67,38 +67,8 @@ function limitProblems(): readonly Problem[] {
   }))
 }
 
-/** A setting of the kernel that stands in the way: the file, when it does, and what to do. */
 function kernelProblems(isRootless: boolean, { makesNamespaces }: Kernel): readonly Problem[] {
-  const problems: Problem[] = []
-  if (setting('/proc/sys/kernel/seccomp/actions_avail') === undefined)
-    problems.push({ feature: 'seccomp', reason: 'this kernel has no seccomp filters', hint: 'CONFIG_SECCOMP_FILTER=y' })
-  if (!isRootless) return problems
-  const rows = [
-    ['/proc/sys/user/max_user_namespaces', '0', 'sysctl user.max_user_namespaces=15000'],
-    ['/proc/sys/kernel/unprivileged_userns_clone', '0', 'sysctl kernel.unprivileged_userns_clone=1'],
-    [
-      '/proc/sys/kernel/apparmor_restrict_unprivileged_userns',
-      '1',
-      'sysctl kernel.apparmor_restrict_unprivileged_userns=0',
-    ],
-  ] as const
-  for (const [file, bad, command] of rows)
-    if (setting(file) === bad)
-      problems.push({
-        feature: 'namespaces',
-        reason: `${file} is ${bad}: users may make no user namespace`,
-        hint: command,
-      })
-  if (!makesNamespaces && problems.every(({ feature }) => feature !== 'namespaces'))
-    problems.push({ feature: 'namespaces', reason: 'the kernel refuses this process a user namespace' })
-  return problems
-}
-
-function setting(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8').trim()
-  } catch {
-    // A kernel without the setting does not restrict.
-    return undefined
-  }
+  const obstacles = readObstacles(theMachine().files, isRootless)
+  if (!isRootless || makesNamespaces || obstacles.some(({ feature }) => feature === 'namespaces')) return obstacles
+  return [...obstacles, { feature: 'namespaces', reason: 'the kernel refuses this process a user namespace' }]
 }
