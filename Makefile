@@ -47,7 +47,7 @@ format: $(PACKAGES) ## let biome rewrite what it can
 ## The program. See native/front.c for how the engine's heap becomes part of it.
 
 .PHONY: build build-executor build-strict
-build: dist/coffer dist/coffer-runc dist/coffer-executor dist/coffer-init dist/coffer-monitor dist/coffer-denials dist/transfer.js dist/index.js dist/index.d.ts dist/man/coffer.1 ## all of dist/
+build: dist/coffer dist/coffer-runc dist/coffer-executor dist/coffer-init dist/coffer-monitor dist/coffer-denials dist/coffer-relay dist/transfer.js dist/index.js dist/index.d.ts dist/man/coffer.1 ## all of dist/
 
 ifeq ($(ARCH),$(shell uname -m))
   CC := gcc
@@ -73,7 +73,7 @@ endif
 VERSION := $(shell sed -n 's/^  "version": "\(.*\)",/\1/p' package.json)
 
 # The executor has no engine in it, so it alone can be built for another machine: make build-executor ARCH=aarch64
-build-executor: $(OUT)/executor $(OUT)/monitor $(OUT)/reaper $(OUT)/resolver $(OUT)/init $(OUT)/denials
+build-executor: $(OUT)/executor $(OUT)/monitor $(OUT)/reaper $(OUT)/resolver $(OUT)/init $(OUT)/denials $(OUT)/relay
 
 build/tools: scripts/install-tools
 	@mkdir -p $(@D)
@@ -93,7 +93,7 @@ $(OUT)/executor $(OUT)/monitor $(OUT)/reaper $(OUT)/resolver $(OUT)/denials: $(O
 	@mkdir -p $(@D)
 	$(CC) $(EXECUTOR_FLAGS) -o $@ $<
 
-$(OUT)/init: native/init.c native/sys.h Makefile | build/tools
+$(OUT)/init $(OUT)/relay: $(OUT)/%: native/%.c native/sys.h Makefile | build/tools
 	@mkdir -p $(@D)
 	$(CC) $(EXECUTOR_FLAGS) -o $@ $<
 
@@ -144,7 +144,7 @@ dist/index.d.ts: $(OUT)/coffer.js scripts/library-api.ts
 dist/man/coffer.1: $(OUT)/coffer.js scripts/man-pages.ts
 	$(BUN) scripts/man-pages.ts $(@D) $(VERSION)
 
-dist/coffer-executor dist/coffer-init dist/coffer-monitor dist/coffer-denials: dist/coffer-%: $(OUT)/%
+dist/coffer-executor dist/coffer-init dist/coffer-monitor dist/coffer-denials dist/coffer-relay: dist/coffer-%: $(OUT)/%
 	@mkdir -p $(@D)
 	@cp $< $@
 

@@ -24,6 +24,7 @@ export const layers = {
     'executor',
     'observe',
     'image',
+    'network',
     'container',
     'engine',
   ],

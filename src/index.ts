@@ -15,6 +15,7 @@ export type { ExplainFormat, ExplainOptions } from './sandbox/explain-node.ts'
 export { explain } from './sandbox/explain-node.ts'
 export type { Feature, Shortfall } from './sandbox/features.ts'
 export type { Limits, Size } from './sandbox/limits.ts'
+export type { Network } from './sandbox/network.ts'
 export type {
   Acceptable,
   BoxOptions,

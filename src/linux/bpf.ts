@@ -15,6 +15,14 @@
 
 /** Load the 32-bit word at offset `k` of `struct seccomp_data`. */
 export const BPF_LD_W_ABS = 0x20
+/** The same of a packet, a half-word or a byte of it; X: at that offset behind the register X. */
+export const BPF_LD_H_ABS = 0x28
+export const BPF_LD_B_ABS = 0x30
+export const BPF_LD_W_IND = 0x40
+export const BPF_LD_H_IND = 0x48
+export const BPF_LD_B_IND = 0x50
+/** Load the length of a header of IPv4, whose first byte is at offset `k`, into X. */
+export const BPF_LDX_MSH = 0xb1
 export const BPF_ALU_AND_K = 0x54
 /** Skip `k` instructions, as many as one likes; comparisons skip 255 at most. */
 export const BPF_JMP_JA = 0x05

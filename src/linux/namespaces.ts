@@ -14,12 +14,14 @@ export const CLONE_NEWPID = 0x20000000
 export const CLONE_NEWNET = 0x40000000
 const CLONE_PIDFD = 0x1000
 export const CLONE_PARENT = 0x8000
+/** The caller goes on when the child has become a program, or has ended. clone(2) */
+export const CLONE_VFORK = 0x4000
 const CLONE_INTO_CGROUP = 0x200000000
 
 const SIGCHLD = 17
 
 export interface Clone {
-  /** CLONE_NEW…, CLONE_PARENT. */
+  /** CLONE_NEW…, CLONE_PARENT, CLONE_VFORK. */
   readonly flags: number
   /** Filled with the descriptor that names the child beyond doubt; 4 bytes. */
   readonly pidfd: Buffer

@@ -132,6 +132,19 @@ export const routeBody = (family: number, destinationLength: number): Body => ({
   bytes: Uint8Array.of(family, destinationLength, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST, 0, 0, 0, 0),
 })
 
+const RT_TABLE_LOCAL = 255
+const RT_SCOPE_HOST = 254
+const RTN_LOCAL = 2
+
+/** The same of a route to the machine itself: all addresses of the destination are its own. kernel:fib_frontend.c, "AnyIP" */
+export const localRouteBody = (family: number, destinationLength: number): Body => ({
+  bytes: Uint8Array.of(
+    ...[family, destinationLength, 0, 0],
+    ...[RT_TABLE_LOCAL, RTPROT_BOOT, RT_SCOPE_HOST, RTN_LOCAL],
+    ...[0, 0, 0, 0],
+  ),
+})
+
 function withNumber(bytes: Uint8Array, offset: number, value: number | Slot): Body {
   if (typeof value !== 'number') return { bytes, fields: [{ offset, sizeBytes: 4, value }] }
   new DataView(bytes.buffer).setUint32(offset, value, true)

@@ -186,7 +186,7 @@ function capabilitySets(bytes: Uint8Array): string {
   return `{effective=${effective}, permitted=${permitted}, inheritable=${inheritable}}`
 }
 
-/** unix(7), ip(7), netlink(7). */
+/** unix(7), ip(7), ipv6(7), netlink(7). */
 function socketAddress(bytes: Uint8Array): string {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const family = bytes.length < 2 ? 0 : view.getUint16(0, true)
@@ -195,6 +195,10 @@ function socketAddress(bytes: Uint8Array): string {
     return JSON.stringify(name.startsWith('\0') ? `@${name.slice(1)}` : name)
   }
   if (family === 2 && bytes.length >= 8) return `${bytes.subarray(4, 8).join('.')}:${view.getUint16(2)}`
+  if (family === 10 && bytes.length >= 24) {
+    const words = Array.from({ length: 8 }, (_, index) => view.getUint16(8 + 2 * index).toString(16))
+    return `[${words.join(':').replace(/(?:^|:)0(?::0)+(?::|$)/, '::')}]:${view.getUint16(2)}`
+  }
   if (family === 16 && bytes.length >= 12) return `{AF_NETLINK, pid=${view.getUint32(4, true)}}`
   return `{${word('family', family)}, <${bytes.length} bytes>}`
 }

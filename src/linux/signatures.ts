@@ -137,6 +137,7 @@ recvmsg fd:fd message:msghdr flags:message?
 shutdown fd:fd how:shutdown
 setsockopt fd:fd level:socket_level! option value:bytes size:size
 setsockopt.SOL_SOCKET fd:fd level:socket_level option:socket_option value:bytes size:size
+setsockopt.SOL_IPV6 fd:fd level:socket_level option:ipv6_option value:bytes size:size
 setsockopt.SOL_NETLINK fd:fd level:socket_level option:netlink_option value:bytes size:size
 getsockopt fd:fd level:socket_level! option value:out size:out
 getsockopt.SOL_SOCKET fd:fd level:socket_level option:socket_option value:out size:out

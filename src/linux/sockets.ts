@@ -1,5 +1,6 @@
 /** Sockets: the pair by which parent and child talk, messages that carry descriptors, and what switches a network device on. */
 
+import { BPF_INSTRUCTION_BYTES } from './bpf.ts'
 import { structOf64, utf8 } from './bytes.ts'
 import type { Argument, Buffer, Call, Pointer, Slot, Struct } from './call.ts'
 
@@ -32,16 +33,41 @@ export function unixAddress(path: string): Uint8Array {
   return address
 }
 
+const SOL_IPV6 = 41
+const IPV6_V6ONLY = 26
+/** It takes no connections over IPv4 in the guise of IPv6. ipv6(7) */
+export const onlyIpv6 = (fd: Slot): Call => ({
+  name: 'setsockopt',
+  args: [fd, SOL_IPV6, IPV6_V6ONLY, Uint8Array.of(1, 0, 0, 0), 4],
+})
+
+const IPV6_FREEBIND = 78
+/** It may be bound to an address that no interface has, as one that only a route makes the machine's. Linux 4.15, ipv6(7) */
+export const freeBind = (fd: Slot): Call => ({
+  name: 'setsockopt',
+  args: [fd, SOL_IPV6, IPV6_FREEBIND, Uint8Array.of(1, 0, 0, 0), 4],
+})
+
+const SO_ATTACH_FILTER = 26
+/** Only what the filter of classic BPF lets through is received. struct sock_fprog: as for seccomp(2). socket(7) */
+export function attachFilter(fd: Slot, filter: Uint8Array): Call {
+  const program = new Uint8Array(16)
+  new DataView(program.buffer).setUint16(0, filter.length / BPF_INSTRUCTION_BYTES, true)
+  const struct: Struct = { struct: program, fields: [{ offset: 8, sizeBytes: 8, value: filter }] }
+  return { name: 'setsockopt', args: [fd, SOL_SOCKET, SO_ATTACH_FILTER, struct, program.length] }
+}
+
 export const connect = (fd: Slot, address: Uint8Array): Call => ({
   name: 'connect',
   args: [fd, address, address.length],
 })
-/** struct sockaddr_in: family, port and address in the byte order of the network, padding. ip(7) */
+/** struct sockaddr_in, or sockaddr_in6 for 16 bytes: family, port and address in the byte order of the network. ip(7), ipv6(7) */
 export function inetAddress(address: Uint8Array, port: number): Uint8Array {
-  const bytes = new Uint8Array(16)
-  bytes[0] = AF_INET
+  const isFour = address.length === 4
+  const bytes = new Uint8Array(isFour ? 16 : 28)
+  bytes[0] = isFour ? AF_INET : AF_INET6
   new DataView(bytes.buffer).setUint16(2, port)
-  bytes.set(address, 4)
+  bytes.set(address, isFour ? 4 : 8)
   return bytes
 }
 
@@ -77,7 +103,8 @@ export function sendDescriptorWith(
 }
 
 /**
- * Receives a byte into `payload` and a descriptor into `rights`, at RIGHTS_FD if RIGHTS_LENGTH is at its start. It is close-on-exec.
+ * Receives a byte into `payload` and a descriptor into `rights`, at RIGHTS_FD if RIGHTS_LENGTH is at its start; several where `rights` has
+ * rightsBytes of them, behind each other, and rightsLength is at its start. They are close-on-exec.
  *
  * struct cmsghdr: len (8 bytes), level, type (4 each), and the descriptor (4). recvmsg(2), cmsg(3)
  */
@@ -85,10 +112,27 @@ export const receiveDescriptor = (socketFd: Slot, payload: Buffer, rights: Buffe
   name: 'recvmsg',
   args: [
     socketFd,
-    structOf64([0, 0, structOf64([payload, payload.sizeBytes]), 1, rights, RIGHTS_BYTES, 0]),
+    structOf64([0, 0, structOf64([payload, payload.sizeBytes]), 1, rights, rights.sizeBytes, 0]),
     MSG_CMSG_CLOEXEC,
   ],
 })
+
+/** Sends a byte and up to 253 descriptors. unix(7) "SCM_RIGHTS", cmsg(3) */
+export function sendDescriptors(socketFd: Slot, fds: readonly Slot[], byte: Uint8Array): Call {
+  const control = new Uint8Array(rightsBytes(fds.length))
+  const view = new DataView(control.buffer)
+  view.setUint32(0, rightsLength(fds.length), true)
+  view.setUint32(8, SOL_SOCKET, true)
+  view.setUint32(12, SCM_RIGHTS, true)
+  const fields = fds.map((value, index) => ({ offset: RIGHTS_FD + 4 * index, sizeBytes: 4 as const, value }))
+  const cmsg: Struct = { struct: control, fields }
+  const header = structOf64([0, 0, structOf64([byte, byte.length]), 1, cmsg, control.length, 0])
+  return { name: 'sendmsg', args: [socketFd, header, MSG_NOSIGNAL] }
+}
+
+/** The size of a control message with so many descriptors, with and without the padding behind it. */
+export const rightsBytes = (count: number): number => (rightsLength(count) + 7) & ~7
+export const rightsLength = (count: number): number => RIGHTS_FD + 4 * count
 
 const SOL_SOCKET = 1
 const SCM_RIGHTS = 1

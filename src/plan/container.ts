@@ -17,6 +17,7 @@ import { P_PIDFD, setsid, waitid } from '../linux/process.ts'
 import { seeCaller } from './caller.ts'
 import { LAST_LOOK, unlessDivided } from './cgroup-remove.ts'
 import { openDenials } from './denials.ts'
+import { endRelay, openEgress, planRelay } from './egress.ts'
 import { planFirstProcess } from './first-process.ts'
 import { heardHooks, hookState } from './hook-state.ts'
 import { hookReads, planHookOutput, planHooks } from './hooks.ts'
@@ -65,6 +66,7 @@ export function planContainer(request: ContainerRequest, host: Host): Plan {
       ...(request.watch === undefined ? [] : [leaveSession]),
       ...(request.supervised === undefined ? [] : openControl(request.supervised)),
       ...(request.stateSource === undefined ? [] : planState(request.place, request.stateSource)),
+      ...(request.egress === undefined ? [] : openEgress(request.egress)),
       ...openHostProc,
       ...(Object.keys(hooks).length === 0 ? [] : [planHookOutput]),
       ...(request.ending === 'create' ? planStartFifo() : []),
@@ -78,6 +80,7 @@ export function planContainer(request: ContainerRequest, host: Host): Plan {
       ...(request.denials === undefined ? [] : openDenials(request.denials)),
       planTurns(),
       ...planFirstProcess({ request, namespaces, init, host }),
+      ...(request.egress === undefined ? [] : planRelay(request.egress, request.cgroup, host)),
       ...stdio.leave,
       ...planNetDevices({ devices: request.netDevices, joinsHosts: request.isHosts('network'), host }),
       ...planOutsideHooks(request),
@@ -156,7 +159,11 @@ function planEnding(request: ContainerRequest, namespaces: NamespacePlan): Endin
   const wait: readonly Step[] =
     supervised === undefined
       ? [{ call: waitid(P_PIDFD, INIT_PIDFD, INIT_EXIT), why: `wait until ${id} ends`, see: ['waitid(2)'] }]
-      : [...planWatch(supervised, id), ...planAccounts(supervised, id)]
+      : [
+          ...planWatch(supervised, id),
+          ...(request.egress === undefined ? [] : endRelay),
+          ...planAccounts(supervised, id),
+        ]
   return {
     steps: [...started, running, ...wait, ...(removal?.steps ?? [])],
     returns: supervised === undefined ? [] : [WATCHED],

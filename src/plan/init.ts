@@ -10,6 +10,7 @@ import { buffer, slot } from '../linux/call.ts'
 import { chdir, chroot, close, read, write } from '../linux/files.ts'
 import { getpid, PR_SET_PDEATHSIG, prctl } from '../linux/process.ts'
 import { planDevices } from './devices.ts'
+import { planEgress } from './egress.ts'
 import { hookState } from './hook-state.ts'
 import { HOOK_OUTPUT, planHooks } from './hooks.ts'
 import type { Host } from './host.ts'
@@ -73,6 +74,7 @@ export function planInit(request: ContainerRequest, namespaces: NamespacePlan, h
       ...(namespaces.isNew('cgroup') ? [unshareCgroup] : []),
       ...planNames(config),
       ...(namespaces.isNew('network') ? planLoopback : []),
+      ...(request.egress === undefined ? [] : planEgress(request.egress)),
       ...(linux.netDevices.length === 0 ? [] : [awaitDevices]),
       ...planSysctl(linux.sysctl, request.isHosts),
       ...root.steps,

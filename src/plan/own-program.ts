@@ -22,12 +22,15 @@ export const PROGRAM: Slot = slot('own-program')
 const SEE: readonly Ref[] = ['memfd_create(2)', 'execveat(2)']
 
 /** For the executor, before it makes the process: opens PROGRAM. */
-export function openOwnProgram({ elf, name }: Pick<OwnProgram, 'elf' | 'name'>): readonly Step[] {
+export const openOwnProgram = (own: Pick<OwnProgram, 'elf' | 'name'>): readonly Step[] =>
+  openProgram({ ...own, into: PROGRAM })
+
+export function openProgram({ elf, name, into }: Omit<OwnProgram, 'keeps'> & { readonly into: Slot }): readonly Step[] {
   const why = `have the program ${name}`
   return [
-    { call: memfdCreate(name), why, see: SEE, into: PROGRAM },
-    { call: write(PROGRAM, elf, elf.length), why, see: SEE, check: { result: elf.length, errno: 'ENOSPC' } },
-    { call: sealAll(PROGRAM), why: 'let nobody change it', see: SEE },
+    { call: memfdCreate(name), why, see: SEE, into },
+    { call: write(into, elf, elf.length), why, see: SEE, check: { result: elf.length, errno: 'ENOSPC' } },
+    { call: sealAll(into), why: 'let nobody change it', see: SEE },
   ]
 }
 

@@ -4,6 +4,7 @@ import type { Config } from '../oci/config.ts'
 import type { NamespaceType } from '../oci/namespaces.ts'
 import type { CgroupPlan } from './cgroup.ts'
 import type { DenialsRequest } from './denials.ts'
+import type { EgressRequest } from './egress.ts'
 import type { Watch } from './monitor.ts'
 import type { MountsRequest } from './mounts.ts'
 import type { MovedDevice } from './net-devices.ts'
@@ -45,6 +46,8 @@ export interface ContainerRequest {
   readonly ownProgram?: OwnProgram | undefined
   /** Who hears what the filter of system calls denies the program. */
   readonly denials?: DenialsRequest | undefined
+  /** What of the network it may reach, where its network namespace is a new one with nothing but lo. */
+  readonly egress?: EgressRequest | undefined
   readonly noPivot: boolean
   readonly noNewKeyring: boolean
   /** The path of a unix socket, or the descriptor that the executor was given. */

@@ -7,7 +7,7 @@ import { invalid } from './options.ts'
 export interface BoxEvents {
   /** The box has ended: it was killed, or its memory was out and the kernel chose its first process. */
   readonly exit: { readonly wasKilled: boolean }
-  /** Something in it was denied. Only of a box that was made with `denials: true`. */
+  /** Something in it was denied. Only of a box that was made with `denials: true` or a list of hosts. */
   readonly denied: Denial
   /** It was denied so many things more than are told: a thousand in a second, or the caller did not look. */
   readonly denialsLost: { readonly count: number }

@@ -22,7 +22,8 @@ import type { BoxState } from './box-state.ts'
 import type { Change } from './changes-node.ts'
 import type { Channel } from './channel-node.ts'
 import type { Result } from './command-node.ts'
-import { denialsTo, hearDenials, limitRate } from './denial-node.ts'
+import { type DenialListener, denialsTo, hearDenials, limitRate } from './denial-node.ts'
+import { type Egress, openEgress } from './egress-node.ts'
 import { type ExecOptions, execIn } from './exec-node.ts'
 import type { Feature } from './features.ts'
 import { type Frames, keepFrames } from './frames-node.ts'
@@ -161,6 +162,7 @@ class LiveBox implements Box, BoxState {
   readonly #workspace: Workspace
   #instance: InstanceRequest
   #channel: Channel
+  #egress: Egress | undefined
   readonly #events: Events
   #stopHearing: () => Promise<void> = () => Promise.resolve()
   readonly #work = new Set<Promise<unknown>>()
@@ -177,7 +179,7 @@ class LiveBox implements Box, BoxState {
     this.shape = shape
     this.id = machine.nextId()
     this.enforced = shape.enforced
-    this.#events = eventsOf({ id: this.id, hasDenials: shape.denials })
+    this.#events = eventsOf({ id: this.id, hasDenials: shape.denials || shape.hosts !== undefined })
     this.on = this.#events.on
     this.files = filesOf(this)
     this.frames = keepFrames(machine.host.architecture)
@@ -212,10 +214,15 @@ class LiveBox implements Box, BoxState {
   }
 
   /** Resolves when the box is up. */
-  start(): Promise<void> {
+  async start(): Promise<void> {
     this.#status = 'new'
-    if (this.shape.denials) this.#stopHearing = this.#hearDenials()
-    const plan = planBox(this.#instance, { machine: this.machine, channel: this.#channel, shape: this.shape })
+    const { denials, hosts } = this.shape
+    const listener = this.#denialListener()
+    this.#egress = hosts === undefined ? undefined : await openEgress(this.machine, hosts, listener.take)
+    if (denials) this.#stopHearing = hearDenials(this.#channel, listener)
+    const { request, cgroup } = this.#instance
+    const instance = { cgroup, request: { ...request, egress: this.#egress?.request } }
+    const plan = planBox(instance, { machine: this.machine, channel: this.#channel, shape: this.shape })
     const letGo = this.#channel.holdRelease()
     return new Promise((resolve, reject) => {
       const onProgress = (report: { readonly slot: (slot: typeof INIT_PID) => number }): void => {
@@ -246,7 +253,7 @@ class LiveBox implements Box, BoxState {
 
   async #forget(): Promise<void> {
     this.#status = 'ended'
-    await this.#stopHearing()
+    await Promise.all([this.#stopHearing(), this.#egress?.close()])
     this.#channel.release()
     if (this.#restart === undefined) this.#tellEnd()
   }
@@ -255,13 +262,13 @@ class LiveBox implements Box, BoxState {
     this.#events.tell('exit', { wasKilled: this.#wasKilled })
   }
 
-  #hearDenials(): () => Promise<void> {
+  #denialListener(): DenialListener {
     const { tell } = this.#events
-    const listener = {
-      take: (denial: BoxEvents['denied']) => tell('denied', denial),
-      lose: (count: number) => tell('denialsLost', { count }),
+    const listener: DenialListener = {
+      take: (denial) => tell('denied', denial),
+      lose: (count) => tell('denialsLost', { count }),
     }
-    return hearDenials(this.#channel, limitRate(listener, Date.now))
+    return limitRate(listener, Date.now)
   }
 
   readonly during = async <Value>(operation: string, work: () => Promise<Value>): Promise<Value> => {

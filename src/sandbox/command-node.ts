@@ -34,7 +34,7 @@ export interface Result {
   readonly usage: Usage
   /** With the verdict `memory`. */
   readonly outOfMemory: OutOfMemory | undefined
-  /** With `denials: true`, the first thousand things that `run` was denied. Those of a command in a box are events of the box. */
+  /** With `denials: true` or a list of hosts, the first thousand things that `run` was denied. Those of a command in a box are events of the box. */
   readonly denials: readonly Denial[]
   /** How many there were beside those in `denials`. */
   readonly denialsLost: number

@@ -3,6 +3,7 @@
 import { placeFor, placesOf } from '../plan/cgroup-place.ts'
 import type { Host } from '../plan/host.ts'
 import type { ExactLimits, LimitName } from './limits.ts'
+import type { Network } from './network.ts'
 
 export type Feature =
   | 'namespaces'
@@ -11,6 +12,7 @@ export type Feature =
   | 'no-capabilities'
   | 'user-namespace'
   | 'network'
+  | 'hosts'
   | 'devices'
   /** Files, and TCP, as far as Landlock reaches. */
   | 'landlock'
@@ -49,7 +51,7 @@ export function hasController(host: Host, controller: string): boolean {
 
 export interface Asked {
   readonly limits: ExactLimits
-  readonly network: 'none' | 'host'
+  readonly network: Network
   /** Whether what is written is kept apart: what goes to a directory itself is counted by nobody. */
   readonly hasLayer: boolean
 }
@@ -67,7 +69,8 @@ export function featuresOf(host: Host, { limits, network, hasLayer }: Asked): re
     'no-new-privileges',
     'no-capabilities',
     ...(host.isRootless ? (['user-namespace'] as const) : (['devices'] as const)),
-    ...(network === 'none' ? (['network'] as const) : []),
+    ...(network === 'host' ? [] : (['network'] as const)),
+    ...(typeof network === 'object' ? (['hosts'] as const) : []),
     ...byCgroup.map(([name]) => name),
     ...others,
   ]

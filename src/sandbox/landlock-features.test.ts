@@ -77,6 +77,7 @@ describe('Landlock', () => {
       root: { root: { directory: '/' } },
       user: { user: 1 },
       hostname: { hostname: 'x' },
+      network: { network: { allow: ['example.com:443'] } },
       denials: { denials: true },
     } as const))
       expect(refusal(options)).toContain(`cannot serve the option ${name} under Landlock`)

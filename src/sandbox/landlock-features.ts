@@ -105,11 +105,12 @@ function tooWeak(feature: Feature, takes: string, instead?: string): OperationEr
 }
 
 /** Options that are about namespaces. */
-function refuseOptions({ root, user, hostname, denials }: RunOptions): void {
+function refuseOptions({ root, user, hostname, network, denials }: RunOptions): void {
   const rows: readonly (readonly [name: string, isGiven: boolean, reason: string])[] = [
     ['root', root !== 'host', "without a mount namespace there is only this machine's root"],
     ['user', user !== undefined, 'without privilege nobody becomes another user'],
     ['hostname', hostname !== undefined, 'the name of the machine is that of all'],
+    ['network', typeof network === 'object', 'hosts are told apart in a network namespace'],
     ['denials', denials === true, 'nobody without privilege may look into the process that asks'],
   ]
   const [name, , reason] = rows.find(([, isGiven]) => isGiven) ?? []

@@ -113,8 +113,10 @@ function forgetAtEnd(machine: Machine): void {
 export function planLandlockedRun(start: LandlockedRun, id: string): Plan {
   const { machine, channel, command, landlocked } = start
   const { options, limits, accepted, kernel } = landlocked
+  // A list of hosts is refused: landlock-features.ts.
+  const network = options.network === 'host' ? 'host' : 'none'
   const { host } = machine
-  const { network = 'none', stdin, cwd = process.cwd(), env = {} } = options
+  const { stdin, cwd = process.cwd(), env = {} } = options
   const { control, stdout, stderr } = channel.paths
   const scratch = scratchOf(machine, id)
   forgetAtEnd(machine)

@@ -4,6 +4,7 @@ import { OperationError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
 import type { Feature } from './features.ts'
 import type { Limits } from './limits.ts'
+import type { Network } from './network.ts'
 
 /**
  * | root            | the command sees                                                                                  |
@@ -38,8 +39,8 @@ export type UserOption = number | { readonly uid: number; readonly gid?: number 
 export interface BoxOptions {
   readonly root: Root
   readonly limits?: Limits | undefined
-  /** `none`: only a loopback of its own. `host`: that of this machine. Default `none`. */
-  readonly network?: 'none' | 'host' | undefined
+  /** Default `none`. */
+  readonly network?: Network | undefined
   readonly mounts?: readonly Mount[] | undefined
   /** Beside PATH and HOME, which have defaults; nothing of the caller's environment is passed on. */
   readonly env?: Readonly<Record<string, string>> | undefined
@@ -98,10 +99,6 @@ export const SANDBOX_NAMES: Names<SandboxOptions> = { ...BOX_NAMES, signal: true
 
 /** What is asked of sandboxes, and what coffer has not got: the reason, and what to do. */
 const UNSERVED: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
-  allow: [
-    'coffer relays no connections, so a container has all of the network of this machine or none of it',
-    "leave allow out, and use network: 'none' or 'host'",
-  ],
   fallback: [
     'what is weaker than namespaces is not fallen back to, but accepted by name',
     "accept: 'landlock'; probe() tells what is missing for namespaces, and how to mend it",
@@ -113,6 +110,7 @@ export function checkNames(options: object, known: Readonly<Record<string, true>
   for (const name of Object.keys(options)) {
     if (Object.hasOwn(known, name)) continue
     if (Object.hasOwn(UNSERVED, name)) throw unserved(name)
+    if (name === 'allow') throw invalid('there is no option "allow"', "write network: { allow: ['example.com:443'] }")
     const names = Object.keys(known)
     const meant = nearest(name, names)
     throw invalid(
@@ -128,11 +126,12 @@ function unserved(name: string): OperationError {
   return new OperationError({ kind: 'unsupported', operation: `serve the option ${name}`, reason, hint })
 }
 
-/** Throws as checkNames does; the list of hosts that may be reached is looked for here as well. */
-export function checkNetwork(network: unknown): asserts network is 'none' | 'host' {
+/** Throws `invalid`. */
+export function checkNetwork(network: unknown): asserts network is Network {
   if (network === 'none' || network === 'host') return
-  if (typeof network === 'object' && network !== null && 'allow' in network) throw unserved('allow')
-  throw invalid(`network is ${JSON.stringify(network)}`, "use 'none' or 'host'")
+  const isList = typeof network === 'object' && network !== null && 'allow' in network && Array.isArray(network.allow)
+  if (isList && Object.keys(network).length === 1) return
+  throw invalid(`network is ${JSON.stringify(network)}`, "use 'none', 'host' or { allow: ['example.com:443'] }")
 }
 
 /** Throws `invalid` for a command that is none. */

@@ -48,7 +48,9 @@ export function probe(): Probe {
     isUsable: !missing.has('namespaces') && !missing.has('seccomp'),
     privilege: host.isRootless ? 'rootless' : 'root',
     cgroups: host.cgroup.mode,
-    enforces: featuresOf(host, { limits, network: 'none', hasLayer: true }).filter((feature) => !missing.has(feature)),
+    enforces: featuresOf(host, { limits, network: { allow: [] }, hasLayer: true }).filter(
+      (feature) => !missing.has(feature),
+    ),
     problems,
     landlock: { abi: kernel.landlockAbi, isUsable: reason === undefined, reason },
   }

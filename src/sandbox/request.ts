@@ -2,16 +2,19 @@
 
 import { OperationError } from '../base/errors.ts'
 import { configOf } from '../engine/config.ts'
-import { type Intent, SHM_BYTES } from '../engine/intent.ts'
+import { type Intent, type IntentMount, SHM_BYTES } from '../engine/intent.ts'
 import type { CgroupLayout } from '../linux/cgroup.ts'
+import { parseRules, type Rules } from '../network/egress-rules.ts'
 import type { ResolvedUser } from '../observe/users.ts'
 import { type Config, readConfig } from '../oci/config.ts'
 import { type CgroupPlan, planCgroup } from '../plan/cgroup.ts'
+import type { EgressRequest } from '../plan/egress.ts'
 import type { Host } from '../plan/host.ts'
 import type { ContainerRequest } from '../plan/request.ts'
 import { CONTROLLERS, type Feature, featuresOf, hasController } from './features.ts'
 import type { BoxImage } from './image.ts'
 import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type LimitName } from './limits.ts'
+import type { Network } from './network.ts'
 import { type BoxOptions, checkNetwork, checkWord, invalid, type Root, type UserOption } from './options.ts'
 
 /** What is known of the machine and the caller. */
@@ -23,6 +26,11 @@ export interface Surroundings {
   readonly home: string
   /** That of the root, if it is one. */
   readonly image?: BoxImage | undefined
+  /** Files with the names that a container with these roots and this hostname knows, and where it has them. */
+  readonly nameFiles: (
+    roots: readonly string[],
+    hostname: string,
+  ) => readonly { readonly source: string; readonly target: string }[]
 }
 
 /** A kind of container, of which many can be made. */
@@ -41,6 +49,8 @@ export interface Shape {
   readonly holds: string | undefined
   /** Whether its caller is told what it is denied. */
   readonly denials: boolean
+  /** The hosts that it may reach, where there is a list of them. */
+  readonly hosts?: Rules | undefined
 }
 
 /** Throws `invalid` for options that are wrong and `unsupported` for what this machine cannot enforce. */
@@ -48,6 +58,7 @@ export function shapeOf(options: BoxOptions, around: Surroundings, defaults: Exa
   const limits = exactLimits(options.limits, defaults)
   const network = options.network ?? 'none'
   checkNetwork(network)
+  const hosts = typeof network === 'object' ? parseRules(network.allow, 'network.allow') : undefined
   const enforced = featuresOf(around.host, { limits, network, hasLayer: hasLayer(options.root) })
   refuseMissing(options, { enforced, limits, host: around.host })
   const env = environmentOf(options, around)
@@ -59,17 +70,17 @@ export function shapeOf(options: BoxOptions, around: Surroundings, defaults: Exa
     'the configuration that coffer made of the options',
   )
   const { root } = options
-  const origin = root === 'host' ? ['/'] : (around.image?.layers ?? [config.root.path])
   return {
     key: ++lastKey,
     config,
     limits,
     enforced,
     env,
-    origin,
+    origin: originOf(root, around.image),
     hasLayer: hasLayer(root),
     holds: around.image?.store,
     denials: options.denials === true,
+    hosts,
   }
 }
 
@@ -102,7 +113,7 @@ function refuseMissing(
 interface Parts {
   readonly around: Surroundings
   readonly limits: ExactLimits
-  readonly network: 'none' | 'host'
+  readonly network: Network
   readonly env: readonly string[]
 }
 
@@ -111,6 +122,7 @@ const PRIVATE = { kind: 'private' } as const
 function intentOf(options: BoxOptions, { around, limits, network, env }: Parts): Intent {
   const { root, mounts = [] } = options
   const isHost = root === 'host'
+  const hostname = options.hostname ?? 'coffer'
   return {
     root: rootOf(root, around.image),
     args: ['true'],
@@ -118,7 +130,7 @@ function intentOf(options: BoxOptions, { around, limits, network, env }: Parts):
     cwd: options.cwd ?? (isHost ? around.cwd : (around.image?.cwd ?? '/')),
     user: userOf(options.user ?? around.image?.user ?? 0),
     terminal: false,
-    hostname: options.hostname ?? 'coffer',
+    hostname,
     readonlyRoot: false,
     privileged: false,
     noNewPrivileges: true,
@@ -126,7 +138,7 @@ function intentOf(options: BoxOptions, { around, limits, network, env }: Parts):
     capabilitiesDropped: ['ALL'],
     namespaces: {
       pid: PRIVATE,
-      network: network === 'none' ? PRIVATE : { kind: 'host' },
+      network: network === 'host' ? { kind: 'host' } : PRIVATE,
       ipc: PRIVATE,
       uts: PRIVATE,
       cgroup: PRIVATE,
@@ -141,11 +153,15 @@ function intentOf(options: BoxOptions, { around, limits, network, env }: Parts):
     hasSharedMemory: true,
     devices: [],
     deviceRules: [],
-    mounts: mounts.map(({ source, target = source, writable = false }, index) => {
-      for (const path of [source, target]) if (!path.startsWith('/')) throw notAbsolute(`mounts[${index}]`, path)
-      const options = ['rbind', 'rprivate', writable ? 'rw' : 'ro']
-      return { kind: 'bind', source, destination: target, options, makesSource: false }
-    }),
+    mounts: [
+      ...(typeof network === 'object' ? around.nameFiles(originOf(root, around.image), hostname) : []).map(
+        ({ source, target }) => bindOf(source, target, ['bind', 'rprivate', 'ro', 'nosuid', 'nodev', 'noexec']),
+      ),
+      ...mounts.map(({ source, target = source, writable = false }, index) => {
+        for (const path of [source, target]) if (!path.startsWith('/')) throw notAbsolute(`mounts[${index}]`, path)
+        return bindOf(source, target, ['rbind', 'rprivate', writable ? 'rw' : 'ro'])
+      }),
+    ],
     resources: intentResources(limits, around.host),
     ulimits: rlimitsOf(limits),
     hiddenPaths: isHost ? around.hiddenPaths : [],
@@ -154,12 +170,24 @@ function intentOf(options: BoxOptions, { around, limits, network, env }: Parts):
   }
 }
 
+const bindOf = (source: string, destination: string, options: readonly string[]): IntentMount => ({
+  kind: 'bind',
+  source,
+  destination,
+  options,
+  makesSource: false,
+})
+
 export function userOf(user: UserOption | ResolvedUser): Intent['user'] {
   if (typeof user === 'number') return { uid: user, gid: user, additionalGids: [] }
   return { uid: user.uid, gid: user.gid ?? user.uid, additionalGids: 'home' in user ? user.additionalGids : [] }
 }
 
 const hasLayer = (root: Root): boolean => root === 'host' || 'image' in root || root.copyOnWrite === true
+
+/** What it begins with: a directory, or the layers of an image, the uppermost first. */
+const originOf = (root: Root, image: BoxImage | undefined): readonly string[] =>
+  root === 'host' ? ['/'] : (image?.layers ?? [directoryOf(root)])
 
 /** The root is mounted at a place that is there in any case: the uppermost layer. */
 function rootOf(root: Root, image: BoxImage | undefined): Intent['root'] {
@@ -240,6 +268,7 @@ export interface Instance {
   readonly hostParts: ContainerRequest['hostParts']
   /** Whether it can be stopped where it is, which takes one more cgroup on v1. */
   readonly stays?: boolean | undefined
+  readonly egress?: EgressRequest | undefined
 }
 
 export interface InstanceRequest {
@@ -259,7 +288,7 @@ function layoutFor(layout: CgroupLayout, stays: boolean): CgroupLayout {
 }
 
 /** One container of a shape; what it shall run comes on top. */
-export function requestFor({ id, shape, host, hostParts, stays = false }: Instance): InstanceRequest {
+export function requestFor({ id, shape, host, hostParts, egress, stays = false }: Instance): InstanceRequest {
   const { config } = shape
   const { linux } = config
   const layout = layoutFor(host.cgroup, stays)
@@ -276,6 +305,7 @@ export function requestFor({ id, shape, host, hostParts, stays = false }: Instan
       stateSource: undefined,
       cgroup,
       ending: 'wait',
+      egress,
       noPivot: false,
       noNewKeyring: false,
       listenFds: 0,

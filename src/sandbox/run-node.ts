@@ -2,6 +2,7 @@
 
 import type { Frame } from '../executor/template.ts'
 import { planContainer } from '../plan/container.ts'
+import type { EgressRequest } from '../plan/egress.ts'
 import { layersOf } from '../plan/overlay.ts'
 import type { Plan } from '../plan/plan.ts'
 import { accountFiles } from './account.ts'
@@ -10,6 +11,7 @@ import { isFull, type Result, runCommand } from './command-node.ts'
 import { watchCpu } from './cpu-watch-node.ts'
 import type { Denial } from './denial.ts'
 import { denialsTo, hearDenials, MOST_DENIALS } from './denial-node.ts'
+import { egressRequest, openEgress } from './egress-node.ts'
 import { adviseLandlock, landlockedFor, planLandlockedRun, runLandlocked } from './landlock-node.ts'
 import { type Machine, theMachine } from './machine-node.ts'
 import { checkCommand, checkNames, RUN_NAMES, type RunOptions } from './options.ts'
@@ -39,6 +41,7 @@ interface Start {
   readonly shape: Shape
   readonly command: readonly string[]
   readonly options: RunOptions
+  readonly egress?: EgressRequest | undefined
 }
 
 /** The plan that `run` would run. Throws and rejects as that does. */
@@ -54,7 +57,8 @@ export async function planOf(command: readonly string[], options: RunOptions): P
     )
   const shape = shapeFor(machine, options)
   return inChannel(machine, async ({ paths }) => {
-    const start = { machine, shape, command, options }
+    const egress = shape.hosts === undefined ? undefined : egressRequest(machine, shape.hosts, 'NAME.relay')
+    const start = { machine, shape, command, options, egress }
     return planRun(start, { id: machine.nextId(), paths, args: command, measuresDisk: measures(start) })
   })
 }
@@ -74,7 +78,8 @@ async function inChannel<Value>(
 const measures = ({ shape }: Start): boolean => shape.hasLayer && shape.limits.diskBytes !== undefined
 
 async function runThrough(channel: Channel, start: Start): Promise<Result> {
-  if (!start.shape.denials) return runHeard(channel, start)
+  const { machine, shape } = start
+  if (!shape.denials && shape.hosts === undefined) return runHeard(channel, start)
   const denials: Denial[] = []
   let denialsLost = 0
   const lose = (count: number): void => {
@@ -84,9 +89,11 @@ async function runThrough(channel: Channel, start: Start): Promise<Result> {
     if (denials.length < MOST_DENIALS) denials.push(denial)
     else lose(1)
   }
-  const stop = hearDenials(channel, { take, lose })
+  const egress = shape.hosts === undefined ? undefined : await openEgress(machine, shape.hosts, take)
+  const stopHearing = shape.denials ? hearDenials(channel, { take, lose }) : undefined
+  const stop = (): Promise<unknown> => Promise.all([stopHearing?.(), egress?.close()])
   try {
-    const result = await runHeard(channel, start)
+    const result = await runHeard(channel, { ...start, egress: egress?.request })
     await stop()
     return { ...result, denials, denialsLost }
   } catch (error) {
@@ -115,7 +122,8 @@ function runHeard(channel: Channel, start: Start): Promise<Result> {
   })
 }
 
-const instanceOf = ({ machine, shape }: Start, id: string): InstanceRequest => requestFor({ ...machine, id, shape })
+const instanceOf = ({ machine, shape, egress }: Start, id: string): InstanceRequest =>
+  requestFor({ ...machine, id, shape, egress })
 
 interface FrameParts {
   readonly channel: Channel
@@ -128,8 +136,9 @@ function frameFor(start: Start, { channel, measuresDisk, id }: FrameParts): Fram
   const { machine, shape, options } = start
   const [program = '', ...rest] = start.command
   const { control, stdout, stderr, denied } = channel.paths
-  // What a view of the whole machine is put together of may be another thing each time.
-  const isAlike = options.stdin === undefined && !(machine.host.isRootless && options.root === 'host')
+  // What a view of the whole machine is put together of may be another thing each time, and the address of a socket is no text to fill in.
+  const isAlike =
+    options.stdin === undefined && start.egress === undefined && !(machine.host.isRootless && options.root === 'host')
   return machine.frames({
     key: isAlike ? JSON.stringify(['run', shape.key, program, rest.length, measuresDisk]) : undefined,
     words: [id, control, stdout, stderr, denied, ...rest],

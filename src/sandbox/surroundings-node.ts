@@ -4,6 +4,7 @@ import { homedir } from 'node:os'
 import { imageOf } from './image.ts'
 import type { ExactLimits } from './limits.ts'
 import type { Machine } from './machine-node.ts'
+import { nameFiles } from './name-files-node.ts'
 import type { BoxOptions } from './options.ts'
 import { type Shape, shapeOf } from './request.ts'
 import { secretPaths } from './secrets.ts'
@@ -24,7 +25,15 @@ export function shapeFor(machine: Machine, options: BoxOptions, defaults?: Exact
   const key = JSON.stringify([...asked, hiddenPaths, defaults])
   const kept = shapes.get(key)
   if (kept !== undefined) return kept
-  const around = { host: machine.host, ids: machine.ids, hiddenPaths, cwd, home: homedir(), image }
+  const around = {
+    host: machine.host,
+    ids: machine.ids,
+    hiddenPaths,
+    cwd,
+    home: homedir(),
+    image,
+    nameFiles: (roots: readonly string[], hostname: string) => nameFiles(machine, roots, hostname),
+  }
   const shape = shapeOf(options, around, defaults)
   if (shapes.size >= MAX_SHAPES) shapes.clear()
   shapes.set(key, shape)

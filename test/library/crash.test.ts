@@ -18,6 +18,7 @@ writeFileSync(
   program,
   `import { boxPool, run, sandbox } from ${index}
    const box = await sandbox({ root: 'host', cwd: '/' })
+   await sandbox({ root: 'host', cwd: '/', network: { allow: ['example.com:443'] } })
    const child = await box.spawn(['sh', '-c', '(setsid sleep 1000 &) ; echo up; exec sleep 1000'])
    const terminal = await box.spawn(['sh', '-c', 'trap "" HUP; sleep 1000'], { pty: { columns: 80, rows: 24 } })
    const pool = await boxPool({ root: 'host', cwd: '/', size: 2 })
@@ -48,8 +49,9 @@ for (const runtime of RUNTIMES) {
     until('its processes to end', () => processesOf(`coffer-lib-${pid}-`).length === 0)
     until('its monitors to end', () => monitorsOf(pid).length === 0)
     until('its cgroups to go', () => cgroupsBelow(`coffer-lib-${pid}-`).length === 0)
-    // The first process of the box, what it was told to run, what that started, a shell in a terminal and its sleep; and of the pool one or two.
-    expect(before).toBeGreaterThanOrEqual(6)
+    // The first process of the box, what it was told to run, what that started, a shell in a terminal and its sleep; that of another box and
+    // its relay; and of the pool one or two.
+    expect(before).toBeGreaterThanOrEqual(8)
   })
 
   test(`cgroups and fifos of callers that are gone are removed at the next start, and no others, ${runtime}`, () => {

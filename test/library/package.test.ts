@@ -32,6 +32,7 @@ test('the archive has the library, its types and the programs that it starts, an
     'dist/coffer-executor',
     'dist/coffer-init',
     'dist/coffer-monitor',
+    'dist/coffer-relay',
     'dist/index.d.ts',
     'dist/index.js',
     'dist/transfer.js',

@@ -114,7 +114,7 @@ export const cases: Cases = {
   },
   'probe tells what run enforces, and why not what it does not': async () => {
     const { isUsable, enforces, problems } = probe()
-    const { enforced } = await sh('true', { limits: { cpus: 1 } })
+    const { enforced } = await sh('true', { limits: { cpus: 1 }, network: { allow: [] } })
     assert.deepEqual([isUsable, problems], [true, []])
     assert.deepEqual([...enforces].sort(), [...enforced].sort())
   },

@@ -59,11 +59,10 @@ export const cases: Cases = {
     const wrong = await withOption({ limit: { pids: 3 } })
     assert.match(wrong.message, /no option "limit"/)
     assert.match(wrong.hint ?? '', /"limits"/)
-    for (const more of [{ allow: ['example.com:443'] }, { network: { allow: [] } }, { fallback: 'landlock' }]) {
-      const { kind, message } = await withOption(more)
-      assert.equal(kind, 'unsupported')
-      assert.match(message, /cannot serve the option (allow|fallback): /)
-    }
+    const { kind, message } = await withOption({ fallback: 'landlock' })
+    assert.equal(kind, 'unsupported')
+    assert.match(message, /cannot serve the option fallback: /)
+    assert.match((await withOption({ allow: ['example.com:443'] })).hint ?? '', /network: \{ allow/)
     assert.equal((await withOption({ network: 'some' })).kind, 'invalid')
   },
   'words that look like flags or shell are just words (S295)': async () => {

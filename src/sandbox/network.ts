@@ -1,0 +1,14 @@
+/** What of the network a container may reach. */
+
+/**
+ * | network       | the command reaches                                                                       |
+ * |---------------|-------------------------------------------------------------------------------------------|
+ * | `'none'`      | a loopback of its own                                                                     |
+ * | `'host'`      | all that this machine reaches, and its abstract sockets                                   |
+ * | `{ allow }`   | these hosts over TCP, and no other: connections are refused, other names do not exist     |
+ *
+ * A host is `example.com:443`, `*.example.com:443` (any name that ends so), `192.0.2.1:80` or `[2001:db8::1]:80`; `8000-8010` is a range of
+ * ports. What is refused is reported: `denials`, `denied`. A name does not lead to an address of this machine or its neighbourhood unless that
+ * address is allowed as well.
+ */
+export type Network = 'none' | 'host' | { readonly allow: readonly string[] }
