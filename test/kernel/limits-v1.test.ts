@@ -131,14 +131,20 @@ test.skipIf(lacks('memory'))(
 )
 
 test.skipIf(lacks('memory'))('kernelTCP of v1 limits what waits in a socket', () => {
-  // Somebody listens and reads nothing; the 5th column of /proc/net/tcp is what waits to be sent. proc_pid_net(5)
-  const send =
-    'nc -l -p 7 -e sleep 100 & sleep 0.2; (head -c 16000000 /dev/zero | nc 127.0.0.1 7) & sleep 0.5; cat /proc/net/tcp'
+  // Somebody listens and reads nothing; the 5th column of /proc/net/tcp is what waits to be sent, at last always as much. proc_pid_net(5)
+  const send = `
+    waiting() { sed -n 's/.* 0100007F:0007 01 \\([0-9A-F]*\\):.*/\\1/p' /proc/net/tcp | grep -v ^00000000; }
+    nc -l -p 7 -e sleep 100 & until grep -q ':0007 0*:0000 0A' /proc/net/tcp*; do sleep 0.01; done
+    (head -c 16000000 /dev/zero | nc 127.0.0.1 7) &
+    same=0; last=; for look in $(seq 400); do
+      sleep 0.05; now=$(waiting); if [ -n "$now" ] && [ "$now" = "$last" ]; then same=$((same + 1)); else same=0; fi; last=$now
+      [ $same -lt 10 ] || break
+    done
+    waiting`
   const waiting = (memory: object): number => {
     using site = makeSite()
     site.up(limits({ memory }))
-    const [, bytes = '0'] = / 0100007F:0007 01 ([0-9A-F]+):/.exec(site.exec(send).stdout) ?? []
-    return Number.parseInt(bytes, 16)
+    return Number.parseInt(site.exec(send).stdout, 16)
   }
   const limited = waiting({ kernelTCP: 64 << 10 })
   expect(limited).toBeGreaterThan(0)

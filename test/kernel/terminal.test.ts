@@ -197,9 +197,8 @@ test('the devpts is an instance of its own, whatever the image has at /dev/pts/p
     ...terminal,
     'process.args': ['sh', '-c', 'ls /dev/pts; ls -l /dev/ptmx; stat -c %a /dev/pts/ptmx'],
   })
-  const begin = performance.now()
+  // Whoever opened a fifo would wait for ever, and the call ends such.
   expect(site.call(['run', '--console-socket', agent.socket, site.id]).exitCode).toBe(0)
-  expect(performance.now() - begin).toBeLessThan(2000)
   await agent.exited
   expect(agent.output().replaceAll('\r', '')).toMatch(/^0 +ptmx\n.* \/dev\/ptmx -> pts\/ptmx\n666\n$/)
   // Without a devpts mount the fifo of the image must not block either.

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
 import { probe, type RunOptions, run } from '../../../src/index.ts'
 import type { Cases } from '../cases.ts'
 
@@ -9,6 +10,17 @@ const sh = (script: string, options: Partial<RunOptions> = {}) =>
   run(['sh', '-c', script], { root: 'host', ...options })
 const python = (script: string, options: Partial<RunOptions> = {}) =>
   run(['python3', '-c', script], { root: 'host', ...options })
+
+/** Whether a process of the machine has this word in its command line. */
+const isRunning = (word: string): boolean =>
+  readdirSync('/proc').some((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(word)
+    } catch {
+      // It has ended.
+      return false
+    }
+  })
 
 const ENDLESS = 'while :; do :; done'
 
@@ -83,8 +95,10 @@ export const cases: Cases = {
   },
   'the caller can end it by a signal': async () => {
     const controller = new AbortController()
-    const running = sh(`echo up; ${ENDLESS}`, { signal: controller.signal, limits: { cpuTimeMs: 'unlimited' } })
-    setTimeout(() => controller.abort(), 100)
+    const mark = `ended-${process.pid}-by-signal`
+    const running = sh(`: ${mark}; ${ENDLESS}`, { signal: controller.signal, limits: { cpuTimeMs: 'unlimited' } })
+    while (!isRunning(mark)) await setTimeout(5)
+    controller.abort()
     const { verdict } = await running
     assert.equal(verdict, 'killed')
     await assert.rejects(sh('true', { signal: controller.signal }), { name: 'AbortError' })
