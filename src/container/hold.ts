@@ -1,6 +1,7 @@
 /**
- * Who removes a container holds its directory, so that its name cannot be given to another one meanwhile: what is removed by a path is still
- * that of the container that was looked at. A plan that ends with a removal holds it as well (plan/state.ts). flock(2)
+ * Who removes a container, or changes its record, holds its directory: there is one at a time, and the name cannot be given to another one
+ * meanwhile, so that what is at its paths is still that of the container that was looked at. A plan that ends with a removal holds it as well
+ * (plan/state.ts). flock(2)
  */
 
 import { attempt, failure } from '../executor/embedded-call.ts'
@@ -8,11 +9,12 @@ import { close, lock } from '../executor/embedded-files.ts'
 import { errnoNumber } from '../linux/errno.ts'
 import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY } from '../linux/files.ts'
 import type { Machine } from './machine.ts'
-import { containerDirectory } from './store.ts'
+import { checkId, containerDirectory } from './store.ts'
 
-/** The descriptor that holds it; undefined if there is none, or none any more once whoever had it is done. */
+/** The descriptor that holds it, which the executor is given as well; undefined if there is none, or none any more once whoever had it is done. */
 export function holdContainer(machine: Machine, id: string): number | undefined {
   const { native, files } = machine
+  checkId(id)
   const path = containerDirectory(machine, id)
   const fd = attempt(native, 'openat', AT_FDCWD, path, O_DIRECTORY[native.architecture] | O_CLOEXEC, 0)
   if (fd === -errnoNumber('ENOENT') || fd === -errnoNumber('ENOTDIR')) return undefined

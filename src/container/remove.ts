@@ -11,7 +11,7 @@ import { killAll } from './kill.ts'
 import type { Machine } from './machine.ts'
 import { warnOfPoststop } from './poststop.ts'
 import { recordedHooks } from './recorded-hooks.ts'
-import { checkId, findContainer, missingContainer, readRemains, recordedInit } from './store.ts'
+import { findContainer, missingContainer, readRemains, recordedInit } from './store.ts'
 
 const SIGKILL = 9
 
@@ -26,7 +26,6 @@ export interface RemoveOptions {
 
 /** Without `force` it throws `conflict` for a container that runs, and `missing` for none. */
 export function removeContainer(machine: Machine, id: string, options: RemoveOptions): void {
-  checkId(id)
   const held = holdContainer(machine, id)
   if (held === undefined && !options.force) throw missingContainer(machine.root, id)
   if (held === undefined) return

@@ -1,16 +1,18 @@
 /** update: other limits for a container that lives. */
 
+import { close } from '../executor/embedded-files.ts'
 import { runPlan } from '../executor/run-embedded.ts'
 import { stringifyExact } from '../observe/count.ts'
 import { parseConfig } from '../oci/config.ts'
-import { parseResources } from '../oci/resources.ts'
+import { parseResources, type Resources } from '../oci/resources.ts'
 import { isWish, liftsSwap } from '../plan/cgroup-limits.ts'
 import { planCgroupUpdate } from '../plan/cgroup-update.ts'
 import { planRecord } from '../plan/state.ts'
+import { holdContainer } from './hold.ts'
 import { hostOf } from './host.ts'
 import type { Machine } from './machine.ts'
 import type { StateRecord } from './record.ts'
-import { findContainer, liveContainer } from './store.ts'
+import { findContainer, liveContainer, missingContainer } from './store.ts'
 
 type Document = Readonly<Record<string, unknown>>
 
@@ -19,8 +21,27 @@ type Document = Readonly<Record<string, unknown>>
  * where it came from) and `conflict` for a container that does not live.
  */
 export function updateContainer(machine: Machine, id: string, document: unknown, name: string): void {
-  const { files, native, root } = machine
   const resources = parseResources(document, name)
+  const held = holdContainer(machine, id)
+  if (held === undefined) throw missingContainer(machine.root, id)
+  try {
+    updateHeld(machine, { id, held, document, resources, name })
+  } finally {
+    close(machine.native, held)
+  }
+}
+
+interface Update {
+  readonly id: string
+  /** Passed on to the executor, so that the container is held as long as anything is done to it. */
+  readonly held: number
+  readonly document: unknown
+  readonly resources: Resources
+  readonly name: string
+}
+
+function updateHeld(machine: Machine, { id, held, document, resources, name }: Update): void {
+  const { files, native, root } = machine
   const { record } = liveContainer(findContainer(files, root, id), `update ${id}`)
   const { cgroup: layout, isRootless } = hostOf(machine)
   const unified = record.cgroup.paths['']
@@ -37,7 +58,8 @@ export function updateContainer(machine: Machine, id: string, document: unknown,
   // Whoever reads the record has to be able to: fields that exclude each other are refused before anything changes.
   parseConfig(updated.config, name)
   const json = stringifyExact(updated)
-  runPlan(native, { operation: `update ${id}`, steps: [...steps, ...planRecord({ root, id }, json)] })
+  const plan = { operation: `update ${id}`, steps: [...steps, ...planRecord({ root, id }, json)] }
+  runPlan(native, plan, { extraFds: [held] })
 }
 
 /**

@@ -129,6 +129,26 @@ test('an update with the zeros that engines write for what they leave out change
   expect(update(left)).toEqual([unlimited, fewer])
 })
 
+test('updates at once are made one after the other, and the record has them all', async () => {
+  using site = makeSite()
+  site.up({ 'linux.resources': { pids: { limit: 10 } } })
+  const words = [
+    ['--pids-limit', '77'],
+    ['--memory', '64m'],
+    ['--cpu-share', '333'],
+    ['--cpu-quota', '30000'],
+    ['--cpuset-cpus', '0'],
+  ]
+  const outcomes = await Promise.all(words.map((flags) => site.spawn(['update', ...flags, site.id]).outcome()))
+  expect(outcomes.map(({ exitCode, stderr }) => [exitCode, stderr])).toEqual(words.map(() => [0, '']))
+  const { config } = JSON.parse(readText(join(site.root(), site.id, 'state.json')) ?? '')
+  expect(config.linux.resources).toMatchObject({
+    pids: { limit: 77 },
+    memory: { limit: 64 << 20 },
+    cpu: { shares: 333, quota: 30_000, cpus: '0' },
+  })
+})
+
 test('an update that cannot be made changes nothing, and says which limit it was', () => {
   using site = makeSite()
   site.up({ 'linux.resources': { pids: { limit: 10 } } })
