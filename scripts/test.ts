@@ -49,7 +49,7 @@ const hostLeg = (name: string, ...tests: readonly string[]): Leg => ({
  * The tests of the kernel that run on cgroup v2 alone as well: those about cgroups, and, because the guest's kernel is years older than most
  * hosts', those about what newer kernels have other calls for. All of test/kernel would take a quarter of an hour there.
  */
-const alsoOnV2 = ['cgroup', 'devices', 'hooks', 'lifecycle', 'limits', 'mounts']
+const alsoOnV2 = ['cgroup', 'cgroup-parents', 'devices', 'hooks', 'lifecycle', 'limits', 'mounts']
 const alsoOnV1 = ['cgroup', 'limits-v1']
 const kernelTests = (names: readonly string[]): readonly string[] =>
   names.map((name) => `./test/kernel/${name}.test.ts`)
