@@ -18,5 +18,5 @@ testInBothRuntimes({
   cases,
   path: join(import.meta.dir, 'cases', 'rootless.ts'),
   through: ['setpriv', '--reuid', `${ID}`, '--regid', `${ID}`, '--clear-groups'],
-  env: { XDG_RUNTIME_DIR: runtimeDirectory, HOME: '/nowhere' },
+  env: { XDG_RUNTIME_DIR: runtimeDirectory, HOME: runtimeDirectory },
 })

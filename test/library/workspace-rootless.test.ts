@@ -24,5 +24,5 @@ testInBothRuntimes({
   cases,
   path: join(import.meta.dir, 'cases', 'workspace.ts'),
   through: ['setpriv', '--reuid', `${ID}`, '--regid', `${ID}`, '--clear-groups'],
-  env: { XDG_RUNTIME_DIR: runtimeDirectory, HOME: '/nowhere', COFFER_TEST_PLACE: place },
+  env: { XDG_RUNTIME_DIR: runtimeDirectory, HOME: runtimeDirectory, COFFER_TEST_PLACE: place },
 })
