@@ -67,7 +67,7 @@ beforeAll(async () => {
   while (!/^nr_throttled [1-9]/m.test(throttling())) await Bun.sleep(20)
   runc('pause', id)
   state = JSON.parse(files.readText(join(directory, 'run', id, 'state.json')) ?? '')
-}, 60_000)
+}, 300_000)
 
 afterAll(() => {
   runc('delete', '--force', id)

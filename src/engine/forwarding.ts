@@ -23,6 +23,9 @@ const IPV6 = '/proc/sys/net/ipv6/conf/all/forwarding'
 
 const pathOf = ({ machine }: Pick<Engine, 'machine'>): string => `${machine.root}/${FORWARDING_FILE}`
 
+/** What a command that was killed left is forgotten as well. */
+const asideOf = (engine: Pick<Engine, 'machine'>): string => `${pathOf(engine)}.new`
+
 function readForwarding(engine: Pick<Engine, 'machine'>): Forwarding {
   const text = engine.machine.files.readText(pathOf(engine))
   return text === undefined ? { settings: [], devices: [] } : (JSON.parse(text) as Forwarding)
@@ -42,8 +45,7 @@ export function wantForwarding(engine: Engine, wants: { readonly ipv6: boolean }
     settings: [...new Set([...before.settings, ...missing])],
     devices: before.settings.length === 0 ? devices : before.devices,
   }
-  const path = pathOf(engine)
-  replaceFile(native, { path, temporary: `${path}.new`, text: JSON.stringify(now), mode: 0o600 })
+  replaceFile(native, { path: pathOf(engine), temporary: asideOf(engine), text: JSON.stringify(now), mode: 0o600 })
   return missing.map((setting) => [setting, '1'])
 }
 
@@ -55,5 +57,5 @@ export const withoutForwarding = (engine: Engine): readonly Setting[] =>
   readForwarding(engine).settings.map((setting) => [setting, '0'])
 
 export function forgetForwarding(engine: Engine): void {
-  remove(engine.machine.native, pathOf(engine))
+  for (const path of [pathOf(engine), asideOf(engine)]) remove(engine.machine.native, path)
 }
