@@ -90,7 +90,7 @@ const WAYS: readonly Way[] = [
 ]
 
 for (const { name, victims, through } of WAYS)
-  test(`when run loses its ${name} to SIGKILL at any moment, the name is free and nothing is left (S266, S268)`, async () => {
+  test(`when run loses its ${name} to SIGKILL at any moment, the name is free and nothing is left (S244, S266, S268)`, async () => {
     const longest = startMicros()
     let interrupted = 0
     for (let round = 0; round < rounds; round++) {
