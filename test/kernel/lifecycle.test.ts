@@ -1,9 +1,10 @@
 /** The life of a container, with runc as the second opinion: the same commands have to answer the same. */
 
 import { afterEach, expect, test } from 'bun:test'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { until } from './leaks.ts'
+import { readText } from './machine.ts'
 import { type CallOptions, expectNothingLeft, fileOf, makeSite, type Outcome, type Runtime, type Site } from './site.ts'
 
 afterEach(expectNothingLeft)
@@ -46,8 +47,8 @@ function compared(text: string, output: Act['output']): unknown {
   }
 }
 
-const isAlive = (pid: number): boolean =>
-  existsSync(`/proc/${pid}/exe`) && /\) [^ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+/** Its program is gone before the process is a zombie, and until then it is alive. */
+const isAlive = (pid: number): boolean => /\) [^ZX] /.test(readText(`/proc/${pid}/stat`) ?? '')
 
 function play(site: Site, runtime: Runtime, acts: readonly Act[]): readonly Answer[] {
   return acts.map(({ args, says, output }) => {
