@@ -146,12 +146,16 @@ static int build(int argc, char **argv)
     if (argc != 3)
         stop_with("usage", "front BUNDLE.js PROGRAM");
     struct code code = compile(new_engine(), argv[1]);
+    if (!heap_is_whole())
+        stop_with(argv[1], "it is too large for HEAP_BYTES (native/heap.h)");
     heap_clear();
     JSContext *context = new_engine();
     if (natives_define(context) < 0)
         stop_with_exception(context);
     load(context, code);
     JS_RunGC(JS_GetRuntime(context));
+    if (!heap_is_whole())
+        stop_with(argv[1], "what it makes is too large for HEAP_BYTES (native/heap.h)");
     heap_freeze();
     heap.context = context;
     if (!heap_write_program(argv[2]))

@@ -129,6 +129,8 @@ void heap_start(void)
     heap.end = heap.blocks + (HEAP_BYTES - offsetof(struct heap, blocks));
 }
 
+bool heap_is_whole(void) { return heap.end == (char *)&heap + HEAP_BYTES; }
+
 void heap_clear(void)
 {
     memset(&heap, 0, (size_t)(heap.next - (char *)&heap));

@@ -8,7 +8,7 @@
 #include <quickjs.h>
 
 // Of addresses, not of memory. What does not fit comes from mmap(2).
-#define HEAP_BYTES 16777216
+#define HEAP_BYTES 33554432
 
 enum {
     SMALL_CLASSES = 64,      // Blocks of 16, 32, … 1024 bytes.
@@ -48,6 +48,9 @@ void heap_freeze(void);
 
 // To be called when the frozen heap is found at a start, before the engine runs: see counted.h.
 void heap_thaw(void);
+
+// Nothing of it came from mmap(2): only such a heap can be cleared or written.
+bool heap_is_whole(void);
 
 // Forgets all that was allocated; an engine in it must not be used any more. heap_start makes it ready again.
 void heap_clear(void);
