@@ -3,7 +3,8 @@
  * becomes the program that cleans up, with the descriptors of who is still attached, so that these see the end when all is done.
  *
  * Arguments: id, descriptors INIT STDIN STDOUT STDERR CONSOLE LOG ATTACH DIRECTORY (a dash for none), the greatest size of the log and how
- * many files of it are kept (0: no limit, one), then the program that cleans up, with its arguments, or a dash.
+ * many files of it are kept (0: no limit, one), in how many milliseconds it is checked whether the container is well (0: never) and the word
+ * that the program for it gets instead of its first, then the program that cleans up, with its arguments, or a dash.
  *
  *   STDIN STDOUT STDERR   the container's pipes, or
  *   CONSOLE               a socket over which the master of its terminal comes
@@ -22,6 +23,7 @@
 #include <asm/termios.h>
 #include <asm/unistd.h>
 #include "sys.h"
+#include "check.h"
 
 enum { EINTR_ = 4, EAGAIN_ = 11, EINVAL_ = 22 };
 enum { MAX_CLIENTS = 32, OUTPUT_BYTES = 65536, INPUT_BYTES = 16384, NANOS_IN_MS = 1000000 };
@@ -256,13 +258,14 @@ static void receive_console(void)
 /* One turn: answers 1 once init has ended. `wait` is in milliseconds, or below 0 for ever. */
 static int turn(int wait)
 {
-    enum { INIT, LISTEN, OUT0, OUT1, STDIN, FIRST_CLIENT };
+    enum { INIT, LISTEN, OUT0, OUT1, STDIN, CHECK, FIRST_CLIENT };
     struct pollfd_ fds[FIRST_CLIENT + MAX_CLIENTS];
     int may_read = out_bytes == 0, may_take = in_to == in_from, count = client_count;
     fds[INIT] = (struct pollfd_){ init, POLLIN_, 0 };
     fds[LISTEN] = (struct pollfd_){ attach, POLLIN_, 0 };
     for (int i = 0; i < 2; i++) fds[OUT0 + i] = (struct pollfd_){ may_read ? outputs[i] : -1, POLLIN_, 0 };
     fds[STDIN] = (struct pollfd_){ may_take ? -1 : input, POLLOUT_, 0 };
+    fds[CHECK] = (struct pollfd_){ check.said, POLLIN_, 0 };
     for (int i = 0; i < count; i++) {
         short events = (short)((may_take ? POLLIN_ : 0) | (clients[i].sent < out_bytes ? POLLOUT_ : 0));
         fds[FIRST_CLIENT + i] = (struct pollfd_){ clients[i].fd, events, 0 };
@@ -278,6 +281,7 @@ static int turn(int wait)
     }
     if (fds[LISTEN].revents) welcome();
     if (fds[STDIN].revents) give_input();
+    if (fds[CHECK].revents) hear_check();
     for (int i = 0; i < 2 && out_bytes == 0; i++)
         if (fds[OUT0 + i].revents) take_output(&outputs[i], FROM_STDOUT + i);
     if (out_bytes) send_output();
@@ -343,10 +347,11 @@ static void tell_exit(uint32_t status)
     }
 }
 
-static void watch(void)
+static void watch(char **checker)
 {
     int info[32] = { 0 };
-    while (!turn(-1)) {}
+    while (!turn(until_check())) if (until_check() == 0) begin_check(checker);
+    end_check(1);
     SYS5(__NR_waitid, P_PIDFD, init, info, WEXITED, 0);
     uint32_t is_signal = info[2] != 1, value = (uint32_t)info[6];
     welcome();
@@ -358,7 +363,7 @@ static void watch(void)
 __attribute__((used)) void entry(long *stack)
 {
     char **argv = (char **)(stack + 1);
-    enum { ID = 1, INIT, STDIN, STDOUT, STDERR, CONSOLE, LOG, ATTACH, DIRECTORY, LOG_LIMIT, LOG_FILES, CLEANER };
+    enum { ID = 1, INIT, STDIN, STDOUT, STDERR, CONSOLE, LOG, ATTACH, DIRECTORY, LOG_LIMIT, LOG_FILES, CHECK_MS, CHECK_WORD, CLEANER, FIRST_WORD };
     if (stack[0] <= CLEANER) SYS1(__NR_exit_group, 64);
     /* The container's own ends of its pipes: as long as they are open here, no end comes. */
     for (int fd = 0; fd < 3; fd++) {
@@ -389,7 +394,11 @@ __attribute__((used)) void entry(long *stack)
     set_nonblocking(attach);
     welcome();
     reserve_exit();
-    watch();
+    check_again_in(number(argv[CHECK_MS]));
+    char *first = argv[FIRST_WORD];
+    argv[FIRST_WORD] = argv[CHECK_WORD];
+    watch(argv + CLEANER);
+    argv[FIRST_WORD] = first;
     if (*argv[CLEANER] == '-') SYS1(__NR_exit_group, 0);
     uint64_t none = 0;
     const char *environment[] = { 0 };

@@ -3,6 +3,7 @@
 import { OperationError } from '../base/errors.ts'
 import { usage } from '../base/flags.ts'
 import { type EngineContainer, findContainer } from '../engine/containers.ts'
+import { healthOf } from '../engine/health.ts'
 import type { Engine } from '../engine/place.ts'
 import { findImage } from '../image/layout.ts'
 
@@ -61,7 +62,7 @@ function testOf(engine: Engine, command: string, key: string, value: string, all
       return ageTest(engine, key, value, all)
     case 'health':
       if (!HEALTHS.includes(value)) throw usage(command, `there is no health "${value}"`, HEALTHS.join(' '))
-      return () => value === 'none'
+      return (one) => (healthOf(engine, one)?.status ?? 'none') === value
     default:
       throw usage(command, `there is no filter "${key}"`, 'name id status exited ancestor label before since health')
   }

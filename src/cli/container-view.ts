@@ -4,6 +4,7 @@ import { durationText } from '../base/since.ts'
 import { sizeText } from '../base/size.ts'
 import { readConnection } from '../engine/connection.ts'
 import { type EngineContainer, UNSEEN_STATUS } from '../engine/containers.ts'
+import { type Health, healthOf } from '../engine/health.ts'
 import { networkNames, portText } from '../engine/inspect-network.ts'
 import type { Engine } from '../engine/place.ts'
 import { writtenSize } from '../engine/size.ts'
@@ -63,18 +64,18 @@ export function containerView(engine: Engine, container: EngineContainer, option
     RunningFor: `${durationText((nowMs - Date.parse(record.created)) / 1000)} ago`,
     Size: options.withSize ? sizeOf(engine, container) : '0B',
     State: container.status,
-    Status: statusText(container, nowMs),
+    Status: statusText(container, nowMs, healthOf(engine, container)),
   }
 }
 
-/** `Up 3 minutes`, `Exited (0) 2 hours ago`. */
-export function statusText(container: EngineContainer, nowMs: number): string {
+/** `Up 3 minutes (healthy)`, `Exited (0) 2 hours ago`. */
+export function statusText(container: EngineContainer, nowMs: number, health?: Health): string {
   const since = (text: string): string => durationText((nowMs - Date.parse(text)) / 1000)
   switch (container.status) {
     case 'created':
       return 'Created'
     case 'running':
-      return `Up ${since(container.started)}`
+      return `Up ${since(container.started)}${health === undefined ? '' : ` (${healthText(health)})`}`
     case 'paused':
       return `Up ${since(container.started)} (Paused)`
     case 'restarting':
@@ -85,6 +86,8 @@ export function statusText(container: EngineContainer, nowMs: number): string {
     }
   }
 }
+
+const healthText = ({ status }: Health): string => (status === 'starting' ? 'health: starting' : status)
 
 /** Go's default for a time, in UTC. */
 export const clockText = (rfc3339: string): string => `${rfc3339.slice(0, 10)} ${rfc3339.slice(11, 19)} +0000 UTC`

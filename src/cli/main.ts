@@ -8,6 +8,7 @@ import { VERSION } from '../base/version.ts'
 import { openMachine } from '../container/open.ts'
 import { listEngineContainers } from '../engine/containers.ts'
 import { afterEnd } from '../engine/ended.ts'
+import { checkHealth, HEALTH_COMMAND } from '../engine/health.ts'
 import { ENDED_COMMAND } from '../engine/start.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { labDoor } from '../lab/door.ts'
@@ -46,6 +47,20 @@ function endedCommand(native: Native, [dataRoot = '', root = '', id = '']: reado
   const program = machine.files.readLink('/proc/self/exe') ?? ''
   afterEnd({ machine, dataRoot, program }, id, () => undefined)
   return 0
+}
+
+/** What the monitor starts when a check is due: it hears how long to wait for the next one, or waits as long again. */
+function healthCommand(native: Native, [dataRoot = '', root = '', id = '']: readonly string[]): number {
+  const { machine } = openMachine(native, { root })
+  try {
+    const delay = checkHealth({ machine, dataRoot, program: '' }, id)
+    if (delay !== undefined) writeText(native, STDOUT, `${delay}`)
+    return 0
+  } catch (error) {
+    // The container was removed meanwhile, or the disk is full.
+    if (error instanceof OperationError) return FAILURE
+    throw error
+  }
 }
 
 /** None where the caller may not look: a tool needs no engine. */
@@ -103,6 +118,8 @@ function runWords(native: Native, name: string | undefined, rest: readonly strin
       return labDoor(openSession(native).engine, rest)
     case ENDED_COMMAND:
       return endedCommand(native, rest)
+    case HEALTH_COMMAND:
+      return healthCommand(native, rest)
     default:
       if (TRANSFER_COMMANDS.includes(name)) return transfer(openSession(native), name, rest)
       return command?.run === undefined ? runTools(native, name, rest) : command.run(openSession(native), rest)

@@ -10,7 +10,7 @@ import { type Config, parseConfig } from '../oci/config.ts'
 import type { Process } from '../oci/process.ts'
 import { capabilityWarnings } from '../plan/capabilities.ts'
 import { planCgroupJoin } from '../plan/cgroup-join.ts'
-import { planExec } from '../plan/exec.ts'
+import { type ExecPlanRequest, planExec } from '../plan/exec.ts'
 import type { Host } from '../plan/host.ts'
 import type { Plan } from '../plan/plan.ts'
 import { INIT_PID } from '../plan/slots.ts'
@@ -127,20 +127,9 @@ function planned(machine: Machine, request: ExecRequest, container: LiveContaine
   const passed = request.listenFds + request.preserveFds
   const plan = planExec(
     {
-      id: request.id,
+      ...placeIn(machine, container, config, request.cgroups),
       process,
-      linux: config.linux,
-      initPid: container.init.pid,
-      state: { bundle: container.record.bundle, annotations: config.annotations, ociVersion: config.ociVersion },
       initPidfd: FIRST_EXTRA + passed,
-      enters: config.linux.namespaces
-        .map(({ type }) => type)
-        .filter((type) => !isOwnNamespace(files, type, namespaceFile(container.init.pid, type))),
-      cgroup: planCgroupJoin({
-        cgroup: container.record.cgroup,
-        subCgroups: request.cgroups,
-        initDirectory: initCgroup(machine, container),
-      }),
       wait: !request.detach,
       pidFile: request.pidFile,
       pidfdSocket: request.pidfdSocket,
@@ -152,6 +141,31 @@ function planned(machine: Machine, request: ExecRequest, container: LiveContaine
     host,
   )
   return { plan, host, config, inherited: Array.from({ length: passed }, (_, index) => 3 + index), needsConsole }
+}
+
+type PlaceIn = Pick<ExecPlanRequest, 'id' | 'linux' | 'initPid' | 'state' | 'enters' | 'cgroup'>
+
+/** What says of a plan into which container its process goes; `cgroups` as in ExecRequest. */
+export function placeIn(
+  machine: Machine,
+  container: LiveContainer,
+  config: Config,
+  cgroups: readonly string[] = [],
+): PlaceIn {
+  return {
+    id: container.id,
+    linux: config.linux,
+    initPid: container.init.pid,
+    state: { bundle: container.record.bundle, annotations: config.annotations, ociVersion: config.ociVersion },
+    enters: config.linux.namespaces
+      .map(({ type }) => type)
+      .filter((type) => !isOwnNamespace(machine.files, type, namespaceFile(container.init.pid, type))),
+    cgroup: planCgroupJoin({
+      cgroup: container.record.cgroup,
+      subCgroups: cgroups,
+      initDirectory: initCgroup(machine, container),
+    }),
+  }
 }
 
 /** The v2 cgroup that init is in, if it is below that of the container; undefined if init never moved. */

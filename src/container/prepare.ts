@@ -163,10 +163,20 @@ function askedFor(machine: Machine, request: CreateRequest, manner: Manner): Ask
 }
 
 /** Which descriptors the monitor gets, and what else it is told. */
-const watchedShape = ({ stdin, stdout, stderr, log, logLimitBytes, logFiles, cleaner }: Watch): readonly unknown[] => [
+const watchedShape = ({
+  stdin,
+  stdout,
+  stderr,
+  log,
+  logLimitBytes,
+  logFiles,
+  check,
+  cleaner,
+}: Watch): readonly unknown[] => [
   [stdin, stdout, stderr, log].map((fd) => fd !== undefined),
   logLimitBytes,
   logFiles,
+  check ?? null,
   cleaner(ID),
 ]
 

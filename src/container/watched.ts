@@ -19,6 +19,8 @@ export interface WatchRequest {
   /** Without it the program reads an end of file at once. */
   readonly hasInput: boolean
   readonly log: { readonly limitBytes: number; readonly files: number } | undefined
+  /** As in plan/monitor.ts. */
+  readonly check: Watch['check']
   /** The program that cleans up behind the container with this id. */
   readonly cleaner: (id: string) => readonly string[]
 }
@@ -46,6 +48,7 @@ export function runWatched(machine: Machine, request: CreateRequest, watched: Wa
       log: watched.log === undefined ? undefined : keep(openLog(native, watched.directory)),
       logLimitBytes: watched.log?.limitBytes ?? 0,
       logFiles: watched.log?.files ?? 1,
+      check: watched.check,
       cleaner: watched.cleaner,
     }
     const manner = { ending: 'watch' as const, keep: false, stdio: streams.stdio, console: streams.console, watch }

@@ -4,6 +4,7 @@ import type { Json } from '../base/json.ts'
 import { readConnection } from './connection.ts'
 import { type EngineContainer, UNSEEN_STATUS } from './containers.ts'
 import { readEnd } from './end.ts'
+import { healthOf as readHealth } from './health.ts'
 import { networkMode, networkSettings, portBindings } from './inspect-network.ts'
 import type { Intent, IntentMount, NamespaceChoice } from './intent.ts'
 import { networkAt } from './network-plan.ts'
@@ -71,7 +72,20 @@ function stateOf(engine: Engine, container: EngineContainer): Json {
     Error: '',
     StartedAt: status === 'created' ? NEVER : container.started,
     FinishedAt: exit?.at ?? NEVER,
+    ...healthOf(engine, container),
   }
+}
+
+function healthOf(engine: Engine, container: EngineContainer): { readonly Health?: Json } {
+  const health = readHealth(engine, container)
+  if (health === undefined) return {}
+  const log = health.log.map(({ start, end, exitCode, output }) => ({
+    Start: start,
+    End: end,
+    ExitCode: exitCode,
+    Output: output,
+  }))
+  return { Health: { Status: health.status, FailingStreak: health.failingStreak, Log: log } }
 }
 
 /** The process whose namespaces these are, where there is one. */
@@ -147,7 +161,7 @@ const mountsOf = ({ mounts }: Intent): Json =>
 
 const PROPAGATIONS = ['shared', 'rshared', 'slave', 'rslave', 'private', 'rprivate']
 
-const configOf = ({ intent, image, labels, hasInput, stopSignal, stopSeconds }: ContainerRecord): Json => ({
+const configOf = ({ intent, image, labels, hasInput, stopSignal, stopSeconds, health }: ContainerRecord): Json => ({
   Hostname: intent.hostname,
   Domainname: '',
   User: intent.user.uid === 0 && intent.user.gid === 0 ? '' : `${intent.user.uid}:${intent.user.gid}`,
@@ -161,4 +175,16 @@ const configOf = ({ intent, image, labels, hasInput, stopSignal, stopSeconds }: 
   Labels: labels,
   StopSignal: stopSignal,
   StopTimeout: stopSeconds,
+  ...(health === undefined
+    ? {}
+    : {
+        Healthcheck: {
+          Test: health.test,
+          Interval: health.intervalNanos,
+          Timeout: health.timeoutNanos,
+          StartPeriod: health.startPeriodNanos,
+          StartInterval: health.startIntervalNanos,
+          Retries: health.retries,
+        },
+      }),
 })

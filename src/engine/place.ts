@@ -10,6 +10,7 @@
  *     containers/ID/memory-end   what was killed for want of memory: end.ts
  *     containers/ID/log          what it printed: logs.ts
  *     containers/ID/stopped restarts waiting   what the restart policy goes by: restart.ts, waiting.ts
+ *     containers/ID/health       what its health checks have said: health.ts
  *     containers/ID/upper work   what it has written
  *     containers/ID/rootfs       an empty directory, at which its root is mounted in its own mount namespace
  *     containers/ID/network.json     its addresses, while it runs: connection.ts

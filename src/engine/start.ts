@@ -14,6 +14,7 @@ import { configOf, type IntentFacts } from './config.ts'
 import { connectContainer, disconnectContainer } from './container-network.ts'
 import { EXIT_FILE, readEngineContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
+import { beginHealth, delayMs, HEALTH_COMMAND, HEALTH_FILE } from './health.ts'
 import { withContainerLock } from './lock.ts'
 import { attachPath, containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
@@ -56,12 +57,17 @@ export function startLocked(engine: Engine, record: ContainerRecord, { warn, bef
   const [started, exit] = [STARTED_FILE, EXIT_FILE].map((name) => files.readText(`${directory}/${name}`))
   put(STARTED_FILE, machine.now().toISOString())
   for (const name of [EXIT_FILE, SENT_FILE, MEMORY_END_FILE]) remove(native, `${directory}/${name}`)
+  beginHealth(engine, record)
   const watched = {
     directory,
     attachPath: attach,
     terminal: intent.terminal,
     hasInput: record.hasInput,
     log: log.driver === 'none' ? undefined : { limitBytes: log.limitBytes, files: log.files },
+    check:
+      record.health === undefined
+        ? undefined
+        : { firstMs: delayMs(record.health, { status: 'starting', ranMs: 0 }), word: HEALTH_COMMAND },
     cleaner: (name: string) => [program, ENDED_COMMAND, dataRoot, machine.root, name],
   }
   try {
@@ -72,7 +78,7 @@ export function startLocked(engine: Engine, record: ContainerRecord, { warn, bef
     remove(native, attach)
     if (exit !== undefined) put(EXIT_FILE, exit)
     if (started !== undefined) put(STARTED_FILE, started)
-    else for (const name of [STARTED_FILE, LOG_FILE]) remove(native, `${directory}/${name}`)
+    else for (const name of [STARTED_FILE, LOG_FILE, HEALTH_FILE]) remove(native, `${directory}/${name}`)
     throw error
   }
 }

@@ -29,6 +29,8 @@ export interface Watch<Descriptor = number> {
   readonly logLimitBytes: number
   /** How many files of that size are kept. */
   readonly logFiles: number
+  /** In how many milliseconds it is checked whether the container is well, and the word that the cleaner gets for it instead of its first. */
+  readonly check?: { readonly firstMs: number; readonly word: string } | undefined
   /** The program that cleans up behind the container with this id: a path, and arguments. */
   readonly cleaner: (id: string) => readonly string[]
 }
@@ -38,7 +40,13 @@ export function planMonitor(id: string, watch: Watch): readonly Step[] {
   return becomeMonitor(id, {
     image: watch.image,
     descriptors: [stdin, stdout, stderr, console, log, attach, directory],
-    words: [`${watch.logLimitBytes}`, `${watch.logFiles}`, ...watch.cleaner(id)],
+    words: [
+      `${watch.logLimitBytes}`,
+      `${watch.logFiles}`,
+      `${watch.check?.firstMs ?? 0}`,
+      watch.check?.word ?? '-',
+      ...watch.cleaner(id),
+    ],
   })
 }
 

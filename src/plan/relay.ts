@@ -69,7 +69,7 @@ export function planRelay(id: string, relay: Relay | undefined): RelayPlan {
         child: becomeMonitor(id, {
           image: PROGRAM,
           descriptors: [undefined, undefined, undefined, CONSOLE, undefined, CLIENT, undefined],
-          words: ['0', '1', '-'],
+          words: ['0', '1', '0', '-', '-'],
         }),
         undo: endProcess(MONITOR_PIDFD, 'the monitor'),
       },
