@@ -8,6 +8,7 @@ import { GROUPS, TOOLS } from '../tools/tools.ts'
 import { ATTACH, attachTo, START, start } from './attach.ts'
 import { update } from './change.ts'
 import { type Command, FAILED } from './command.ts'
+import { CP, cp } from './copy.ts'
 import { diff } from './diff.ts'
 import { DOCTOR_FLAGS, doctor } from './doctor.ts'
 import { exec } from './exec.ts'
@@ -81,6 +82,13 @@ const CONTAINER_COMMANDS: readonly CliCommand[] = [
   },
   { name: 'stats', operands: '[CONTAINER...]', summary: 'show what containers use', flags: STATS_FLAGS, run: stats },
   { name: 'top', operands: 'CONTAINER', summary: 'list its processes', flags: [], run: top },
+  {
+    name: 'cp',
+    operands: 'CONTAINER:PATH PATH|- or PATH|- CONTAINER:PATH',
+    summary: 'copy files into a container, or out of it',
+    flags: CP,
+    run: cp,
+  },
   { name: 'diff', operands: 'CONTAINER', summary: 'list what it has changed of its image', flags: [], run: diff },
 ].map((one) => ({ ...one, failureStatus: FAILED }))
 

@@ -5,8 +5,9 @@
  */
 
 import { ByteSource } from './byte-source.ts'
-import { BLOCK, padded, type TarEntry, type TarKind } from './tar.ts'
-import { broken, cutOff, type Decode, type Header, readHeader, readTime } from './tar-header.ts'
+import { BLOCK, padded, type TarEntry } from './tar.ts'
+import { entryOf, namedOf } from './tar-entry.ts'
+import { broken, cutOff, type Decode, type Header, readHeader } from './tar-header.ts'
 import { type Found, type Global, isExtension, Records } from './tar-records.ts'
 import { sparseOf } from './tar-sparse.ts'
 
@@ -22,7 +23,7 @@ export async function* readTar(chunks: AsyncIterable<Uint8Array>, decode: Decode
   for (;;) {
     const found = await nextHeader(source, global, decode)
     if (found === undefined) return
-    const { entry, stored } = await entryOf(source, found)
+    const { entry, stored } = await placedOf(source, found)
     const content = { left: stored }
     if (entry !== undefined) yield { ...entry, content: () => chunksOf(source, content) }
     if (!(await source.skip(content.left + padded(stored) - stored))) throw cutOff()
@@ -61,19 +62,6 @@ async function bodyOf(source: ByteSource, { sizeBytes }: Header): Promise<Uint8A
   return body.subarray(0, sizeBytes)
 }
 
-const KINDS: Readonly<Record<string, TarKind>> = {
-  '0': 'file',
-  '1': 'link',
-  '2': 'symlink',
-  '3': 'character',
-  '4': 'block',
-  '5': 'directory',
-  '6': 'fifo',
-  // A contiguous file, and an old sparse one.
-  '7': 'file',
-  S: 'file',
-}
-
 interface Placed {
   /** Undefined for a kind that nobody can make, such as the label of a volume. */
   readonly entry: TarEntry | undefined
@@ -81,36 +69,13 @@ interface Placed {
   readonly stored: number
 }
 
-async function entryOf(source: ByteSource, found: Found): Promise<Placed> {
-  const { header, records } = found
-  const size = records.number('size') ?? header.sizeBytes
-  const path = records.text('GNU.sparse.name') ?? records.text('path') ?? header.path
-  const kind = kindOf(header, path)
-  if (kind === undefined) return { entry: undefined, stored: size }
-  const sparse = kind === 'file' ? await sparseOf(source, found, size) : undefined
-  const stored = kind === 'file' ? (sparse?.left ?? size) : 0
-  const mtime = records.text('mtime')
-  return {
-    stored,
-    entry: {
-      path,
-      kind,
-      mode: header.mode,
-      uid: records.number('uid') ?? header.uid,
-      gid: records.number('gid') ?? header.gid,
-      sizeBytes: sparse?.sizeBytes ?? stored,
-      modified: mtime === undefined ? header.modified : readTime(mtime),
-      target: kind === 'symlink' || kind === 'link' ? (records.text('linkpath') ?? header.target) : '',
-      device: header.device,
-      xattrs: records.xattrs(),
-      extents: sparse?.extents,
-    },
-  }
+async function placedOf(source: ByteSource, found: Found): Promise<Placed> {
+  const { path, kind, sizeBytes } = namedOf(found)
+  if (kind === undefined) return { entry: undefined, stored: sizeBytes }
+  const sparse = kind === 'file' ? await sparseOf(source, found, sizeBytes) : undefined
+  const stored = kind === 'file' ? (sparse?.left ?? sizeBytes) : 0
+  return { stored, entry: entryOf(found, { path, kind }, sparse ?? { sizeBytes: stored }) }
 }
-
-/** Old programs wrote a directory as a file with a slash at its end. */
-const kindOf = ({ type }: Header, path: string): TarKind | undefined =>
-  KINDS[type] === 'file' && path.endsWith('/') ? 'directory' : KINDS[type]
 
 /** A piece of a file, and where in the file it is. */
 export interface Piece {

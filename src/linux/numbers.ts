@@ -15,7 +15,7 @@ const TABLE =
   'kill 62 129,uname 63 160,fcntl 72 25,flock 73 32,fsync 74 82,ftruncate 77 46,getcwd 79 17,chdir 80 49,fchdir 81 50,fchmod 91 52,fchown 93 55,umask 95 166,' +
   'getuid 102 174,syslog 103 116,geteuid 107 175,getegid 108 177,getgid 104 176,setpgid 109 154,getppid 110 173,setsid 112 157,setgroups 116 159,setresuid 117 147,setresgid 119 149,capget 125 90,capset 126 91,' +
   'personality 135 92,fstatfs 138 44,sched_setscheduler 144 119,sched_setparam 142 118,mlockall 151 230,pivot_root 155 41,prctl 157 167,chroot 161 51,sync 162 81,' +
-  'mount 165 40,umount2 166 39,sethostname 170 161,setdomainname 171 162,gettid 186 178,setxattr 188 5,lsetxattr 189 6,fsetxattr 190 7,lgetxattr 192 9,fgetxattr 193 10,sched_setaffinity 203 122,' +
+  'mount 165 40,umount2 166 39,sethostname 170 161,setdomainname 171 162,gettid 186 178,setxattr 188 5,lsetxattr 189 6,fsetxattr 190 7,lgetxattr 192 9,fgetxattr 193 10,flistxattr 196 13,sched_setaffinity 203 122,' +
   'exit_group 231 94,tgkill 234 131,mbind 237 235,set_mempolicy 238 237,waitid 247 95,add_key 248 217,request_key 249 218,keyctl 250 219,ioprio_set 251 30,' +
   'inotify_init1 294 26,inotify_add_watch 254 27,openat 257 56,mkdirat 258 34,mknodat 259 33,fchownat 260 54,unlinkat 263 35,linkat 265 37,symlinkat 266 36,readlinkat 267 78,fchmodat 268 53,' +
   'ppoll 271 73,unshare 272 97,utimensat 280 88,signalfd4 289 74,eventfd2 290 19,epoll_create1 291 20,dup3 292 24,pipe2 293 59,prlimit64 302 261,setns 308 268,sched_setattr 314 274,renameat2 316 276,' +

@@ -205,6 +205,7 @@ lsetxattr path:path name:text value:bytes size:size flags:xattr?
 lgetxattr path:path name:text into:out size:size
 fsetxattr fd:fd name:text value:bytes size:size flags:xattr?
 fgetxattr fd:fd name:text value:out size:size
+flistxattr fd:fd names:out size:size
 mbind address:pointer length mode:mempolicy nodes:cpus count:size flags?
 set_mempolicy mode:mempolicy? nodes:cpus? count:size
 set_mempolicy_home_node address:pointer length node flags?
