@@ -8,11 +8,13 @@ import { GROUPS, TOOLS } from '../tools/tools.ts'
 import { ATTACH, attachTo, START, start } from './attach.ts'
 import { update } from './change.ts'
 import { type Command, FAILED } from './command.ts'
+import { COMMIT, commit } from './commit.ts'
 import { CP, cp } from './copy.ts'
 import { diff } from './diff.ts'
 import { DOCTOR_FLAGS, doctor } from './doctor.ts'
 import { exec } from './exec.ts'
 import { EXPLAIN_DETAILS, EXPLAIN_FLAGS, explainCommand } from './explain.ts'
+import { EXPORT, exportCommand } from './export.ts'
 import { HISTORY, history, IMAGE_COMMANDS, IMAGES, imageGroup, images, RMI, rmi, tag } from './images.ts'
 import { INSPECT_FLAGS, inspect } from './inspect.ts'
 import { LOGS_FLAGS, logs } from './logs.ts'
@@ -88,6 +90,20 @@ const CONTAINER_COMMANDS: readonly CliCommand[] = [
     summary: 'copy files into a container, or out of it',
     flags: CP,
     run: cp,
+  },
+  {
+    name: 'commit',
+    operands: 'CONTAINER [NAME]',
+    summary: 'make an image of what it has written',
+    flags: COMMIT,
+    run: commit,
+  },
+  {
+    name: 'export',
+    operands: 'CONTAINER',
+    summary: 'write all its files into an archive',
+    flags: EXPORT,
+    run: exportCommand,
   },
   { name: 'diff', operands: 'CONTAINER', summary: 'list what it has changed of its image', flags: [], run: diff },
 ].map((one) => ({ ...one, failureStatus: FAILED }))

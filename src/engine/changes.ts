@@ -14,7 +14,7 @@ export interface Change {
 
 const S_IFCHR = 0o020000
 /** What is made for the sake of a mount, and so none of the container's doing; docker has a layer of its own for it. */
-const OURS: readonly string[] =
+export const OURS: readonly string[] =
   'dev dev/console dev/mqueue dev/pts dev/shm etc/hostname etc/hosts etc/mtab etc/resolv.conf proc sys'.split(' ')
 
 /** Sorted. A file with the mark of a whiteout, a device 0:0, is one that is gone. */
@@ -36,8 +36,8 @@ export function changesOf(engine: Engine, { id, name, intent }: ContainerRecord)
   return changes
 }
 
-/** Directory by directory, so that no link of an image is followed; the uppermost layer comes first. */
-function isBelow({ machine: { files } }: Engine, layers: readonly string[], path: string): boolean {
+/** Whether one of the layers has something there. Directory by directory, so that no link of an image is followed; the uppermost layer comes first. */
+export function isBelow({ machine: { files } }: Engine, layers: readonly string[], path: string): boolean {
   const names = path.split('/')
   return layers.some((layer) => {
     let at = layer

@@ -24,11 +24,17 @@ const MS_BIND = 0x1000
 const MS_REMOUNT = 0x20
 const CLONE_NEWNS = 0x20000
 
+export interface RootOptions {
+  /** Mount volumes too, where it does not run; true if undefined. */
+  readonly hasVolumes?: boolean
+}
+
 /** `fd` is an O_PATH descriptor. Throws `unsupported` for one that has no files while it does not run. */
 export function withContainerRoot<Result>(
   engine: Engine,
   container: EngineContainer,
   body: (fd: number) => Result,
+  options: RootOptions = {},
 ): Result {
   const { status, record } = container
   if (status === 'running' || status === 'paused')
@@ -38,7 +44,7 @@ export function withContainerRoot<Result>(
     const now = readEngineContainer(engine, record.id)
     if (now?.status === 'running' || now?.status === 'paused')
       return withFd(engine.machine.native, rootOfLive(engine, record.id), body)
-    return withFd(engine.machine.native, mountRoot(engine, container), body)
+    return withFd(engine.machine.native, mountRoot(engine, container, options), body)
   })
 }
 
@@ -58,7 +64,7 @@ function rootOfLive({ machine }: Engine, id: string): number {
   }
 }
 
-function mountRoot(engine: Engine, { record }: EngineContainer): number {
+function mountRoot(engine: Engine, { record }: EngineContainer, { hasVolumes = true }: RootOptions): number {
   const { native } = engine.machine
   const { mounts } = record.intent
   const reason = obstacle(record.intent, effectiveIds(native).uid === 0)
@@ -73,7 +79,8 @@ function mountRoot(engine: Engine, { record }: EngineContainer): number {
   must(native, 'keep our mounts to ourselves', 'mount', 'none', '/', null, MS_REC | MS_PRIVATE, null)
   const fd = open(native, mountedRoot(engine, record.intent), O_PATH | O_DIRECTORY[native.architecture])
   try {
-    for (const one of inOrder([...mounts, ...namedMounts(engine, record.intent)])) mountOne(engine, fd, one)
+    const wanted = hasVolumes ? inOrder([...mounts, ...namedMounts(engine, record.intent)]) : []
+    for (const one of wanted) mountOne(engine, fd, one)
     if (record.intent.readonlyRoot) remountReadOnly(engine, `/proc/self/fd/${fd}`)
     return fd
   } catch (error) {
@@ -191,7 +198,7 @@ export function idsOf({ userMaps }: Intent): {
   readonly toHost: (ids: Ids) => Ids
   readonly toContainer: (ids: Ids) => Ids
 } {
-  const same = (ids: Ids): Ids => ids
+  const same = ({ uid, gid }: Ids): Ids => ({ uid, gid })
   if (userMaps === undefined) return { toHost: same, toContainer: same }
   const map = (way: 'toHost' | 'toContainer') => (ids: Ids) => ({
     uid: translate(userMaps.uidMappings, ids.uid, way),

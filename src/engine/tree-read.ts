@@ -21,12 +21,16 @@ export interface Found {
   readonly status: StatusAt
   /** Of a file: open for reading, until the call returns. */
   readonly content?: number
+  /** Of a directory, the same. */
+  readonly directory?: number
 }
 
 export interface Reading {
   readonly visit: (found: Found) => void
   /** Sockets, which no archive holds, and what else is left out. */
   readonly skip?: (path: string) => boolean
+  /** Of what is mounted in it only the place is told. */
+  readonly staysOnFileSystem?: boolean
 }
 
 /** What is at `name` in the directory, with all below it; directories come before what is in them. What goes away meanwhile is left out. */
@@ -66,8 +70,12 @@ class Reader {
       const open = openDirectoryName(native, fd, '.')
       if (open === undefined) return
       withFd(native, open, () => {
-        this.#reading.visit({ entry: this.#entry(path, status, { xattrs: attributesOf(native, open) }), status })
-        if (above !== undefined && above.fileSystem !== status.fileSystem && this.#isOfSystem(open, path)) return
+        this.#reading.visit({
+          entry: this.#entry(path, status, { xattrs: attributesOf(native, open) }),
+          status,
+          directory: open,
+        })
+        if (above !== undefined && above.fileSystem !== status.fileSystem && this.#isOfOthers(open, path)) return
         for (const inside of [...listEntries(native, open, path)].sort())
           this.read(open, inside, path === '' ? inside : `${path}/${inside}`, status, depth + 1)
       })
@@ -111,7 +119,8 @@ class Reader {
   }
 
   /** What the kernel shows of itself, and the devices that coffer mounts at /dev, are none of a container's files. */
-  #isOfSystem(fd: number, path: string): boolean {
+  #isOfOthers(fd: number, path: string): boolean {
+    if (this.#reading.staysOnFileSystem === true) return true
     const view = new DataView(new ArrayBuffer(120))
     must(this.#native, 'look at a file system', 'fstatfs', fd, view)
     const type = view.getUint32(0, true)

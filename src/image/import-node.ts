@@ -1,6 +1,6 @@
 /** An image of one layer, from the archive of a root file system: `docker import`. */
 
-import { MEDIA_TYPES } from '../oci/image.ts'
+import { MEDIA_TYPES, type Platform } from '../oci/image.ts'
 import { inflated } from './compression-node.ts'
 import { chunkOf, keepManifest, OCI_ARCHITECTURES } from './keep-node.ts'
 import { addBlob, type Store } from './store-node.ts'
@@ -12,13 +12,15 @@ export interface Import {
   readonly comment: string
   /** The section `config` of the image's configuration: oci:image-spec/config.md */
   readonly process: object
+  /** That of this machine if undefined. */
+  readonly platform?: Platform | undefined
 }
 
 /** The archive may be compressed; it is kept without compression, so that its digest is that of the layer. */
 export async function importArchive(
   store: Store,
   chunks: AsyncIterable<Uint8Array>,
-  { name, comment, process }: Import,
+  { name, comment, process, platform }: Import,
 ): Promise<readonly string[]> {
   const layer = await addBlob(store, inflated(chunks))
   const created = new Date().toISOString()
@@ -26,6 +28,7 @@ export async function importArchive(
     created,
     architecture: OCI_ARCHITECTURES[store.architecture],
     os: 'linux',
+    ...platform,
     config: process,
     rootfs: { type: 'layers', diff_ids: [layer.digest] },
     history: [{ created, comment }],

@@ -15,6 +15,8 @@ export const LOAD_FLAGS: readonly Flag[] = [
 
 export const IMPORT_FLAGS: readonly Flag[] = [
   { name: 'message', short: 'm', type: 'string', value: 'TEXT', help: 'what the history says of it' },
+  { name: 'change', short: 'c', type: 'list', value: 'INSTRUCTION', help: 'of a Dockerfile, e.g. CMD ["sh"]' },
+  { name: 'platform', type: 'string', value: 'OS/ARCHITECTURE', help: 'of which platform its programs are' },
 ]
 
 export const PULL_FLAGS: readonly Flag[] = [

@@ -7,6 +7,7 @@ import { readRegistrySettings } from '../image/registry-settings-node.ts'
 import { prepareStore, type Store } from '../image/store-node.ts'
 import { nodeFiles } from '../observe/files-node.ts'
 import type { TransferCommand } from './command.ts'
+import { commitCommand } from './commit.ts'
 import { importCommand } from './import.ts'
 import { loadCommand } from './load.ts'
 import { pullCommand } from './pull.ts'
@@ -17,6 +18,7 @@ import { saveCommand } from './save.ts'
 const FAILURE = 1
 
 const COMMANDS: ReadonlyMap<string, TransferCommand> = new Map([
+  ['commit', commitCommand],
   ['import', importCommand],
   ['load', loadCommand],
   ['pull', pullCommand],
