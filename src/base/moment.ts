@@ -7,7 +7,7 @@ const RFC3339 = /^(\d{4}-\d\d-\d\d)(?:T(\d\d(?::\d\d(?::\d\d(?:\.\d{1,9})?)?)?)(
 /** Milliseconds since 1970; undefined for what is none. A time without a zone is UTC. */
 export function momentMs(text: string, nowMs: number): number | undefined {
   if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1000
-  const span = durationMs(text)
+  const span = /^0(h|m|s|ms|us|ns)$/.test(text) ? 0 : durationMs(text)
   if (span !== undefined) return nowMs - span
   const match = RFC3339.exec(text)
   if (match === null) return undefined

@@ -3,6 +3,7 @@
 import { type Flag, type Parsed, parseFlags, usage } from '../base/flags.ts'
 import { attach, connect } from '../engine/attach.ts'
 import { type EngineContainer, findContainer, UNSEEN_STATUS } from '../engine/containers.ts'
+import { tellContainer } from '../engine/events.ts'
 import type { ContainerRecord } from '../engine/record.ts'
 import { startContainer } from '../engine/start.ts'
 import { type Command, forEach, onlyContainer, say, warn } from './command.ts'
@@ -29,6 +30,7 @@ export const attachTo: Command = (session, words) => {
   const found = onlyContainer(session, 'coffer attach', given)
   mustRun(found, 'attach to')
   const socket = connect(session.engine, found.record.id)
+  tellContainer(session.engine, found.record, 'attach')
   return stay(session, found, socket, {
     hasInput: !given.bool('no-stdin') && found.record.hasInput,
     proxiesSignals: given.string('sig-proxy') !== 'false',
@@ -48,6 +50,7 @@ function stay({ engine }: Session, { record }: EngineContainer, socket: number, 
     detachKeys: options.keys,
     proxiesSignals: options.proxiesSignals && !record.intent.terminal,
   })
+  if (end.kind === 'detached') tellContainer(engine, record, 'detach')
   return end.kind === 'exited' ? end.status : end.kind === 'detached' ? 0 : UNSEEN_STATUS
 }
 

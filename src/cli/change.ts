@@ -4,6 +4,7 @@ import { OperationError } from '../base/errors.ts'
 import { parseFlags, usage } from '../base/flags.ts'
 import { updateContainer } from '../container/update.ts'
 import { type EngineContainer, findContainer } from '../engine/containers.ts'
+import { tellContainer } from '../engine/events.ts'
 import { type IntentResources, resourcesDocument } from '../engine/intent-resources.ts'
 import { withNamesLock } from '../engine/lock.ts'
 import { writeRecord } from '../engine/make.ts'
@@ -69,6 +70,7 @@ function updateOne(asked: Asked, container: EngineContainer, limits: IntentResou
   withNamesLock(engine, () => {
     const { record: now } = findContainer(engine, record.id)
     writeRecord(engine, { ...now, restart, intent: { ...now.intent, resources } })
+    tellContainer(engine, now, 'update')
   })
 }
 

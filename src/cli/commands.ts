@@ -12,6 +12,7 @@ import { COMMIT, commit } from './commit.ts'
 import { CP, cp } from './copy.ts'
 import { diff } from './diff.ts'
 import { DOCTOR_FLAGS, doctor } from './doctor.ts'
+import { EVENTS, events } from './events.ts'
 import { exec } from './exec.ts'
 import { EXPLAIN_DETAILS, EXPLAIN_FLAGS, explainCommand } from './explain.ts'
 import { EXPORT, exportCommand } from './export.ts'
@@ -151,6 +152,7 @@ export const COMMANDS: readonly CliCommand[] = [
     flags: DOCTOR_FLAGS,
     run: doctor,
   },
+  { name: 'events', operands: '', summary: 'tell what happens', flags: EVENTS, run: events, failureStatus: FAILED },
   { name: 'images', operands: '[NAME]', summary: 'list images', flags: IMAGES, run: images },
   { name: 'pull', operands: 'NAME', summary: 'get an image from a registry', flags: PULL_FLAGS },
   { name: 'push', operands: 'NAME', summary: 'give an image to a registry', flags: PUSH_FLAGS },

@@ -5,6 +5,7 @@ import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { freezeContainer, thawContainer } from '../container/freeze.ts'
 import { archiveChanges } from '../engine/change-archive.ts'
 import type { EngineContainer } from '../engine/containers.ts'
+import { tellContainer } from '../engine/events.ts'
 import { userIn } from '../engine/image-process.ts'
 import { describeImage, wantedImage } from '../engine/images.ts'
 import { newId } from '../engine/make.ts'
@@ -101,10 +102,12 @@ function whilePaused(session: Session, { record }: EngineContainer, pauses: bool
   const { machine } = session.engine
   if (!pauses) return body()
   freezeContainer(machine, record.id)
+  tellContainer(session.engine, record, 'pause')
   try {
     return body()
   } finally {
     thawContainer(machine, record.id)
+    tellContainer(session.engine, record, 'unpause')
   }
 }
 
@@ -136,6 +139,7 @@ function keep(session: Session, record: ContainerRecord, words: string): number 
   const status = exitStatus(waitForPid(native, child))
   // Otherwise the keeper has told why it reads no more.
   if (failed !== undefined && failed.code !== 'EPIPE') throw failed
+  if (status === 0) tellContainer(session.engine, record, 'commit')
   return status
 }
 

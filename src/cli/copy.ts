@@ -6,6 +6,7 @@ import { sizeText } from '../base/size.ts'
 import { type Ids, idsOf, withContainerRoot } from '../engine/container-root.ts'
 import type { EngineContainer } from '../engine/containers.ts'
 import { ARCHIVE_END_BYTES, copyTree, openDirectoryOf, type Side, withLanding, withSource } from '../engine/copy.ts'
+import { tellContainer } from '../engine/events.ts'
 import { ArchiveWriter, extractArchive } from '../engine/tree-archive.ts'
 import { readTree } from '../engine/tree-read.ts'
 import { type Manners, TreeWriter } from '../engine/tree-write.ts'
@@ -109,6 +110,7 @@ function copyOut(asked: Asked, { container, path }: PlaceIn, to: string): void {
   const { native, engine } = session
   const found = findMended(session, container)
   const { toContainer } = idsOf(found.record.intent)
+  tellContainer(engine, found.record, 'archive-path')
   withContainerRoot(engine, found, (root) =>
     withSource(native, sideOf(container, root, path), asked.followsLink, (source) => {
       if (to === '-') {
@@ -151,6 +153,7 @@ function copyIn(asked: Asked, from: string, { container, path }: PlaceIn): void 
   const { native, engine } = session
   const found = findMended(session, container)
   const manners = mannersIn(asked, found)
+  tellContainer(engine, found.record, 'extract-to-dir')
   const progress = progressOf(asked, `Copying to container`)
   const copy = (source: (root: number) => void): void => withContainerRoot(engine, found, source)
   if (from === '-')

@@ -4,7 +4,9 @@ import { OperationError } from '../base/errors.ts'
 import { parseFlags, usage } from '../base/flags.ts'
 import { type ExecRequest, execInContainer } from '../container/exec.ts'
 import { type EngineContainer, findContainer } from '../engine/containers.ts'
+import { tellContainer } from '../engine/events.ts'
 import { userIn } from '../engine/image-process.ts'
+import { newId } from '../engine/make.ts'
 import { close, open, writeText } from '../executor/embedded-files.ts'
 import { effectiveCapabilities } from '../executor/embedded-process.ts'
 import { capabilitiesIn } from '../linux/capabilities.ts'
@@ -18,13 +20,21 @@ import { type Asked, wrong } from './values.ts'
 
 /** Answers the exit status of the process; 0 for one in the background. */
 export const exec = (session: Session, words: readonly string[]): number =>
-  withExec(session, words, (request) => execInContainer(session.engine.machine, request))
+  withExec(session, words, (request, { record }, args) => {
+    const { engine, native } = session
+    const execID = newId(native)
+    for (const action of ['exec_create', 'exec_start'])
+      tellContainer(engine, record, `${action}: ${args.join(' ')}`, { execID })
+    const status = execInContainer(engine.machine, request)
+    if (!request.detach) tellContainer(engine, record, 'exec_die', { execID, exitCode: `${status}` })
+    return status
+  })
 
 /** Calls `body` with what the words of `coffer exec` ask for; its descriptors are open that long. */
 export function withExec<Result>(
   session: Session,
   words: readonly string[],
-  body: (request: ExecRequest) => Result,
+  body: (request: ExecRequest, container: EngineContainer, args: readonly string[]) => Result,
 ): Result {
   const asked: Asked = { command: 'coffer exec', given: parseFlags(words, EXEC_FLAGS, 'coffer exec'), session }
   const { given } = asked
@@ -37,7 +47,7 @@ export function withExec<Result>(
   const hasInput = given.bool('interactive') && !isDetached
   const nothing = open(native, '/dev/null', isDetached ? O_RDWR : O_RDONLY)
   try {
-    return body({
+    const request: ExecRequest = {
       id: container.record.id,
       process: (base) => processOf(asked, base, args, container),
       detach: isDetached,
@@ -48,7 +58,8 @@ export function withExec<Result>(
       ignorePaused: false,
       cgroups: [],
       warn: (text) => writeText(native, 2, `warning: ${text}\n`),
-    })
+    }
+    return body(request, container, args)
   } catch (error) {
     throw startFailure(error, args)
   } finally {

@@ -3,6 +3,7 @@
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { idsOf, withContainerRoot } from '../engine/container-root.ts'
 import type { EngineContainer } from '../engine/containers.ts'
+import { tellContainer } from '../engine/events.ts'
 import { ArchiveWriter } from '../engine/tree-archive.ts'
 import { readTree } from '../engine/tree-read.ts'
 import { close, open, remove, rename } from '../executor/embedded-files.ts'
@@ -59,4 +60,5 @@ function writeFiles({ native, engine }: Session, found: EngineContainer, fd: num
     })
   withContainerRoot(engine, found, write, { hasVolumes: false })
   archive.end()
+  tellContainer(engine, found.record, 'export')
 }

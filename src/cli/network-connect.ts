@@ -3,6 +3,7 @@
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { networksOf } from '../engine/connection.ts'
 import { networkNamed } from '../engine/container-network.ts'
+import { tellNetwork } from '../engine/events.ts'
 import { connectNetwork, disconnectNetwork } from '../engine/network-change.ts'
 import { DEFAULT_NETWORK, findNetwork, type NetworkRecord } from '../network/networks.ts'
 import { type Command, findMended } from './command.ts'
@@ -30,12 +31,14 @@ export const connect: Command = (session, words) => {
   if (name === undefined || text === undefined || others.length > 0)
     throw usage(command, 'it takes a network and a container')
   const network = named(session, name).name
-  connectNetwork(session.engine, findMended(session, text).record.id, {
+  const { id } = findMended(session, text).record
+  connectNetwork(session.engine, id, {
     network,
     address: addressOf(asked, 'ip', given.string('ip')),
     address6: addressOf(asked, 'ip6', given.string('ip6')),
     aliases: aliasesOf(asked, network, given.list('alias')),
   })
+  tellNetwork(session.engine, network, 'connect', id)
   return 0
 }
 
@@ -49,7 +52,10 @@ export const disconnect: Command = (session, words) => {
   const [name, text, ...others] = rest
   if (name === undefined || text === undefined || others.length > 0)
     throw usage(command, 'it takes a network and a container')
-  disconnectNetwork(session.engine, findMended(session, text).record.id, named(session, name).name)
+  const { id } = findMended(session, text).record
+  const network = named(session, name).name
+  disconnectNetwork(session.engine, id, network)
+  tellNetwork(session.engine, network, 'disconnect', id)
   return 0
 }
 

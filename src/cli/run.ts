@@ -5,13 +5,14 @@ import { parseFlags, usage } from '../base/flags.ts'
 import { hostOf } from '../container/host.ts'
 import { attach, connect } from '../engine/attach.ts'
 import { UNSEEN_STATUS } from '../engine/containers.ts'
+import { tellContainer } from '../engine/events.ts'
 import { holdImages } from '../engine/image-store.ts'
 import { initProgramPath } from '../engine/init-program.ts'
 import type { Intent } from '../engine/intent.ts'
 import { makeContainer, type NewContainer, newId } from '../engine/make.ts'
 import { containerPath } from '../engine/place.ts'
 import type { ContainerRecord } from '../engine/record.ts'
-import { removeAnonymousVolumes, removeFiles } from '../engine/remove.ts'
+import { destroyContainer, removeAnonymousVolumes } from '../engine/remove.ts'
 import { startContainer } from '../engine/start.ts'
 import { close, remove, writeNewFile, writeText } from '../executor/embedded-files.ts'
 import { checkChoices, healthOf, logOf, restartOf, streamsOf } from './life.ts'
@@ -43,12 +44,14 @@ export function runCommand(session: Session, words: readonly string[]): number {
     startContainer(engine, record, {
       warn: (text) => writeText(native, 2, `warning: ${text}\n`),
       before: () => {
-        if (!isDetached) socket = connect(engine, record.id)
+        if (isDetached) return
+        socket = connect(engine, record.id)
+        tellContainer(engine, record, 'attach')
       },
     })
   } catch (error) {
     if (record.removesItself) {
-      removeFiles(engine, record)
+      destroyContainer(engine, record)
       removeAnonymousVolumes(engine, record)
     }
     throw startFailure(error, record.intent.args)

@@ -5,6 +5,7 @@ import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { freezeContainer, thawContainer } from '../container/freeze.ts'
 import { waitForEnd } from '../engine/attach.ts'
 import { type EngineContainer, findContainer, idOf } from '../engine/containers.ts'
+import { tellContainer } from '../engine/events.ts'
 import { isTorn } from '../engine/record.ts'
 import { removeContainer, removeDamaged } from '../engine/remove.ts'
 import { renameContainer } from '../engine/rename.ts'
@@ -39,6 +40,7 @@ export const restart: Command = (session, words) => {
   return forEach(session, 'coffer restart', given, (found, text) => {
     stopContainer(session.engine, found, options)
     startContainer(session.engine, found.record, { warn: (line) => warn(session, line), before: () => undefined })
+    tellContainer(session.engine, found.record, 'restart')
     say(session, `${text}\n`)
   })
 }
@@ -104,6 +106,7 @@ export const pause: Command = (session, words) => {
   return forEach(session, 'coffer pause', given, (found, text) => {
     mustRun(found, 'pause')
     freezeContainer(session.engine.machine, found.record.id)
+    tellContainer(session.engine, found.record, 'pause')
     say(session, `${text}\n`)
   })
 }
@@ -113,6 +116,7 @@ export const unpause: Command = (session, words) => {
   return forEach(session, 'coffer unpause', given, (found, text) => {
     mustRun(found, 'unpause')
     thawContainer(session.engine.machine, found.record.id)
+    tellContainer(session.engine, found.record, 'unpause')
     say(session, `${text}\n`)
   })
 }

@@ -5,6 +5,7 @@ import { readMembers } from '../container/members.ts'
 import { listProcesses } from '../container/processes.ts'
 import { findContainer as findInner } from '../container/store.ts'
 import { findContainer } from '../engine/containers.ts'
+import { tellContainer } from '../engine/events.ts'
 import { type Command, say } from './command.ts'
 import { mustRun } from './stop.ts'
 
@@ -15,6 +16,7 @@ export const top: Command = (session, words) => {
     throw usage('coffer top', `it has no columns ${options.join(' ')}`, 'coffer top NAME shows those of ps -ef')
   const found = findContainer(session.engine, text)
   mustRun(found, 'list the processes of')
+  tellContainer(session.engine, found.record, 'top')
   const { files, root } = session.engine.machine
   say(session, listProcesses(files, readMembers(files, findInner(files, root, found.record.id))))
   return 0

@@ -3,10 +3,13 @@
 import { OperationError } from '../base/errors.ts'
 import { keepFailure, openRunRoot } from '../container/last-failure.ts'
 import { type MemoryEnd, memoryEnd } from '../container/memory-end.ts'
-import { readRemains } from '../container/store.ts'
+import { containerDirectory, readRemains } from '../container/store.ts'
 import { replaceFile } from '../executor/embedded-files.ts'
-import { type EngineContainer, type Exit, readEngineContainer } from './containers.ts'
+import { readConnection } from './connection.ts'
+import { type EngineContainer, type Exit, readEngineContainer, UNSEEN_STATUS } from './containers.ts'
+import { tellContainer, tellNetwork } from './events.ts'
 import { containerPath, type Engine } from './place.ts'
+import type { ContainerRecord } from './record.ts'
 import { SENT_FILE, type SentSignal } from './sent.ts'
 
 export interface ContainerEnd {
@@ -46,6 +49,24 @@ export function keepEnd(engine: Engine, id: string): void {
   } catch (error) {
     if (!(error instanceof OperationError)) throw error
   }
+}
+
+/** For who is about to clean up behind it. Whoever did that, or removed it, has told of it. */
+export function tellEnd(engine: Engine, id: string): void {
+  const { machine } = engine
+  if (machine.files.status(containerDirectory(machine, id)) === undefined) return
+  const container = readEngineContainer(engine, id)
+  if (container?.status !== 'exited' && container?.status !== 'restarting') return
+  const { record, exit, started } = container
+  if (readEnd(engine, container).memory !== undefined) tellContainer(engine, record, 'oom')
+  const seconds = exit === undefined ? 0 : Math.max(0, Math.floor((Date.parse(exit.at) - Date.parse(started)) / 1000))
+  tellDie(engine, record, exit?.status ?? UNSEEN_STATUS, seconds)
+}
+
+export function tellDie(engine: Engine, record: ContainerRecord, status: number, seconds: number): void {
+  tellContainer(engine, record, 'die', { execDuration: `${seconds}`, exitCode: `${status}` })
+  for (const { network } of readConnection(engine, record.id)?.endpoints ?? [])
+    tellNetwork(engine, network, 'disconnect', record.id)
 }
 
 function keepMemoryEnd({ machine, dataRoot }: Engine, id: string): void {

@@ -13,11 +13,11 @@ import { close, remove, replaceFile } from '../executor/embedded-files.ts'
 import { CLOCK_MONOTONIC, clockNanos } from '../executor/embedded-process.ts'
 import { disconnectContainer } from './container-network.ts'
 import { readEngineContainer, UNSEEN_STATUS } from './containers.ts'
-import { keepEnd } from './end.ts'
+import { keepEnd, tellEnd } from './end.ts'
 import { withContainerLock } from './lock.ts'
 import { attachPath, containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
-import { removeAnonymousVolumes, removeFiles } from './remove.ts'
+import { destroyContainer, removeAnonymousVolumes } from './remove.ts'
 import { isStoppedByHand, nextRestart, type Restarts, ranMs, readRestarts, writeRestarts } from './restart.ts'
 import { startLocked } from './start.ts'
 import { waitingPath } from './waiting.ts'
@@ -40,13 +40,14 @@ export function afterEnd(engine: Engine, id: string, warn: Warn): void {
       startAgain(engine, record, warn)
       return
     }
-    removeFiles(engine, record)
+    destroyContainer(engine, record)
     removeAnonymousVolumes(engine, record)
   })
 }
 
 function cleanUp(engine: Engine, id: string, warn: Warn): void {
   keepEnd(engine, id)
+  tellEnd(engine, id)
   removeInner(engine.machine, id, { force: true, warn })
   disconnectContainer(engine, id)
   remove(engine.machine.native, attachPath(engine, id))

@@ -10,6 +10,7 @@ import { checkContainer } from '../container/check.ts'
 import { replaceFile } from '../executor/embedded-files.ts'
 import type { Process } from '../oci/process.ts'
 import { type EngineContainer, readEngineContainer } from './containers.ts'
+import { tellContainer } from './events.ts'
 import { containerPath, type Engine } from './place.ts'
 import type { ContainerRecord, HealthPolicy } from './record.ts'
 
@@ -98,6 +99,7 @@ export function checkHealth(engine: Engine, id: string): number | undefined {
     return delayMs(policy, { status: before.status, ranMs: ranMs() })
   const health = nextHealth(policy, before, { result, ranMs: beganMs })
   writeHealth(engine, id, health)
+  if (health.status !== before.status) tellContainer(engine, found.record, `health_status: ${health.status}`)
   return delayMs(policy, { status: health.status, ranMs: ranMs() })
 }
 

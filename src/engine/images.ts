@@ -17,6 +17,7 @@ import { addName, removeImage, removeName } from '../image/names.ts'
 import { canonicalName, familiarName, familiarRepository, isDigest, parseReference } from '../image/reference.ts'
 import type { HistoryEntry } from '../oci/image.ts'
 import { listEngineContainers } from './containers.ts'
+import { tell } from './events.ts'
 import { changeImages, collectUnused } from './image-store.ts'
 import type { Engine } from './place.ts'
 
@@ -166,7 +167,7 @@ export function historyOf(
 const CREATED_BY = 45
 
 export function tagImage(engine: Engine, source: string, target: string): void {
-  const { descriptor } = wantedImage(engine, source)
+  const { descriptor, id } = wantedImage(engine, source)
   const reference = parseReference(target)
   if (reference.digest !== undefined)
     throw new OperationError({ kind: 'invalid', operation: `tag ${target}`, reason: 'a tag cannot be a digest' })
@@ -175,6 +176,7 @@ export function tagImage(engine: Engine, source: string, target: string): void {
   changeImages(engine, (entries) =>
     addName(entries, { ...descriptor, annotations: {} as typeof annotations }, canonicalName(reference)),
   )
+  tell(engine, 'image', 'tag', id, { name: familiarName(reference) })
 }
 
 /** Answers docker's lines. Throws `conflict` for an image that is in use, or has other names. */
@@ -192,8 +194,10 @@ export function untagImage(engine: Engine, text: string, isForced: boolean): rea
   changeImages(engine, (entries) =>
     isLast ? removeImage(entries, image.descriptor.digest) : removeName(entries, name ?? ''),
   )
+  for (const one of goes) tell(engine, 'image', 'untag', image.id, { name: familiarName(parseReference(one)) })
   const said = goes.map((one) => `Untagged: ${familiarName(parseReference(one))}`)
   if (!isLast) return said
+  tell(engine, 'image', 'delete', image.id, { name: image.id })
   const { layers } = collectUnused(engine, image.config.diffIds)
   return [
     ...said,
@@ -234,7 +238,10 @@ export function pruneImages(
   const rows = listImages(engine).filter((row) => (all || row.image.names.length === 0) && fits(row))
   const images = [...new Map(rows.map(({ image }) => [image.descriptor.digest, image])).values()]
   const unused = images.filter((image) => userOf(engine, image) === undefined)
-  for (const { descriptor } of unused) changeImages(engine, (entries) => removeImage(entries, descriptor.digest))
+  for (const { descriptor, id } of unused) {
+    changeImages(engine, (entries) => removeImage(entries, descriptor.digest))
+    tell(engine, 'image', 'delete', id, { name: id })
+  }
   const { layers, sizeBytes } = collectUnused(
     engine,
     unused.flatMap(({ config }) => config.diffIds),

@@ -8,6 +8,7 @@ import { AT_FDCWD } from '../linux/files.ts'
 import type { IdMapping } from '../oci/id-mappings.ts'
 import { writeNamedFiles } from './container-files.ts'
 import { copyUpVolume } from './copy-up.ts'
+import { tellContainer } from './events.ts'
 import { writeInitProgram } from './init-program.ts'
 import type { Intent, IntentMount } from './intent.ts'
 import { withNamesLock } from './lock.ts'
@@ -33,6 +34,7 @@ export function makeContainer(engine: Engine, wanted: NewContainer, id: string):
     makeUpper(engine, `${directory}/upper`, record.intent)
     prepareMounts(engine, record)
     writeRecord(engine, record)
+    tellContainer(engine, record, 'create')
     return record
   })
 }

@@ -29,11 +29,11 @@ import {
   readEngineContainer,
   UNSEEN_STATUS,
 } from './containers.ts'
-import { keepEnd } from './end.ts'
+import { keepEnd, tellEnd } from './end.ts'
 import { lacksResolver, restoreResolver } from './network-change.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, isTorn, RECORD_FILE } from './record.ts'
-import { removeAnonymousVolumes, removeFiles } from './remove.ts'
+import { destroyContainer, removeAnonymousVolumes } from './remove.ts'
 
 const quiet = (): void => undefined
 
@@ -89,12 +89,13 @@ export function mendContainer(engine: Engine, id: string): boolean {
     if (!tryLock(native, fd) || !needsMending(engine, id) || isWatched(engine, id)) return false
     noteEnd(engine, id)
     keepEnd(engine, id)
+    tellEnd(engine, id)
     removeInner(engine.machine, id, { force: true, warn: quiet })
     disconnectContainer(engine, id)
     remove(native, attachPath(engine, id))
     const record = readEngineContainer(engine, id)?.record
     if (record?.removesItself === true) {
-      removeFiles(engine, record)
+      destroyContainer(engine, record)
       removeAnonymousVolumes(engine, record)
     }
     return true

@@ -6,6 +6,8 @@ import { remove, rename } from '../executor/embedded-files.ts'
 import { removeTree } from '../executor/embedded-tree.ts'
 import { disconnectContainer } from './container-network.ts'
 import { type EngineContainer, readEngineContainer } from './containers.ts'
+import { tellDie } from './end.ts'
+import { tellContainer } from './events.ts'
 import { withContainerLock, withNamesLock } from './lock.ts'
 import { attachPath, containerPath, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, RECORD_FILE } from './record.ts'
@@ -32,14 +34,30 @@ export function removeContainer(
   withContainerLock(engine, record.id, () => {
     const now = readEngineContainer(engine, record.id)
     if (!force && now !== undefined) refuseLive(record, now.status)
-    if (now?.status === 'running' || now?.status === 'paused')
+    const isAlive = now?.status === 'running' || now?.status === 'paused'
+    if (isAlive) {
       keepSent(engine, record.id, { command: 'rm', signal: 'KILL' })
+      tellContainer(engine, record, 'kill', { signal: '9' })
+    }
     removeInner(engine.machine, record.id, { force: true, warn })
+    if (isAlive) tellDie(engine, record, KILLED, ranSeconds(engine, now.started))
     disconnectContainer(engine, record.id)
     remove(engine.machine.native, attachPath(engine, record.id))
-    removeFiles(engine, record)
+    destroyContainer(engine, record)
   })
   if (volumes) removeAnonymousVolumes(engine, record)
+}
+
+const KILLED = 137
+
+const ranSeconds = ({ machine }: Engine, started: string): number =>
+  Math.max(0, Math.floor((machine.now().getTime() - Date.parse(started)) / 1000))
+
+/** Of two who remove it, one tells of it. */
+export function destroyContainer(engine: Engine, record: ContainerRecord): void {
+  const isThere = engine.machine.files.status(`${containerPath(engine, record.id)}/${RECORD_FILE}`) !== undefined
+  removeFiles(engine, record)
+  if (isThere) tellContainer(engine, record, 'destroy')
 }
 
 /** Those that no other container mounts, as with --volumes-from. */

@@ -2,6 +2,7 @@
 
 import { OperationError } from '../base/errors.ts'
 import { remove } from '../executor/embedded-files.ts'
+import { tellContainer } from './events.ts'
 import { withNamesLock } from './lock.ts'
 import { takeName, writeRecord } from './make.ts'
 import { renameEndpoints } from './network-change.ts'
@@ -27,5 +28,6 @@ export function renameContainer(engine: Engine, record: ContainerRecord, name: s
     renameEndpoints(engine, renamed, record.name)
     const old = `${namesDirectory(engine)}/${record.name}`
     if (files.readLink(old) === record.id) remove(native, old)
+    tellContainer(engine, { ...record, name }, 'rename', { oldName: `/${record.name}` })
   })
 }

@@ -14,6 +14,7 @@ import { configOf, type IntentFacts } from './config.ts'
 import { connectContainer, disconnectContainer } from './container-network.ts'
 import { EXIT_FILE, readEngineContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
+import { tellContainer, tellNetwork } from './events.ts'
 import { beginHealth, delayMs, HEALTH_COMMAND, HEALTH_FILE } from './health.ts'
 import { withContainerLock } from './lock.ts'
 import { attachPath, containerPath, type Engine } from './place.ts'
@@ -73,6 +74,7 @@ export function startLocked(engine: Engine, record: ContainerRecord, { warn, bef
   try {
     const request = requestOf(engine, { id, container: connected(engine, record) }, warn)
     runWatched(machine, request, watched, before)
+    tellStart(engine, record)
   } catch (error) {
     disconnectContainer(engine, id)
     remove(native, attach)
@@ -81,6 +83,13 @@ export function startLocked(engine: Engine, record: ContainerRecord, { warn, bef
     else for (const name of [STARTED_FILE, LOG_FILE, HEALTH_FILE]) remove(native, `${directory}/${name}`)
     throw error
   }
+}
+
+/** Its monitor cannot be done with it before, as who starts it has the lock. */
+function tellStart(engine: Engine, record: ContainerRecord): void {
+  const { id, network } = record
+  if (network.kind === 'networks') for (const one of network.networks) tellNetwork(engine, one.network, 'connect', id)
+  tellContainer(engine, record, 'start')
 }
 
 /** With a network of its own it joins that, which is made now. */

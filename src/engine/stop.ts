@@ -1,5 +1,6 @@
 /** stop and kill: the signal that asks a container to end, and the one that does not ask. */
 
+import { OperationError } from '../base/errors.ts'
 import { killContainer, openInit } from '../container/kill.ts'
 import { findContainer as findInner, liveContainer } from '../container/store.ts'
 import { POLLIN, poll } from '../executor/embedded-events.ts'
@@ -7,9 +8,10 @@ import { close } from '../executor/embedded-files.ts'
 import { parseSignal } from '../linux/signals.ts'
 import { waitForEnd } from './attach.ts'
 import { type EngineContainer, readEngineContainer } from './containers.ts'
+import { tellContainer } from './events.ts'
 import { withContainerLock } from './lock.ts'
 import { mendContainer } from './mend.ts'
-import type { Engine } from './place.ts'
+import { containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 import { markStopped } from './restart.ts'
 import { keepSent } from './sent.ts'
@@ -30,11 +32,13 @@ export function stopContainer(engine: Engine, container: EngineContainer, { seco
   try {
     const first = signal ?? record.stopSignal
     keepSent(engine, record.id, { command: 'stop', signal: first })
+    tellContainer(engine, record, 'kill', { signal: `${parseSignal(first) ?? first}` })
     killContainer(machine, record.id, { signal: first, all: false })
     const limit = seconds ?? record.stopSeconds
     const ended = poll(machine.native, [{ fd: pidfd, events: POLLIN }], limit < 0 ? undefined : limit * 1000)
     if ((ended?.[0] ?? 0) === 0) {
       keepSent(engine, record.id, { command: 'stop', signal: 'KILL', waitedSeconds: limit })
+      tellContainer(engine, record, 'kill', { signal: '9' })
       killContainer(machine, record.id, { signal: 'KILL', all: false })
     }
     poll(machine.native, [{ fd: pidfd, events: POLLIN }])
@@ -43,6 +47,18 @@ export function stopContainer(engine: Engine, container: EngineContainer, { seco
   }
   waitForEnd(engine, record)
   mendContainer(engine, record.id)
+  tellStop(engine, record)
+}
+
+/** When whoever cleans up has told of its end; one that removes itself may be gone by then. */
+function tellStop(engine: Engine, record: ContainerRecord): void {
+  const exists = engine.machine.files.status(containerPath(engine, record.id)) !== undefined
+  try {
+    if (exists) withContainerLock(engine, record.id, () => undefined)
+  } catch (error) {
+    if (!(error instanceof OperationError) || error.kind !== 'missing') throw error
+  }
+  tellContainer(engine, record, 'stop')
 }
 
 /** The container as it is once nobody will start it again but by hand. */
@@ -61,4 +77,5 @@ export function signalContainer(engine: Engine, record: ContainerRecord, signal:
   if (number === parseSignal('KILL') || number === parseSignal(record.stopSignal)) markStopped(engine, record)
   keepSent(engine, record.id, { command: 'kill', signal })
   killContainer(engine.machine, record.id, { signal, all: false })
+  tellContainer(engine, record, 'kill', { signal: `${number ?? signal}` })
 }

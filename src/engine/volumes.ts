@@ -10,6 +10,7 @@ import { makeDirectories, makeDirectory, writeNewFile } from '../executor/embedd
 import { removeTree } from '../executor/embedded-tree.ts'
 import { AT_FDCWD } from '../linux/files.ts'
 import { listEngineContainers } from './containers.ts'
+import { tell } from './events.ts'
 import { type Engine, volumePath, volumesDirectory } from './place.ts'
 
 export interface Volume {
@@ -47,6 +48,7 @@ export function makeVolume(engine: Engine, wanted: NewVolume): void {
   writeNewFile(native, `${made}/${RECORD}`, JSON.stringify(record), 0o600)
   // Of two who make the same one, the later finds that of the other.
   if (attempt(native, 'renameat2', AT_FDCWD, made, AT_FDCWD, path, RENAME_NOREPLACE) < 0) removeTree(native, made)
+  else tell(engine, 'volume', 'create', wanted.name, { driver: 'local' })
 }
 
 /** Undefined for one that is not there. */
@@ -106,6 +108,7 @@ export function dropVolume(engine: Engine, name: string): void {
     `${directory}/.gone-${name}-${now().getTime()}`,
     0,
   )
+  tell(engine, 'volume', 'destroy', name, { driver: 'local' })
   for (const left of files.list(directory) ?? [])
     if (left.startsWith('.gone-')) removeTree(native, `${directory}/${left}`)
 }

@@ -3,6 +3,7 @@
 import { createReadStream } from 'node:fs'
 import { parseFlags, usage } from '../base/flags.ts'
 import { applyChanges } from '../image/change.ts'
+import { tellImage } from '../image/events-node.ts'
 import { importArchive } from '../image/import-node.ts'
 import { parsePlatform } from '../image/keep-node.ts'
 import { findImage } from '../image/layout.ts'
@@ -27,5 +28,7 @@ export async function importCommand(store: Store, words: readonly string[]): Pro
     process: applyChanges({}, given.list('change')),
     ...(platform === undefined ? {} : { platform: parsePlatform(platform) }),
   })
-  process.stdout.write(`${findImage(store.files, store.root, made)?.id ?? made}\n`)
+  const id = findImage(store.files, store.root, made)?.id ?? made
+  tellImage(store.root, 'import', id, made)
+  process.stdout.write(`${id}\n`)
 }

@@ -1,9 +1,10 @@
 /** pull: an image from a registry. */
 
 import { parseFlags, usage } from '../base/flags.ts'
+import { tellImage } from '../image/events-node.ts'
 import { parsePlatform } from '../image/keep-node.ts'
 import { type LayerEvent, pullImage } from '../image/pull-node.ts'
-import { canonicalName, familiarName, parseReference } from '../image/reference.ts'
+import { canonicalName, familiarName, familiarRepository, parseReference } from '../image/reference.ts'
 import type { RegistrySettings } from '../image/registry-settings-node.ts'
 import { PULL_FLAGS } from '../image/transfer-flags.ts'
 import type { TransferCommand } from './command.ts'
@@ -33,6 +34,7 @@ export const pullCommand: TransferCommand = async (store, words, { settings }) =
   out(`Digest: ${pulled.digest}`)
   const what = pulled.isNew ? 'Downloaded newer image for' : 'Image is up to date for'
   out(`Status: ${what} ${familiarName(reference)}`)
+  tellImage(store.root, 'pull', familiarName(reference), familiarRepository(reference))
   process.stdout.write(`${canonicalName(reference)}\n`)
 }
 

@@ -2,6 +2,7 @@
 
 import { OperationError } from '../base/errors.ts'
 import { parseFlags, usage } from '../base/flags.ts'
+import { tellImage } from '../image/events-node.ts'
 import { findImage } from '../image/layout.ts'
 import { pushImage } from '../image/push-node.ts'
 import { canonicalName, familiarName, familiarRepository, parseReference } from '../image/reference.ts'
@@ -38,6 +39,7 @@ export const pushCommand: TransferCommand = async (store, words, { settings }) =
     onLayer: (layer, kind) => progress.say(layer, WORDS[kind]),
   })
   progress.close()
+  tellImage(store.root, 'push', familiarName(reference), familiarRepository(reference))
   out(`${reference.tag}: digest: ${digest} size: ${sizeBytes}`)
   if (isQuiet) process.stdout.write(`${canonicalName(reference)}\n`)
 }

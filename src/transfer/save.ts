@@ -6,6 +6,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { OperationError } from '../base/errors.ts'
 import { parseFlags, usage } from '../base/flags.ts'
+import { tellImage } from '../image/events-node.ts'
 import { findImage } from '../image/layout.ts'
 import { canonicalName, isDigest, parseReference } from '../image/reference.ts'
 import { archiveOf, type Saved } from '../image/save-node.ts'
@@ -20,9 +21,11 @@ export const saveCommand: TransferCommand = async (store, words) => {
   const output = given.string('output')
   if (output === undefined && process.stdout.isTTY)
     throw usage(COMMAND, 'an archive is nothing for a terminal', 'give --output FILE, or redirect it')
-  const archive = Readable.from(archiveOf(store, savedImages(store, given.rest)))
+  const saved = savedImages(store, given.rest)
+  const archive = Readable.from(archiveOf(store, saved))
   if (output === undefined) await pipeline(archive, process.stdout)
   else await writeWhole(archive, output)
+  for (const { id } of saved.map(({ image }) => image)) tellImage(store.root, 'save', id, id)
 }
 
 /** Nobody finds half of it under the name. */
