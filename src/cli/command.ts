@@ -4,7 +4,7 @@ import { describeError, OperationError } from '../base/errors.ts'
 import { type Parsed, USAGE, usage } from '../base/flags.ts'
 import { type EngineContainer, findContainer } from '../engine/containers.ts'
 import { mendContainer } from '../engine/mend.ts'
-import { writeText } from '../executor/embedded-files.ts'
+import { read, writeText } from '../executor/embedded-files.ts'
 import { keepCommandFailure } from './failure.ts'
 import type { Session } from './open.ts'
 
@@ -17,6 +17,20 @@ export const FAILED = 1
 export const say = ({ native }: Pick<Session, 'native'>, text: string): void => writeText(native, 1, text)
 export const warn = ({ native }: Pick<Session, 'native'>, text: string): void =>
   writeText(native, 2, `warning: ${text}\n`)
+
+/** Asks, unless it was told not to; `warning` may be a list behind a colon. */
+export function agrees(session: Pick<Session, 'native'>, warning: string, given: Pick<Parsed, 'bool'>): boolean {
+  if (given.bool('force')) return true
+  say(
+    session,
+    `WARNING! This will remove${warning.startsWith(':') ? '' : ' '}${warning}\nAre you sure you want to continue? [y/N] `,
+  )
+  const answer = new Uint8Array(64)
+  const length = read(session.native, STDIN, answer)
+  return /^y(?:es)?\s*$/i.test(session.native.decode(answer, 0, length))
+}
+
+const STDIN = 0
 
 /** Runs `body` for each container that is named, behind one that fails too; the status is 1 if one did. */
 export function forEach(

@@ -2,7 +2,7 @@
 
 import { usage } from '../base/flags.ts'
 import { nearest } from '../base/nearest.ts'
-import { IMPORT_FLAGS, LOAD_FLAGS, PULL_FLAGS, PUSH_FLAGS, SAVE_FLAGS } from '../image/transfer-flags.ts'
+import { IMPORT_FLAGS, LOAD_FLAGS, LOGIN_FLAGS, PULL_FLAGS, PUSH_FLAGS, SAVE_FLAGS } from '../image/transfer-flags.ts'
 import type { Words } from '../tools/tool.ts'
 import { GROUPS, TOOLS } from '../tools/tools.ts'
 import { ATTACH, attachTo, START, start } from './attach.ts'
@@ -17,16 +17,19 @@ import { exec } from './exec.ts'
 import { EXPLAIN_DETAILS, EXPLAIN_FLAGS, explainCommand } from './explain.ts'
 import { EXPORT, exportCommand } from './export.ts'
 import { HISTORY, history, IMAGE_COMMANDS, IMAGES, imageGroup, images, RMI, rmi, tag } from './images.ts'
+import { INFO, info, VERSION_FLAGS, version } from './info.ts'
 import { INSPECT_FLAGS, inspect } from './inspect.ts'
 import { LOGS_FLAGS, logs } from './logs.ts'
 import { network } from './networks.ts'
 import type { Session } from './open.ts'
+import { port } from './port.ts'
 import { pruneContainers } from './prune.ts'
 import { PS_FLAGS, ps } from './ps.ts'
 import { createCommand, runCommand } from './run.ts'
 import { CREATE_FLAGS, EXEC_FLAGS, RUN_FLAGS, UPDATE_FLAGS } from './run-flags.ts'
 import { STATS_FLAGS, stats } from './stats.ts'
 import { KILL, kill, pause, RM, rename, restart, rm, stop, TIMES, unpause, wait } from './stop.ts'
+import { SYSTEM_COMMANDS, system } from './system.ts'
 import { top } from './top.ts'
 import { VOLUME_COMMANDS, volume } from './volume.ts'
 import { WHY_FLAGS, whyCommand } from './why.ts'
@@ -75,6 +78,13 @@ const CONTAINER_COMMANDS: readonly CliCommand[] = [
     run: wait,
   },
   { name: 'rm', operands: 'CONTAINER...', summary: 'remove it, and all it has written', flags: RM, run: rm },
+  {
+    name: 'port',
+    operands: 'CONTAINER [PORT[/PROTOCOL]]',
+    summary: 'show where this machine has its ports',
+    flags: [],
+    run: port,
+  },
   { name: 'rename', operands: 'CONTAINER NAME', summary: 'give it another name', flags: [], run: rename },
   {
     name: 'update',
@@ -190,6 +200,17 @@ export const COMMANDS: readonly CliCommand[] = [
     run: volume,
     failureStatus: FAILED,
   },
+  {
+    name: 'system',
+    operands: SYSTEM_COMMANDS.join('|'),
+    summary: 'what coffer has on this machine',
+    flags: [],
+    run: system,
+    failureStatus: FAILED,
+  },
+  { name: 'info', operands: '', summary: 'tell of the machine and of what coffer has there', flags: INFO, run: info },
+  { name: 'login', operands: '[REGISTRY]', summary: 'keep an account of a registry', flags: LOGIN_FLAGS },
+  { name: 'logout', operands: '[REGISTRY]', summary: 'forget it', flags: [] },
   { name: 'import', operands: 'FILE [NAME]', summary: 'make an image of an archive of files', flags: IMPORT_FLAGS },
   { name: 'load', operands: '', summary: 'take over images of docker save', flags: LOAD_FLAGS },
   {
@@ -208,7 +229,7 @@ export const COMMANDS: readonly CliCommand[] = [
   },
   { name: 'completion', operands: 'bash|zsh|fish', summary: 'print what makes a shell complete coffer', flags: [] },
   { name: 'help', operands: '[COMMAND]', summary: 'show what a command takes', flags: [] },
-  { name: 'version', operands: '', summary: 'print the version', flags: [] },
+  { name: 'version', operands: '', summary: 'print the version', flags: VERSION_FLAGS, run: version },
 ]
 
 /** `coffer container COMMAND`, of those that are not commands of coffer too. */

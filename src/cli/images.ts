@@ -19,8 +19,8 @@ import {
   untagImage,
   wantedImage,
 } from '../engine/images.ts'
-import { read, writeText } from '../executor/embedded-files.ts'
-import type { Command } from './command.ts'
+import { writeText } from '../executor/embedded-files.ts'
+import { agrees, type Command } from './command.ts'
 import type { Session } from './open.ts'
 import { transfer } from './transfer.ts'
 
@@ -48,6 +48,12 @@ const FORMAT: Flag = {
   help: 'table, table TEMPLATE, json, or a Go template',
 }
 const NO_TRUNC: Flag = { name: 'no-trunc', type: 'bool', help: 'whole ids and texts' }
+const PLATFORM: Flag = {
+  name: 'platform',
+  type: 'string',
+  help: 'of which platform',
+  refused: 'each image here is of one platform',
+}
 const QUIET: Flag = { name: 'quiet', short: 'q', type: 'bool', help: 'ids only' }
 
 export const IMAGES: readonly Flag[] = [
@@ -103,6 +109,7 @@ export const tag: Command = ({ engine }, words) => {
 export const RMI: readonly Flag[] = [
   { name: 'force', short: 'f', type: 'bool', help: 'all its names, and also if a container that does not run uses it' },
   { name: 'no-prune', type: 'bool', help: 'accepted; there are no parents without a name' },
+  PLATFORM,
 ]
 
 export const rmi: Command = (session, words) => {
@@ -115,6 +122,7 @@ export const rmi: Command = (session, words) => {
 
 export const HISTORY: readonly Flag[] = [
   FORMAT,
+  PLATFORM,
   NO_TRUNC,
   QUIET,
   { name: 'human', short: 'H', type: 'bool', help: 'sizes and times in words; =false for numbers' },
@@ -141,7 +149,7 @@ export const history: Command = (session, words) => {
   return 0
 }
 
-const INSPECT: readonly Flag[] = [{ ...FORMAT, short: 'f' }]
+const INSPECT: readonly Flag[] = [{ ...FORMAT, short: 'f' }, PLATFORM]
 
 const inspect: Command = (session, words) => {
   const given = parseFlags(words, INSPECT, 'coffer image inspect', { mixed: true })
@@ -171,25 +179,18 @@ const prune: Command = (session, words) => {
   const given = parseFlags(words, PRUNE, 'coffer image prune')
   const all = given.bool('all')
   const what = all ? 'all images without at least one container associated to them' : 'all dangling images'
-  if (
-    !given.bool('force') &&
-    !agrees(session, `WARNING! This will remove ${what}.\nAre you sure you want to continue? [y/N] `)
-  )
-    return 0
-  const fits: (row: ImageRow) => boolean = imageFilter(session.engine, given.list('filter'))
-  const { lines, sizeBytes } = pruneImages(session.engine, all, fits)
-  const list = lines.length === 0 ? '' : `Deleted Images:\n${lines.join('\n')}\n\n`
-  say(session, `${list}Total reclaimed space: ${sizeText(sizeBytes)}\n`)
+  if (!agrees(session, `${what}.`, given)) return 0
+  const sizeBytes = dropImages(session, all, given.list('filter'))
+  say(session, `Total reclaimed space: ${sizeText(sizeBytes)}\n`)
   return 0
 }
 
-const STDIN = 0
-
-function agrees(session: Session, question: string): boolean {
-  say(session, question)
-  const answer = new Uint8Array(64)
-  const length = read(session.native, STDIN, answer)
-  return /^y(?:es)?\s*$/i.test(session.native.decode(answer, 0, length))
+/** Says which; answers how many bytes they had. */
+export function dropImages(session: Session, all: boolean, filters: readonly string[]): number {
+  const fits: (row: ImageRow) => boolean = imageFilter(session.engine, filters)
+  const { lines, sizeBytes } = pruneImages(session.engine, all, fits)
+  if (lines.length > 0) say(session, `Deleted Images:\n${lines.join('\n')}\n\n`)
+  return sizeBytes
 }
 
 const moves =

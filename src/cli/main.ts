@@ -108,7 +108,6 @@ function runWords(native: Native, name: string | undefined, rest: readonly strin
     case '--help':
     case '-h':
       return print(rest.length === 0 ? helpText() : helpOf(rest))
-    case 'version':
     case '--version':
     case '-v':
       return print(`coffer version ${VERSION}\n`)

@@ -24,7 +24,7 @@ export const inspect: Command = (session, words) => {
   const template = format === undefined || format === 'json' ? undefined : compileTemplate(format)
   const found: object[] = []
   const status = eachOf(session, COMMAND, given.rest, (name) => {
-    const document = inspected(session, named(session, name))
+    const document = describeNetwork(session, named(session, name))
     if (template === undefined) found.push(document)
     else say(session, `${template(document)}\n`)
   })
@@ -32,7 +32,7 @@ export const inspect: Command = (session, words) => {
   return status
 }
 
-function inspected({ engine }: Session, network: NetworkRecord): object {
+export function describeNetwork({ engine }: Session, network: NetworkRecord): object {
   const ids = [...new Set(leaseHolders(networksOf(engine), network.name))].sort()
   const containers = ids.flatMap((id) => {
     const endpoint = readConnection(engine, id)?.endpoints.find((one) => one.network === network.name)

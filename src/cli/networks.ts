@@ -5,12 +5,13 @@ import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { nearest } from '../base/nearest.ts'
 import { printRows } from '../base/rows.ts'
 import { networksOf } from '../engine/connection.ts'
+import { tell, tellNetwork } from '../engine/events.ts'
 import { withNamesLock } from '../engine/lock.ts'
 import { newId } from '../engine/make.ts'
 import { refuseUsed, removeNetwork } from '../engine/network-remove.ts'
-import { makeDirectories, read } from '../executor/embedded-files.ts'
+import { makeDirectories } from '../executor/embedded-files.ts'
 import { createNetwork, DEFAULT_NETWORK, findNetwork, listNetworks, type NetworkRecord } from '../network/networks.ts'
-import { type Command, eachOf, say } from './command.ts'
+import { agrees, type Command, eachOf, say } from './command.ts'
 import { connect, disconnect } from './network-connect.ts'
 import { networkFilter } from './network-filter.ts'
 import { inspect } from './network-inspect.ts'
@@ -85,6 +86,7 @@ const create: Command = (session, words) => {
       options,
     }),
   )
+  tellNetwork(engine, made.name, 'create')
   say(session, `${made.id}\n`)
   return 0
 }
@@ -152,7 +154,7 @@ const rm: Command = (session, words) => {
   if (given.rest.length === 0) throw usage(command, 'it takes one network or more')
   return eachOf(session, command, given.rest, (name) => {
     try {
-      removeNetwork(session.engine, findNetwork(networksOf(session.engine), name))
+      dropOne(session, findNetwork(networksOf(session.engine), name))
     } catch (error) {
       if (!given.bool('force') || !(error instanceof OperationError) || error.kind !== 'missing') throw error
     }
@@ -165,15 +167,20 @@ const PRUNE: readonly Flag[] = [
   { name: 'force', short: 'f', type: 'bool', help: 'do not ask' },
 ]
 
+function dropOne({ engine }: Parameters<Command>[0], one: NetworkRecord): void {
+  removeNetwork(engine, one)
+  tell(engine, 'network', 'destroy', one.id, { name: one.name, type: 'bridge' })
+}
+
 const prune: Command = (session, words) => {
   const command = 'coffer network prune'
   const given = parseFlags(words, PRUNE, command, { mixed: true })
   const fits = networkFilter(session, command, given.list('filter'))
-  if (!given.bool('force') && !agrees(session)) return 0
+  if (!agrees(session, 'all custom networks not used by at least one container.', given)) return 0
   const gone: string[] = []
   for (const one of listNetworks(networksOf(session.engine))) {
     if (one.name === DEFAULT_NETWORK || !fits(one) || !isUnused(session, one)) continue
-    removeNetwork(session.engine, one)
+    dropOne(session, one)
     gone.push(one.name)
   }
   if (gone.length > 0) say(session, `Deleted Networks:\n${gone.map((name) => `${name}\n`).join('')}\n`)
@@ -188,16 +195,6 @@ function isUnused({ engine }: Parameters<Command>[0], one: NetworkRecord): boole
     if (error instanceof OperationError) return false
     throw error
   }
-}
-
-function agrees(session: Parameters<Command>[0]): boolean {
-  say(
-    session,
-    'WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] ',
-  )
-  const answer = new Uint8Array(16)
-  const got = read(session.native, 0, answer)
-  return got > 0 && /^y(es)?$/i.test(session.native.decode(answer, 0, got).trim())
 }
 
 const SUBCOMMANDS: ReadonlyMap<string, Command> = new Map(

@@ -7,8 +7,7 @@ import type { EngineContainer } from '../engine/containers.ts'
 import { listMended } from '../engine/mend.ts'
 import { removeContainer } from '../engine/remove.ts'
 import { writtenSize } from '../engine/size.ts'
-import { attempt } from '../executor/embedded-call.ts'
-import { type Command, eachOf, say, warn } from './command.ts'
+import { agrees, type Command, eachOf, say, warn } from './command.ts'
 import { containerFilter } from './container-filter.ts'
 import type { Session } from './open.ts'
 
@@ -21,13 +20,24 @@ const FLAGS: readonly Flag[] = [
 
 export const pruneContainers: Command = (session, words) => {
   const given = parseFlags(words, FLAGS, COMMAND, { mixed: true })
+  if (!agrees(session, 'all stopped containers.', given)) return 0
+  const { status, freedBytes } = dropStopped(session, given.list('filter'))
+  say(session, `Total reclaimed space: ${sizeText(freedBytes)}\n`)
+  return status
+}
+
+export interface Dropped {
+  readonly status: number
+  readonly freedBytes: number
+}
+
+/** Says which. */
+export function dropStopped(session: Session, filters: readonly string[]): Dropped {
   const { engine } = session
   const all = listMended(engine, (text) => warn(session, text))
-  const filters = given.list('filter')
   const isOld = olderThan(session, filters)
   const labels = filters.filter((filter) => !filter.startsWith('until='))
   const passes = containerFilter(engine, COMMAND, labels, all)
-  if (!given.bool('force') && !agrees(session)) return 0
   const chosen = all.filter((one) => (one.status === 'exited' || one.status === 'created') && isOld(one) && passes(one))
   let freed = 0
   const gone: string[] = []
@@ -41,8 +51,8 @@ export const pruneContainers: Command = (session, words) => {
     gone.push(id)
   })
   const list = gone.length === 0 ? '' : `Deleted Containers:\n${gone.map((id) => `${id}\n`).join('')}\n`
-  say(session, `${list}Total reclaimed space: ${sizeText(freed)}\n`)
-  return status
+  say(session, list)
+  return { status, freedBytes: freed }
 }
 
 function olderThan({ engine }: Session, filters: readonly string[]): (one: EngineContainer) => boolean {
@@ -54,11 +64,4 @@ function olderThan({ engine }: Session, filters: readonly string[]): (one: Engin
       return ms
     })
   return ({ record }) => limits.every((ms) => Date.parse(record.created) < ms)
-}
-
-function agrees(session: Session): boolean {
-  say(session, 'WARNING! This will remove all stopped containers.\nAre you sure you want to continue? [y/N] ')
-  const answer = new Uint8Array(16)
-  const got = attempt(session.native, 'read', 0, answer, answer.length)
-  return got > 0 && /^y(es)?$/i.test(session.native.decode(answer, 0, got).trim())
 }

@@ -1,6 +1,9 @@
 /** `coffer volume`: create, ls, inspect, rm, prune. */
 
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
+import { printRows } from '../base/rows.ts'
+import { sizeText } from '../base/size.ts'
+import { compileTemplate } from '../base/template.ts'
 import { newId } from '../engine/make.ts'
 import { volumePath } from '../engine/place.ts'
 import {
@@ -13,6 +16,8 @@ import {
   type Volume,
 } from '../engine/volumes.ts'
 import { writeText } from '../executor/embedded-files.ts'
+import { diskUsage } from '../executor/embedded-walk.ts'
+import { agrees, eachOf } from './command.ts'
 import type { Session } from './open.ts'
 import { pairsOf } from './values.ts'
 
@@ -65,24 +70,93 @@ function create(session: Session, words: Words): number {
   return 0
 }
 
+const FILTER: Flag = {
+  name: 'filter',
+  short: 'f',
+  type: 'list',
+  value: 'KEY=VALUE',
+  help: 'name, label, driver, dangling',
+}
+const FORMAT: Flag = { name: 'format', type: 'string', value: 'TEMPLATE', help: 'table, json, or a template of Go' }
+
 function ls(session: Session, words: Words): number {
-  const given = parseFlags(words, [{ name: 'quiet', short: 'q', type: 'bool', help: 'names only' }], 'coffer volume ls')
-  const names = listVolumes(session.engine).map(({ name }) => name)
-  const lines = given.bool('quiet') ? names : ['DRIVER    VOLUME NAME', ...names.map((name) => `local     ${name}`)]
-  writeText(session.native, 1, lines.map((line) => `${line}\n`).join(''))
+  const command = 'coffer volume ls'
+  const flags: readonly Flag[] = [{ name: 'quiet', short: 'q', type: 'bool', help: 'names only' }, FILTER, FORMAT]
+  const given = parseFlags(words, flags, command, { mixed: true })
+  const passes = volumeFilter(session, command, given.list('filter'))
+  const shown = listVolumes(session.engine).filter(passes)
+  const rows = shown.map((volume) => ({
+    Availability: 'N/A',
+    Driver: 'local',
+    Group: 'N/A',
+    Labels: Object.entries(volume.labels)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(','),
+    Links: 'N/A',
+    Mountpoint: `${volumePath(session.engine, volume.name)}/_data`,
+    Name: volume.name,
+    Scope: 'local',
+    Size: 'N/A',
+    Status: 'N/A',
+  }))
+  const headers = { Driver: 'DRIVER', Name: 'VOLUME NAME', Labels: 'LABELS', Mountpoint: 'MOUNTPOINT', Scope: 'SCOPE' }
+  if (given.bool('quiet')) writeText(session.native, 1, rows.map(({ Name }) => `${Name}\n`).join(''))
+  else writeText(session.native, 1, printRows({ rows, headers, columns: ['Driver', 'Name'] }, given.string('format')))
   return 0
+}
+
+/** Values of one key are alternatives, but those of `label`. Throws `invalid`. */
+function volumeFilter(session: Session, command: string, filters: Words): (volume: Volume) => boolean {
+  const tests = new Map<string, ((volume: Volume) => boolean)[]>()
+  for (const filter of filters) {
+    const [, key = filter, value = ''] = /^([^=]+)=([\s\S]*)$/.exec(filter) ?? []
+    tests.set(key, [...(tests.get(key) ?? []), volumeTest(session, command, key, value)])
+  }
+  return (volume) =>
+    [...tests].every(([key, some]) =>
+      key.startsWith('label') ? some.every((test) => test(volume)) : some.some((test) => test(volume)),
+    )
+}
+
+function volumeTest({ engine }: Session, command: string, key: string, value: string): (volume: Volume) => boolean {
+  switch (key) {
+    case 'name':
+      return ({ name }) => name.includes(value)
+    case 'driver':
+      return () => value === 'local'
+    case 'dangling':
+      return ({ name }) => (usersOf(engine, name).length === 0) === /^(1|t|true)$/i.test(value)
+    case 'label':
+    case 'label!': {
+      const [, name = value, wanted] = /^([^=]+)=([\s\S]*)$/.exec(value) ?? []
+      const has = ({ labels }: Volume): boolean =>
+        Object.keys(labels).includes(name) && (wanted === undefined || labels[name] === wanted)
+      return key === 'label' ? has : (volume) => !has(volume)
+    }
+    case 'all':
+      return () => true
+    default:
+      throw usage(command, `there is no filter "${key}"`, 'name driver dangling label')
+  }
 }
 
 function inspect(session: Session, words: Words): number {
-  const { rest } = parseFlags(words, [], 'coffer volume inspect')
-  if (rest.length === 0) throw usage('coffer volume inspect', 'it takes one volume or more')
-  const shown = rest.map((name) => inspected(session, findVolume(session.engine, name)))
-  writeText(session.native, 1, `${JSON.stringify(shown, null, 4)}\n`)
-  return 0
+  const command = 'coffer volume inspect'
+  const given = parseFlags(words, [{ ...FORMAT, short: 'f' }], command, { mixed: true })
+  if (given.rest.length === 0) throw usage(command, 'it takes one volume or more')
+  const found: object[] = []
+  const status = eachOf(session, command, given.rest, (name) => {
+    found.push(describeVolume(session, findVolume(session.engine, name)))
+  })
+  const format = given.string('format')
+  const template = format === undefined ? undefined : compileTemplate(format === 'json' ? '{{json .}}' : format)
+  const text = template === undefined ? JSON.stringify(found, null, 4) : found.map(template).join('\n')
+  writeText(session.native, 1, text === '' ? '' : `${text}\n`)
+  return status
 }
 
 /** With the names of docker's API. */
-const inspected = ({ engine }: Session, { name, created, labels, isAnonymous }: Volume): object => ({
+export const describeVolume = ({ engine }: Session, { name, created, labels, isAnonymous }: Volume): object => ({
   CreatedAt: created,
   Driver: 'local',
   Labels: isAnonymous ? { ...labels, 'com.docker.volume.anonymous': '' } : labels,
@@ -109,15 +183,33 @@ function rm(session: Session, words: Words): number {
 
 const PRUNE: readonly Flag[] = [
   { name: 'all', short: 'a', type: 'bool', help: 'also those with a name' },
-  { name: 'force', short: 'f', type: 'bool', help: 'coffer does not ask anyway' },
+  { name: 'filter', type: 'list', value: 'KEY=VALUE', help: 'only those: label=KEY[=VALUE]' },
+  { name: 'force', short: 'f', type: 'bool', help: 'do not ask' },
 ]
 
 function prune(session: Session, words: Words): number {
-  const given = parseFlags(words, PRUNE, 'coffer volume prune')
-  const gone = listVolumes(session.engine).filter(
-    ({ name, isAnonymous }) => (isAnonymous || given.bool('all')) && usersOf(session.engine, name).length === 0,
-  )
-  for (const { name } of gone) dropVolume(session.engine, name)
-  if (gone.length > 0) writeText(session.native, 1, `Deleted Volumes:\n${gone.map(({ name }) => `${name}\n`).join('')}`)
+  const given = parseFlags(words, PRUNE, 'coffer volume prune', { mixed: true })
+  const which = given.bool('all') ? 'all' : 'anonymous'
+  const warning = `${which} local volumes not used by at least one container.`
+  if (!agrees(session, warning, given)) return 0
+  const freed = dropVolumes(session, given.bool('all'), given.list('filter'))
+  writeText(session.native, 1, `Total reclaimed space: ${sizeText(freed)}\n`)
   return 0
+}
+
+/** Those that no container mounts. Says which; answers how many bytes they had. */
+export function dropVolumes(session: Session, all: boolean, filters: Words): number {
+  const { engine, native } = session
+  const passes = volumeFilter(session, 'coffer volume prune', filters)
+  const every = all || filters.some((filter) => /^all=(1|t|true)$/i.test(filter))
+  const gone = listVolumes(engine).filter(
+    (volume) => (volume.isAnonymous || every) && passes(volume) && usersOf(engine, volume.name).length === 0,
+  )
+  let freed = 0
+  for (const { name } of gone) {
+    freed += diskUsage(native, `${volumePath(engine, name)}/_data`)
+    dropVolume(engine, name)
+  }
+  if (gone.length > 0) writeText(native, 1, `Deleted Volumes:\n${gone.map(({ name }) => `${name}\n`).join('')}\n`)
+  return freed
 }

@@ -45,6 +45,15 @@ export function sizeOf({ machine: { files }, dataRoot }: Engine, { config, manif
   )
 }
 
+/** Of each layer, by its diff id. */
+export const layerBytesOf = (
+  { machine: { files }, dataRoot }: Engine,
+  { config, manifest }: StoredImage,
+): ReadonlyMap<string, number> =>
+  new Map(
+    config.diffIds.map((diffId, at) => [diffId, layerBytes(files, dataRoot, diffId, manifest.layers[at]?.sizeBytes)]),
+  )
+
 function layerBytes(files: Engine['machine']['files'], root: string, diffId: string, blobBytes = 0): number {
   const text = files.readText(layerSizePath(root, diffId))
   return text === undefined ? blobBytes : Number(text)

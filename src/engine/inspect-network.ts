@@ -117,10 +117,17 @@ function wishSettings(
 
 /** As `ps` has it: `0.0.0.0:8080->80/tcp, [::]:8080->80/tcp`. */
 export const portText = (connection: Connection): string =>
-  connection.ports
-    .flatMap((one) =>
-      placesOf(one, hasIpv6(connection)).map(
-        (hostAddress) => `${placeText({ hostAddress })}:${one.hostPort}->${one.port}/${one.protocol}`,
-      ),
-    )
+  publishedPorts(connection)
+    .map(({ outside, inside }) => `${outside}->${inside}`)
     .join(', ')
+
+/** `0.0.0.0:8080` and `80/tcp`; one of each family of addresses. */
+export const publishedPorts = (
+  connection: Connection,
+): readonly { readonly outside: string; readonly inside: string }[] =>
+  connection.ports.flatMap((one) =>
+    placesOf(one, hasIpv6(connection)).map((hostAddress) => ({
+      outside: `${placeText({ hostAddress })}:${one.hostPort}`,
+      inside: `${one.port}/${one.protocol}`,
+    })),
+  )

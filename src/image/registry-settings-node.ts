@@ -31,7 +31,7 @@ export type Environment = Readonly<Record<string, string | undefined>>
  */
 export function readRegistrySettings(files: Files, env: Environment, isRoot: boolean): RegistrySettings {
   const home = env.HOME ?? ''
-  const accounts = `${env.DOCKER_CONFIG ?? `${home}/.docker`}/config.json`
+  const accounts = accountsPath(env)
   const accountsText = files.readText(accounts)
   const own = isRoot ? '/etc/coffer' : `${env.XDG_CONFIG_HOME ?? `${home}/.config`}/coffer`
   const path = env.COFFER_REGISTRIES ?? `${own}/registries.json`
@@ -47,5 +47,8 @@ export function readRegistrySettings(files: Files, env: Environment, isRoot: boo
     },
   }
 }
+
+export const accountsPath = (env: Environment): string =>
+  `${env.DOCKER_CONFIG ?? `${env.HOME ?? ''}/.docker`}/config.json`
 
 const decoded = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8')

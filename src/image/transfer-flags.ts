@@ -8,7 +8,15 @@ export const TLS_VERIFY: Flag = {
   help: 'check the certificate of the registry; with =false it may also do without TLS',
 }
 
+const PLATFORM: Flag = {
+  name: 'platform',
+  type: 'string',
+  help: 'of which platform',
+  refused: 'each image here is of one platform',
+}
+
 export const LOAD_FLAGS: readonly Flag[] = [
+  PLATFORM,
   { name: 'input', short: 'i', type: 'string', value: 'FILE', help: 'read from this file, not from standard input' },
   { name: 'quiet', short: 'q', type: 'bool', help: 'say nothing while it loads' },
 ]
@@ -33,7 +41,21 @@ export const PULL_FLAGS: readonly Flag[] = [
   TLS_VERIFY,
 ]
 
+export const LOGIN_FLAGS: readonly Flag[] = [
+  { name: 'username', short: 'u', type: 'string', value: 'NAME', help: 'asked for if not given' },
+  {
+    name: 'password',
+    short: 'p',
+    type: 'string',
+    value: 'SECRET',
+    help: 'better not: others see the words of a command',
+  },
+  { name: 'password-stdin', type: 'bool', help: 'take it from standard input' },
+  TLS_VERIFY,
+]
+
 export const PUSH_FLAGS: readonly Flag[] = [
+  PLATFORM,
   { name: 'quiet', short: 'q', type: 'bool', help: 'print the name only' },
   {
     name: 'all-tags',
@@ -47,5 +69,6 @@ export const PUSH_FLAGS: readonly Flag[] = [
 ]
 
 export const SAVE_FLAGS: readonly Flag[] = [
+  PLATFORM,
   { name: 'output', short: 'o', type: 'string', value: 'FILE', help: 'write to this file, not to standard output' },
 ]

@@ -10,6 +10,7 @@ import type { TransferCommand } from './command.ts'
 import { commitCommand } from './commit.ts'
 import { importCommand } from './import.ts'
 import { loadCommand } from './load.ts'
+import { loginCommand, logoutCommand } from './login.ts'
 import { pullCommand } from './pull.ts'
 import { pushCommand } from './push.ts'
 import { saveCommand } from './save.ts'
@@ -21,6 +22,8 @@ const COMMANDS: ReadonlyMap<string, TransferCommand> = new Map([
   ['commit', commitCommand],
   ['import', importCommand],
   ['load', loadCommand],
+  ['login', loginCommand],
+  ['logout', logoutCommand],
   ['pull', pullCommand],
   ['push', pushCommand],
   ['save', saveCommand],

@@ -31,7 +31,7 @@ const mounts = (): readonly string[] =>
     .split('\n')
     .filter((line) => line.includes(engine.directory))
 
-const ROUNDS = 150
+const ROUNDS = 80
 
 test('a link that is exchanged with a directory meanwhile leads nowhere, into the container or out of it (S180)', async () => {
   mkdirSync(here('canary'))

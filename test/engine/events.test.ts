@@ -107,6 +107,15 @@ test('images, volumes and networks are told', () => {
   expect(told()).toEqual(['image tag', 'image untag', 'volume create', 'volume destroy', 'image save', 'image load'])
   engine.must('run', '--rm', '--name', 'connected', 'busybox', 'true')
   expect(told('--filter', 'type=network')).toEqual(['network connect', 'network disconnect'])
+  engine.must('network', 'create', 'mesh')
+  engine.must('create', '--name', 'later', 'busybox', 'true')
+  engine.must('network', 'connect', 'mesh', 'later')
+  engine.must('network', 'disconnect', 'mesh', 'later')
+  engine.must('network', 'rm', 'mesh')
+  engine.must('rm', 'later')
+  expect(told('--filter', 'type=network')).toEqual(
+    ['create', 'connect', 'disconnect', 'destroy'].map((action) => `network ${action}`),
+  )
 })
 
 test('a change of health is told, and what does not change is not', async () => {

@@ -1,7 +1,7 @@
 /** Images to and from a real registry: over plain and broken connections, with accounts, mirrors and TLS. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
@@ -158,6 +158,36 @@ describe('accounts', () => {
     third.must('pull', name)
     rmSync(join(accounts, 'config.json'))
     expect(third.coffer('pull', name).stderr).toContain('answered 401')
+  })
+
+  test('login keeps one that the registry takes, in a file for its owner alone, and logout forgets it', () => {
+    using other = empty()
+    const login = (secret: string, ...words: readonly string[]) =>
+      other.cofferWith(`${secret}\n`, 'login', '--username', 'me', '--password-stdin', ...words)
+    const path = join(accounts, 'config.json')
+    const refused = login('wrong', closed.host)
+    expect([refused.status, refused.stderr.includes('answered 401'), existsSync(path)]).toEqual([1, true, false])
+    writeFileSync(
+      path,
+      JSON.stringify({ auths: { 'other.example': { auth: btoa('you:there') } }, detachKeys: 'ctrl-x' }),
+    )
+    const taken = login('secret', closed.host)
+    expect([taken.status, taken.stdout]).toEqual([0, 'Login Succeeded\n'])
+    expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({
+      auths: { 'other.example': { auth: btoa('you:there') }, [closed.host]: { auth: btoa('me:secret') } },
+      detachKeys: 'ctrl-x',
+    })
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    other.must('import', busyboxArchive(other.directory), `${closed.host}/own/logged`)
+    other.must('push', `${closed.host}/own/logged`)
+    expect(other.must('logout', closed.host)).toBe(`Removing login credentials for ${closed.host}`)
+    expect(other.must('logout', closed.host)).toBe(`Not logged in to ${closed.host}`)
+    expect(Object.keys(JSON.parse(readFileSync(path, 'utf8')).auths)).toEqual(['other.example'])
+    writeFileSync(path, '{"credsStore":"desktop"}')
+    expect(login('secret', closed.host).stderr).toContain('it leaves passwords to a program')
+    rmSync(path)
+    expect(other.coffer('login', '--password-stdin', closed.host).stderr).toContain('Must provide --username')
+    expect(other.coffer('login', '--username', 'me', closed.host).stderr).toContain('there is no terminal to ask')
   })
 
   test('a token is fetched where the registry says, and told to nobody else (S151)', async () => {

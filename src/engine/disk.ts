@@ -1,0 +1,63 @@
+/** What images, containers and volumes take on the disk, and how much of it nobody uses. Source: docker: api, SystemDataUsage; cli/formatter */
+
+import { diskUsage } from '../executor/embedded-walk.ts'
+import { readImages, type StoredImage } from '../image/layout.ts'
+import { type EngineContainer, listEngineContainers } from './containers.ts'
+import { layerBytesOf } from './images.ts'
+import { containerPath, type Engine, volumePath } from './place.ts'
+import { listVolumes, type Volume } from './volumes.ts'
+
+export interface DiskUse {
+  readonly images: readonly {
+    readonly image: StoredImage
+    readonly users: number
+    readonly sizeBytes: number
+    readonly sharedBytes: number
+  }[]
+  readonly containers: readonly { readonly container: EngineContainer; readonly sizeBytes: number }[]
+  readonly volumes: readonly { readonly volume: Volume; readonly users: number; readonly sizeBytes: number }[]
+  /** Of all layers, those of several images once. */
+  readonly layerBytes: number
+  /** Of layers that no image with a container has. */
+  readonly unusedLayerBytes: number
+}
+
+export const isAlive = ({ status }: EngineContainer): boolean =>
+  status === 'running' || status === 'paused' || status === 'restarting'
+
+export function diskUse(engine: Engine): DiskUse {
+  const { machine, dataRoot } = engine
+  const containers = listEngineContainers(engine)
+  const images = readImages(machine.files, dataRoot)
+  const usersOf = ({ id }: StoredImage): number => containers.filter(({ record }) => record.image.id === id).length
+  const sizes = new Map(images.flatMap((image) => [...layerBytesOf(engine, image)]))
+  const sum = (layers: Iterable<string>): number =>
+    [...new Set(layers)].reduce((total, one) => total + (sizes.get(one) ?? 0), 0)
+  const layersOf = (some: readonly StoredImage[]): readonly string[] => some.flatMap(({ config }) => config.diffIds)
+  const used = layersOf(images.filter((image) => usersOf(image) > 0))
+  return {
+    images: images.map((image) => {
+      const others = new Set(layersOf(images.filter((other) => other !== image)))
+      const { diffIds } = image.config
+      return {
+        image,
+        users: usersOf(image),
+        sizeBytes: sum(diffIds),
+        sharedBytes: sum(diffIds.filter((one) => others.has(one))),
+      }
+    }),
+    containers: containers.map((container) => ({
+      container,
+      sizeBytes: diskUsage(machine.native, `${containerPath(engine, container.record.id)}/upper`),
+    })),
+    volumes: listVolumes(engine).map((volume) => ({
+      volume,
+      users: containers.filter(({ record }) =>
+        record.intent.mounts.some((one) => one.kind === 'volume' && one.name === volume.name),
+      ).length,
+      sizeBytes: diskUsage(machine.native, `${volumePath(engine, volume.name)}/_data`),
+    })),
+    layerBytes: sum(layersOf(images)),
+    unusedLayerBytes: sum(layersOf(images)) - sum(used),
+  }
+}

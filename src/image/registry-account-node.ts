@@ -1,0 +1,75 @@
+/** The accounts of docker's config.json, which docker and podman read as well: kept and forgotten. */
+
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { OperationError } from '../base/errors.ts'
+import { parseReference } from './reference.ts'
+import { type Credentials, usesHelper } from './registry-auth.ts'
+import { refusal } from './registry-http-node.ts'
+import { openRepository } from './registry-node.ts'
+import { accountsPath, type Environment, type RegistrySettings } from './registry-settings-node.ts'
+
+const DOCKER_HUB = 'https://index.docker.io/v1/'
+
+/** The name under which docker keeps the account of a registry. */
+export const accountKey = (registry: string): string => (registry === 'docker.io' ? DOCKER_HUB : registry)
+
+/** Throws `denied` if the registry does not take them. */
+export async function checkAccount(
+  registry: string,
+  credentials: Credentials,
+  settings: RegistrySettings,
+): Promise<void> {
+  const reference = parseReference(`${registry}/login:latest`)
+  const own = { ...settings, credentials: new Map([[registry, credentials]]) }
+  const { connection } = await openRepository(reference, own, 'pull')
+  const response = await connection.send({ method: 'GET', url: '/v2/' })
+  if (response.statusCode !== 200)
+    throw await refusal(response, `log in to ${registry}`, 'are the name and the password right?')
+  response.resume()
+}
+
+type Document = { readonly auths?: Readonly<Record<string, object>> } & Readonly<Record<string, unknown>>
+
+/** Throws `unsupported` where passwords are left to a program, which coffer does not run. Answers the path of the file. */
+export function keepAccount(env: Environment, registry: string, { user, password }: Credentials): string {
+  const auth = Buffer.from(`${user}:${password}`).toString('base64')
+  return change(env, (document) => ({ ...document, auths: { ...document.auths, [accountKey(registry)]: { auth } } }))
+}
+
+/** Answers whether there was one. */
+export function forgetAccount(env: Environment, registry: string): boolean {
+  let wasThere = false
+  change(env, (document) => {
+    const { [accountKey(registry)]: gone, ...auths } = document.auths ?? {}
+    wasThere = gone !== undefined
+    return { ...document, auths }
+  })
+  return wasThere
+}
+
+function change(env: Environment, how: (document: Document) => Document): string {
+  const path = accountsPath(env)
+  const text = textAt(path)
+  if (text !== undefined && usesHelper(text, path))
+    throw new OperationError({
+      kind: 'unsupported',
+      operation: `change ${path}`,
+      reason: 'it leaves passwords to a program (credsStore or credHelpers), which coffer does not run',
+      hint: 'docker login, or take these keys out of it',
+    })
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  const temporary = `${path}.coffer-${process.pid}`
+  writeFileSync(temporary, JSON.stringify(how(JSON.parse(text ?? '{}') as Document), null, '\t'), { mode: 0o600 })
+  renameSync(temporary, path)
+  return path
+}
+
+function textAt(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
