@@ -6,6 +6,7 @@ import { freezeContainer, thawContainer } from '../container/freeze.ts'
 import { archiveChanges } from '../engine/change-archive.ts'
 import type { EngineContainer } from '../engine/containers.ts'
 import { tellContainer } from '../engine/events.ts'
+import { healthSection } from '../engine/health.ts'
 import { userIn } from '../engine/image-process.ts'
 import { describeImage, wantedImage } from '../engine/images.ts'
 import { newId } from '../engine/make.ts'
@@ -83,18 +84,7 @@ function configOf(
     User: isUser ? user : `${intent.user.uid}:${intent.user.gid}`,
     WorkingDir: intent.cwd === '/' ? (workingDir ?? '') : intent.cwd,
     Labels: labels,
-    ...(health === undefined
-      ? {}
-      : {
-          Healthcheck: {
-            Test: health.test,
-            Interval: health.intervalNanos,
-            Timeout: health.timeoutNanos,
-            StartPeriod: health.startPeriodNanos,
-            StartInterval: health.startIntervalNanos,
-            Retries: health.retries,
-          },
-        }),
+    ...(health === undefined ? {} : { Healthcheck: healthSection(health) }),
   }
 }
 

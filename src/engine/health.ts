@@ -6,6 +6,7 @@
  */
 
 import { describeError, OperationError } from '../base/errors.ts'
+import type { Json } from '../base/json.ts'
 import { checkContainer } from '../container/check.ts'
 import { replaceFile } from '../executor/embedded-files.ts'
 import type { Process } from '../oci/process.ts'
@@ -52,6 +53,16 @@ function writeHealth({ machine: { native }, dataRoot }: Engine, id: string, heal
   const path = `${containerPath({ dataRoot }, id)}/${HEALTH_FILE}`
   replaceFile(native, { path, temporary: `${path}.new`, text: JSON.stringify(health), mode: 0o600 })
 }
+
+/** As configurations of images and containers have it, with docker's names. */
+export const healthSection = (policy: HealthPolicy): { readonly [name: string]: Json } => ({
+  Test: policy.test,
+  Interval: policy.intervalNanos,
+  Timeout: policy.timeoutNanos,
+  StartPeriod: policy.startPeriodNanos,
+  StartInterval: policy.startIntervalNanos,
+  Retries: policy.retries,
+})
 
 /** At a start; what the checks before it have said stays in the log. */
 export function beginHealth(engine: Engine, { id, health }: ContainerRecord): void {

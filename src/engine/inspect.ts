@@ -4,7 +4,7 @@ import type { Json } from '../base/json.ts'
 import { readConnection } from './connection.ts'
 import { type EngineContainer, UNSEEN_STATUS } from './containers.ts'
 import { readEnd } from './end.ts'
-import { healthOf as readHealth } from './health.ts'
+import { healthSection, healthOf as readHealth } from './health.ts'
 import { networkMode, networkSettings, portBindings } from './inspect-network.ts'
 import type { Intent, IntentMount, NamespaceChoice } from './intent.ts'
 import { networkAt } from './network-plan.ts'
@@ -175,16 +175,5 @@ const configOf = ({ intent, image, labels, hasInput, stopSignal, stopSeconds, he
   Labels: labels,
   StopSignal: stopSignal,
   StopTimeout: stopSeconds,
-  ...(health === undefined
-    ? {}
-    : {
-        Healthcheck: {
-          Test: health.test,
-          Interval: health.intervalNanos,
-          Timeout: health.timeoutNanos,
-          StartPeriod: health.startPeriodNanos,
-          StartInterval: health.startIntervalNanos,
-          Retries: health.retries,
-        },
-      }),
+  ...(health === undefined ? {} : { Healthcheck: healthSection(health) }),
 })
