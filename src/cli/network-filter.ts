@@ -40,7 +40,7 @@ function testOf({ engine }: Session, { command, key, value }: Filter): Test {
     case 'id':
       return ({ id }) => id.includes(value)
     case 'driver':
-      return () => value === 'bridge'
+      return ({ driver }) => driver === value
     case 'scope':
       return () => value === 'local'
     case 'type':

@@ -43,7 +43,7 @@ export function describeNetwork({ engine }: Session, network: NetworkRecord): ob
     Id: network.id,
     Created: network.created,
     Scope: 'local',
-    Driver: 'bridge',
+    Driver: network.driver,
     EnableIPv4: true,
     EnableIPv6: network.pools.length > 1,
     IPAM: {
@@ -61,7 +61,7 @@ export function describeNetwork({ engine }: Session, network: NetworkRecord): ob
     ConfigFrom: { Network: '' },
     ConfigOnly: false,
     Containers: Object.fromEntries(containers),
-    Options: { [BRIDGE_NAME]: network.device, ...network.options },
+    Options: { ...(network.driver === 'bridge' ? { [BRIDGE_NAME]: network.device } : {}), ...network.options },
     Labels: network.labels,
   }
 }

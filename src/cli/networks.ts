@@ -8,9 +8,19 @@ import { networksOf } from '../engine/connection.ts'
 import { tell, tellNetwork } from '../engine/events.ts'
 import { withNamesLock } from '../engine/lock.ts'
 import { newId } from '../engine/make.ts'
+import { IPVLAN_MODES, MACVLAN_MODES, wordIn } from '../engine/network-plan.ts'
 import { refuseUsed, removeNetwork } from '../engine/network-remove.ts'
-import { makeDirectories } from '../executor/embedded-files.ts'
-import { createNetwork, DEFAULT_NETWORK, findNetwork, listNetworks, type NetworkRecord } from '../network/networks.ts'
+import { makeDirectories, read } from '../executor/embedded-files.ts'
+import {
+  BRIDGE_NAME,
+  createNetwork,
+  DEFAULT_NETWORK,
+  type Driver,
+  findNetwork,
+  ICC,
+  listNetworks,
+  type NetworkRecord,
+} from '../network/networks.ts'
 import { agrees, type Command, eachOf, say } from './command.ts'
 import { connect, disconnect } from './network-connect.ts'
 import { networkFilter } from './network-filter.ts'
@@ -51,7 +61,33 @@ const CREATE: readonly Flag[] = [
   refused('ipam-opt', 'list', 'addresses are given by coffer itself'),
 ]
 
-const OPTIONS = ['com.docker.network.bridge.name', 'com.docker.network.bridge.enable_icc']
+const OPTIONS: Readonly<Record<Driver, readonly string[]>> = {
+  bridge: [BRIDGE_NAME, ICC],
+  macvlan: ['parent', 'macvlan_mode'],
+  ipvlan: ['parent', 'ipvlan_mode'],
+}
+
+function driverOf(name: string, word: string): Driver {
+  if (word === 'bridge' || word === 'macvlan' || word === 'ipvlan') return word
+  throw new OperationError({
+    kind: 'unsupported',
+    operation: `create network ${name}`,
+    reason: `coffer has no driver ${word}`,
+    hint: `it has ${Object.keys(OPTIONS).join(', ')}`,
+  })
+}
+
+function optionsOf(asked: Asked, driver: Driver): Readonly<Record<string, string>> {
+  const options = pairsOf(asked, 'opt')
+  const unknown = Object.keys(options).find((one) => !OPTIONS[driver].includes(one))
+  if (unknown !== undefined) throw wrong(asked, 'opt', unknown, `${driver} takes ${OPTIONS[driver].join(', ')}`)
+  const { macvlan_mode: macvlan, ipvlan_mode: ipvlan } = options
+  if (macvlan !== undefined && wordIn(MACVLAN_MODES, macvlan) === undefined)
+    throw wrong(asked, 'opt', `macvlan_mode=${macvlan}`, `it is one of ${Object.keys(MACVLAN_MODES).join(', ')}`)
+  if (ipvlan !== undefined && wordIn(IPVLAN_MODES, ipvlan) === undefined)
+    throw wrong(asked, 'opt', `ipvlan_mode=${ipvlan}`, `it is one of ${Object.keys(IPVLAN_MODES).join(', ')}`)
+  return options
+}
 
 const create: Command = (session, words) => {
   const command = 'coffer network create'
@@ -59,17 +95,8 @@ const create: Command = (session, words) => {
   const { given } = asked
   const [name, ...others] = given.rest
   if (name === undefined || others.length > 0) throw usage(command, 'it takes one name')
-  const driver = given.string('driver') ?? 'bridge'
-  if (driver !== 'bridge')
-    throw new OperationError({
-      kind: 'unsupported',
-      operation: `create network ${name}`,
-      reason: `coffer has no driver ${driver}`,
-      hint: 'leave --driver away: containers are connected by a bridge',
-    })
-  const options = pairsOf(asked, 'opt')
-  const unknown = Object.keys(options).find((one) => !OPTIONS.includes(one))
-  if (unknown !== undefined) throw wrong(asked, 'opt', unknown, `it takes ${OPTIONS.join(', ')}`)
+  const driver = driverOf(name, given.string('driver') ?? 'bridge')
+  const options = optionsOf(asked, driver)
   const { engine, native } = session
   makeDirectories(native, `${engine.dataRoot}/names`, 0o711)
   const made = withNamesLock(engine, () =>
@@ -77,6 +104,7 @@ const create: Command = (session, words) => {
       id: newId(native),
       name,
       created: engine.machine.now().toISOString(),
+      driver,
       subnets: given.list('subnet'),
       gateways: given.list('gateway'),
       ranges: given.list('ip-range'),
@@ -127,7 +155,7 @@ const ls: Command = (session, words) => {
   }
   const rows = all.map((one) => ({
     CreatedAt: one.created,
-    Driver: 'bridge',
+    Driver: one.driver,
     ID: id(one.id),
     Internal: `${one.isInternal}`,
     IPv4: 'true',

@@ -26,6 +26,7 @@ import { newId } from './make.ts'
 import {
   bytesOf,
   endpointPlan,
+  isOpen,
   leave,
   loopbackSettings,
   portEndpoint,
@@ -127,12 +128,13 @@ export function refusePorts(
   { ports }: NetworksWish,
   networks: readonly NetworkRecord[],
 ): void {
-  const open = networks.filter(({ isInternal }) => !isInternal)
+  const open = networks.filter(isOpen)
   if (ports.length > 0 && open.length === 0)
     throw new OperationError({
       kind: 'invalid',
       operation: `publish ports of ${name}`,
-      reason: networks.length === 0 ? 'it has no network' : 'all its networks are internal',
+      reason:
+        networks.length === 0 ? 'it has no network' : 'all its networks are internal, or on a device of this machine',
       hint: 'coffer network connect it to one that is not, or leave --publish away',
     })
   const hasSix = open[0]?.pools.some(({ subnet }) => subnet.includes(':')) ?? false
@@ -148,7 +150,7 @@ export function refusePorts(
 
 /** What has no way out needs no routing. */
 export const forwardingFor = (engine: Engine, networks: readonly NetworkRecord[]): readonly Setting[] => {
-  const open = networks.filter(({ isInternal }) => !isInternal)
+  const open = networks.filter(isOpen)
   if (open.length === 0) return []
   return wantForwarding(engine, { ipv6: open.some(({ pools }) => pools.some(({ subnet }) => subnet.includes(':'))) })
 }

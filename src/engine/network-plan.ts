@@ -4,7 +4,7 @@ import { parseAddress, parseSubnet } from '../network/address.ts'
 import { leaseHolders } from '../network/members.ts'
 import { listNetworks, type NetworkRecord, readNetwork } from '../network/networks.ts'
 import type { Setting } from '../plan/network.ts'
-import type { Endpoint as EndpointPlan } from '../plan/network-endpoint.ts'
+import { type Endpoint as EndpointPlan, IPVLAN_MODES, MACVLAN_MODES } from '../plan/network-endpoint.ts'
 import {
   addBridge,
   type BridgeRules,
@@ -20,27 +20,49 @@ import { isIn } from './network-take.ts'
 import type { Engine } from './place.ts'
 import type { PortWish } from './record.ts'
 
+export { IPVLAN_MODES, MACVLAN_MODES }
+
 export const bytesOf = (address: string): Uint8Array => parseAddress(address) ?? new Uint8Array(4)
 
 export function endpointPlan(network: NetworkRecord, endpoint: Endpoint): EndpointPlan {
+  // In the modes l3 of ipvlan this machine routes, and there is nobody to ask for a way.
+  const hasGateway = !network.options.ipvlan_mode?.startsWith('l3')
   const addresses = endpoint.addresses.map(({ address, prefixLength, gateway }) => ({
     address: bytesOf(address),
     prefixLength,
-    route: network.isInternal ? undefined : { gateway: bytesOf(gateway) },
+    route: network.isInternal ? undefined : hasGateway ? { gateway: bytesOf(gateway) } : {},
   }))
+  return {
+    inside: endpoint.inside,
+    link: linkOf(network, endpoint),
+    addresses,
+    metric: Number(endpoint.inside.slice(3)),
+    hardwareAddress:
+      endpoint.hardwareAddress === ''
+        ? undefined
+        : Uint8Array.from(endpoint.hardwareAddress.split(':'), (byte) => Number.parseInt(byte, 16)),
+  }
+}
+
+function linkOf(network: NetworkRecord, endpoint: Endpoint): EndpointPlan['link'] {
+  const { driver, device, options } = network
+  if (driver === 'macvlan') {
+    const mode = wordIn(MACVLAN_MODES, options.macvlan_mode) ?? 'bridge'
+    return { kind: 'macvlan', parent: device, mode }
+  }
+  if (driver === 'ipvlan')
+    return { kind: 'ipvlan', parent: device, mode: wordIn(IPVLAN_MODES, options.ipvlan_mode) ?? 'l2' }
   const bridge = {
-    device: network.device,
+    device,
     addresses: endpoint.addresses.map(({ gateway, prefixLength }) => ({ address: bytesOf(gateway), prefixLength })),
     isolates: !network.hasNeighbours,
   }
-  return {
-    inside: endpoint.inside,
-    link: { kind: 'bridge', bridge, outside: endpoint.outside },
-    addresses,
-    metric: Number(endpoint.inside.slice(3)),
-    hardwareAddress: Uint8Array.from(endpoint.hardwareAddress.split(':'), (byte) => Number.parseInt(byte, 16)),
-  }
+  return { kind: 'bridge', bridge, outside: endpoint.outside }
 }
+
+/** A word of a table, if it is one. */
+export const wordIn = <Word extends string>(table: Readonly<Record<Word, number>>, word = ''): Word | undefined =>
+  Object.keys(table).find((one): one is Word => one === word)
 
 export function bridgeRules({ device, pools, isInternal }: NetworkRecord): BridgeRules {
   const subnets = pools.map(({ subnet }) => {
@@ -54,9 +76,17 @@ export function bridgeRules({ device, pools, isInternal }: NetworkRecord): Bridg
 export const networkAt = (engine: Engine, name: string): NetworkRecord | undefined =>
   readNetwork(networksOf(engine), name)
 
-/** Where ports of this machine lead: the first network that has a way out. */
+/** Whether this machine leads into it from outside, and out of it. */
+export const isOpen = ({ driver, isInternal }: NetworkRecord): boolean => driver === 'bridge' && !isInternal
+
+const isBridged = ({ driver }: NetworkRecord): boolean => driver === 'bridge'
+
+/** Where ports of this machine lead: the first network that has a way out over it. */
 export const portEndpoint = (engine: Engine, { endpoints }: Connection): Endpoint | undefined =>
-  endpoints.find(({ network }) => networkAt(engine, network)?.isInternal === false)
+  endpoints.find(({ network }) => {
+    const found = networkAt(engine, network)
+    return found !== undefined && isOpen(found)
+  })
 
 /** One of all addresses is one of each family that the container has. */
 export const publishedPorts = (ports: readonly PortWish[], endpoint: Endpoint | undefined): readonly PublishedPort[] =>
@@ -79,7 +109,7 @@ export const rulesFor = (
   networks: readonly NetworkRecord[],
   ports: readonly PublishedPort[],
 ): readonly Uint8Array[] => [
-  ...networks.map((network) => addBridge(bridgeRules(network), devicesApart(engine))),
+  ...networks.filter(isBridged).map((network) => addBridge(bridgeRules(network), devicesApart(engine))),
   ...(ports.length === 0 ? [] : [publish(ports)]),
 ]
 
@@ -112,15 +142,16 @@ export interface Leaving {
 
 /** The last container of a network takes the bridge along, and the last of all the rules. */
 export function leave(engine: Engine, id: string, { leaving, staying, ports }: Leave): Leaving {
-  const networks = leaving
-    .map(({ network }) => networkAt(engine, network))
-    .filter((network): network is NetworkRecord => network !== undefined)
+  const bridged = (endpoints: readonly Endpoint[]): readonly NetworkRecord[] =>
+    endpoints.flatMap(({ network }) => networkAt(engine, network) ?? []).filter(isBridged)
+  const networks = bridged(leaving)
   const empty = networks.filter(({ name }) => !hasOthers(engine, name, id))
   const bridges = empty.map(({ device }) => device)
   const isLast =
-    staying.length === 0 &&
+    networks.length > 0 &&
+    bridged(staying).length === 0 &&
     empty.length === networks.length &&
-    !listNetworks(networksOf(engine)).some(({ name }) => hasOthers(engine, name, id))
+    !listNetworks(networksOf(engine)).some((one) => isBridged(one) && hasOthers(engine, one.name, id))
   if (isLast) return { bridges, rules: [removeRules()], settings: withoutForwarding(engine), isLast }
   const rules = [
     ...(ports.length === 0 ? [] : [unpublish(ports)]),

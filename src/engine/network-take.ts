@@ -51,7 +51,8 @@ export function takeEndpoint(engine: Engine, request: EndpointRequest): Endpoint
       prefixLength: parseSubnet(pool.subnet, 'the network').prefixLength,
       gateway: pool.gateway,
     })),
-    hardwareAddress: wish.hardwareAddress ?? hardwareAddressOf(taken[0] ?? ''),
+    // That of the device which it is on.
+    hardwareAddress: network.driver === 'ipvlan' ? '' : (wish.hardwareAddress ?? hardwareAddressOf(taken[0] ?? '')),
     names: hasNames(network.name) ? namesOf(record, wish) : [],
     isWhole: true,
   }

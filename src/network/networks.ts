@@ -32,6 +32,9 @@ export interface Pool {
   readonly range?: string | undefined
 }
 
+/** How containers are connected: to a bridge of this machine, or by one of its devices directly. */
+export type Driver = 'bridge' | 'macvlan' | 'ipvlan'
+
 export interface NetworkRecord {
   readonly version: 1
   /** 64 hexadecimal digits. */
@@ -41,7 +44,8 @@ export interface NetworkRecord {
   readonly created: string
   /** IPv4 first. */
   readonly pools: readonly Pool[]
-  /** The name of its bridge. */
+  readonly driver: Driver
+  /** The name of its bridge; for macvlan and ipvlan that of the device of this machine which it is on. */
   readonly device: string
   readonly isInternal: boolean
   /** Its containers reach each other. */
@@ -96,6 +100,7 @@ export interface NewNetwork {
   readonly id: string
   readonly name: string
   readonly created: string
+  readonly driver: Driver
   readonly subnets: readonly string[]
   readonly gateways: readonly string[]
   readonly ranges: readonly string[]
@@ -110,6 +115,7 @@ export const defaultNetwork = (id: string, created: string): NewNetwork => ({
   id,
   name: DEFAULT_NETWORK,
   created,
+  driver: 'bridge',
   subnets: [],
   gateways: [],
   ranges: [],
@@ -142,8 +148,8 @@ export function createNetwork(networks: Networks, wanted: NewNetwork): NetworkRe
     name,
     created,
     pools: poolsOf(networks, wanted),
-    device:
-      options[BRIDGE_NAME] === undefined ? ownDevice(name, id) : namedDevice(networks, name, options[BRIDGE_NAME]),
+    driver: wanted.driver,
+    device: deviceOf(networks, wanted),
     isInternal,
     hasNeighbours: options[ICC] !== 'false',
     labels,
@@ -158,8 +164,26 @@ export function createNetwork(networks: Networks, wanted: NewNetwork): NetworkRe
 export const BRIDGE_NAME = 'com.docker.network.bridge.name'
 export const ICC = 'com.docker.network.bridge.enable_icc'
 
-const ownDevice = (name: string, id: string): string =>
-  name === DEFAULT_NETWORK ? 'coffer0' : `cof-${id.slice(0, 11)}`
+function deviceOf(networks: Networks, { name, id, driver, options }: NewNetwork): string {
+  if (driver !== 'bridge') return parentOf(networks, name, options.parent)
+  const device = options[BRIDGE_NAME]
+  if (device !== undefined) return namedDevice(networks, name, device)
+  return name === DEFAULT_NETWORK ? 'coffer0' : `cof-${id.slice(0, 11)}`
+}
+
+/** A device of this machine. */
+function parentOf({ files }: Networks, name: string, parent: string | undefined): string {
+  if (parent !== undefined && hasDevice(files, parent)) return parent
+  throw new OperationError({
+    kind: parent === undefined ? 'invalid' : 'missing',
+    operation: `create network ${name}`,
+    reason: parent === undefined ? 'it needs a device of this machine' : `this machine has no device ${parent}`,
+    hint: 'give one with -o parent=DEVICE; ip link lists them',
+  })
+}
+
+const hasDevice = (files: Files, device: string): boolean =>
+  (files.readText('/proc/net/dev') ?? '').split('\n').some((line) => line.trim().startsWith(`${device}:`))
 
 /** The kernel's rules, without what it takes as a pattern; and nothing that is there. dev_valid_name in net/core/dev.c */
 function namedDevice(networks: Networks, name: string, device: string): string {
@@ -172,8 +196,7 @@ function namedDevice(networks: Networks, name: string, device: string): string {
     })
   }
   if (!/^[a-zA-Z][\w.-]{0,14}$/.test(device)) return refuse('no device can be called that')
-  const devices = networks.files.readText('/proc/net/dev') ?? ''
-  if (devices.split('\n').some((line) => line.trim().startsWith(`${device}:`))) return refuse('there is such a device')
+  if (hasDevice(networks.files, device)) return refuse('there is such a device')
   if (listNetworks(networks).some((other) => other.device === device)) return refuse('another network has it')
   return device
 }
@@ -182,7 +205,7 @@ function poolsOf(networks: Networks, wanted: NewNetwork): readonly Pool[] {
   const refuse = (reason: string): never => {
     throw new OperationError({ kind: 'invalid', operation: `create network ${wanted.name}`, reason })
   }
-  const given = wanted.subnets.map((text) => ownSubnet(networks, text))
+  const given = wanted.subnets.map((text) => ownSubnet(networks, text, wanted.driver))
   const [one, six] = [false, true].map((isSix) => given.filter(({ network }) => isIpv6(network) === isSix))
   if ((one?.length ?? 0) > 1 || (six?.length ?? 0) > 1) return refuse('it has one subnet of IPv4, and one of IPv6')
   if ((six?.length ?? 0) > 0 && !wanted.hasIpv6) return refuse('a subnet of IPv6 goes with --ipv6')
@@ -205,8 +228,11 @@ function poolsOf(networks: Networks, wanted: NewNetwork): readonly Pool[] {
 const isWithin = (subnet: Subnet, part: Subnet): boolean =>
   part.prefixLength >= subnet.prefixLength && isInside(subnet, part.network)
 
+const givenSubnets = (networks: Networks): readonly Subnet[] =>
+  listNetworks(networks).flatMap(({ pools }) => pools.map(({ subnet }) => parseSubnet(subnet, 'a network')))
+
 const takenSubnets = (networks: Networks): readonly Subnet[] => [
-  ...listNetworks(networks).flatMap(({ pools }) => pools.map(({ subnet }) => parseSubnet(subnet, 'a network'))),
+  ...givenSubnets(networks),
   ...routedSubnets(networks.files.readText('/proc/net/route') ?? ''),
   ...routedSubnets6(networks.files.readText('/proc/net/ipv6_route') ?? ''),
 ]
@@ -234,9 +260,11 @@ function freeSubnet(networks: Networks): Subnet {
 const localSubnet = (id: string): Subnet =>
   parseSubnet(`fd${id.slice(0, 2)}:${id.slice(2, 6)}:${id.slice(6, 10)}::/64`, 'the network')
 
-function ownSubnet(networks: Networks, text: string): Subnet {
+/** On a device of this machine it is the network of that, to which there is a route. */
+function ownSubnet(networks: Networks, text: string, driver: Driver): Subnet {
   const subnet = parseSubnet(text, '--subnet')
-  const other = takenSubnets(networks).find((taken) => overlaps(subnet, taken))
+  const taken = driver === 'bridge' ? takenSubnets(networks) : givenSubnets(networks)
+  const other = taken.find((one) => overlaps(subnet, one))
   if (other === undefined) return subnet
   throw new OperationError({
     kind: 'conflict',

@@ -1,0 +1,46 @@
+import { expect, test } from 'bun:test'
+import { linesOf } from '../../test/plan-lines.ts'
+import { type Endpoint, type Link, planDetach, planEndpoint } from './network-endpoint.ts'
+
+const endpoint = (link: Link): Endpoint => ({
+  inside: 'eth0',
+  link,
+  addresses: [
+    { address: Uint8Array.of(10, 0, 0, 2), prefixLength: 24, route: { gateway: Uint8Array.of(10, 0, 0, 1) } },
+  ],
+  metric: 0,
+})
+const bridge = { device: 'br', addresses: [{ address: Uint8Array.of(10, 0, 0, 1), prefixLength: 24 }], isolates: false }
+const reasons = (link: Link): readonly string[] => [...new Set(planEndpoint(endpoint(link)).map(({ why }) => why))]
+
+test('the bridge is there before the pair, and the pair has its address before it is a port', () => {
+  expect(reasons({ kind: 'bridge', bridge, outside: 'out' })).toEqual([
+    'have the bridge br',
+    'find the bridge br',
+    'give br its address',
+    'switch br on',
+    'lead from eth0 of the container to out of this machine',
+    'find eth0',
+    'give eth0 its address',
+    'switch eth0 on',
+    'reach everything else over it',
+    'connect out to the bridge',
+  ])
+})
+
+test('on a device of this machine nothing of this machine is made, and in a mode l3 nobody is asked for the way', () => {
+  expect(reasons({ kind: 'ipvlan', parent: 'lan0', mode: 'l3' })).toEqual([
+    'find lan0',
+    'have eth0 of the container on lan0',
+    'find eth0',
+    'give eth0 its address',
+    'switch eth0 on',
+    'reach everything else over it',
+  ])
+})
+
+test('what was made is removed where its name is its own: the outer end of a pair, the device itself else', () => {
+  const lines = (link: Link): string => linesOf(planDetach(endpoint(link)))
+  expect(lines({ kind: 'bridge', bridge, outside: 'out' })).toContain('sendto(route')
+  expect(lines({ kind: 'macvlan', parent: 'lan0', mode: 'bridge' })).toContain('sendto(inner-route')
+})
