@@ -20,6 +20,7 @@ import {
   writeConnection,
 } from './connection.ts'
 import { rewriteNamedFiles } from './container-files.ts'
+import { foreignDrops } from './foreign-rules.ts'
 import { forgetForwarding, wantForwarding } from './forwarding.ts'
 import { withNamesLock } from './lock.ts'
 import { newId } from './make.ts'
@@ -41,7 +42,12 @@ import { endResolver, resolverFor } from './resolver.ts'
 export type NetworksWish = Extract<NetworkWish, { readonly kind: 'networks' }>
 
 /** Answers the file of its network namespace. */
-export function connectContainer(engine: Engine, record: ContainerRecord, wish: NetworksWish): string {
+export function connectContainer(
+  engine: Engine,
+  record: ContainerRecord,
+  wish: NetworksWish,
+  warn: (text: string) => void,
+): string {
   const { native, files } = engine.machine
   disconnectContainer(engine, record.id)
   const directory = networkDirectory(engine)
@@ -67,6 +73,7 @@ export function connectContainer(engine: Engine, record: ContainerRecord, wish: 
     })
     runPlan(native, plan, { advise: adviseNetwork, extraFds })
     rewriteNamedFiles(engine, record.intent, connection)
+    for (const { device } of networks.filter(isOpen)) for (const text of foreignDrops(native, device)) warn(text)
   } catch (error) {
     disconnectContainer(engine, record.id)
     throw error

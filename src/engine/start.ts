@@ -72,7 +72,7 @@ export function startLocked(engine: Engine, record: ContainerRecord, { warn, bef
     cleaner: (name: string) => [program, ENDED_COMMAND, dataRoot, machine.root, name],
   }
   try {
-    const request = requestOf(engine, { id, container: connected(engine, record) }, warn)
+    const request = requestOf(engine, { id, container: connected(engine, record, warn) }, warn)
     runWatched(machine, request, watched, before)
     tellStart(engine, record)
   } catch (error) {
@@ -93,10 +93,14 @@ function tellStart(engine: Engine, record: ContainerRecord): void {
 }
 
 /** With a network of its own it joins that, which is made now. */
-function connected(engine: Engine, record: ContainerRecord): Pick<ContainerRecord, 'intent'> {
+function connected(
+  engine: Engine,
+  record: ContainerRecord,
+  warn: StartOptions['warn'],
+): Pick<ContainerRecord, 'intent'> {
   const { network, intent } = record
   if (network.kind !== 'networks') return record
-  const path = connectContainer(engine, record, network)
+  const path = connectContainer(engine, record, network, warn)
   return { intent: { ...intent, namespaces: { ...intent.namespaces, network: { kind: 'path', path } } } }
 }
 

@@ -5,6 +5,7 @@
  */
 
 import { utf8 } from './bytes.ts'
+import { parseAttributes } from './netlink-read.ts'
 
 export const NETLINK_NETFILTER = 12
 
@@ -107,6 +108,45 @@ function answered(change: Bytes): Bytes {
 const change = (type: number, flags: number, ...attributes: readonly Bytes[]): Bytes =>
   message((SUBSYSTEM << 8) | type, flags, NFPROTO_INET, 0, joined(attributes))
 
+const NLM_F_DUMP = 0x300
+
+/** Asks for all chains of all tables; NFT_MSG_GETCHAIN. What comes is `parseChain`'s. */
+export const listChains: Bytes = message((SUBSYSTEM << 8) | 4, NLM_F_DUMP, 0, 0, new Uint8Array(0))
+/** Asks for all rules of a table; NFT_MSG_GETRULE. */
+export const listRules = (family: number, table: string): Bytes =>
+  message((SUBSYSTEM << 8) | 7, NLM_F_DUMP, family, 0, text(1, table))
+
+export interface ForeignChain {
+  /** NFPROTO_…. */
+  readonly family: number
+  readonly table: string
+  readonly name: string
+  readonly hook: number | undefined
+  /** What becomes of a packet that no rule of it decides about. */
+  readonly drops: boolean
+}
+
+/** Of the body of an answer, which begins with struct nfgenmsg: family, version, resource. */
+export function parseChain(body: Bytes): ForeignChain {
+  const attributes = attributesOf(body.subarray(4))
+  const hook = attributesOf(attributes.get(4) ?? new Uint8Array(0)).get(1)
+  const policy = attributes.get(5)
+  return {
+    family: body[0] ?? 0,
+    table: nameOf(attributes.get(1)),
+    name: nameOf(attributes.get(3)),
+    hook: hook?.[3],
+    drops: policy !== undefined && policy[3] === NF_DROP,
+  }
+}
+
+/** By type, without the bit that says that there are more inside. */
+const attributesOf = (bytes: Bytes): ReadonlyMap<number, Bytes> =>
+  new Map([...parseAttributes(bytes)].map(([type, value]) => [type & ~NLA_F_NESTED, value]))
+
+const nameOf = (bytes: Bytes = new Uint8Array(0)): string =>
+  String.fromCharCode(...bytes.subarray(0, Math.max(0, bytes.length - 1)))
+
 /** No error if it is there. */
 export const newTable = (table: string): Bytes => change(0, NLM_F_CREATE, text(1, table))
 export const deleteTable = (table: string): Bytes => change(2, 0, text(1, table))
@@ -119,7 +159,8 @@ export interface BaseChain {
   readonly priority: number
 }
 
-const HOOKS = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const
+export const HOOKS = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const
+const NF_DROP = 0
 const NF_ACCEPT = 1
 
 /** No error if it is there. */
@@ -329,8 +370,6 @@ export const redirect = (family: number, address: number, port: number): Bytes =
   expression('nat', number(1, 1), number(2, family), number(3, address), number(5, port))
 
 export const masquerade: Bytes = expression('masq')
-
-const NF_DROP = 0
 
 export const drop: Bytes = verdict(NF_DROP)
 export const accept: Bytes = verdict(NF_ACCEPT)

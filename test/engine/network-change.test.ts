@@ -242,6 +242,31 @@ describe('neighbours of this machine', () => {
   })
 })
 
+test('a firewall of others that drops what is forwarded is left as it is, and told, until it knows the device', () => {
+  outside(
+    'nft',
+    'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }',
+  )
+  const before = outside('nft', 'list', 'table', 'ip', 'filter')
+  withNeighbour(245, () => {
+    const run = (): readonly [string, boolean] => {
+      const words = ['run', '--rm', 'busybox', 'ping', '-c', '1', '-W', '1', '192.168.245.2']
+      const { stderr, stdout } = engine.coffer(...words)
+      return [stderr, stdout.includes('1 packets received')]
+    }
+    const [warning, passes] = run()
+    expect([warning, passes]).toEqual([
+      expect.stringContaining('the chain FORWARD of the table ip filter drops'),
+      false,
+    ])
+    expect(warning).toContain('iptables -I FORWARD -i coffer0 -j ACCEPT')
+    expect(outside('nft', 'list', 'table', 'ip', 'filter')).toBe(before)
+    for (const side of ['iifname', 'oifname']) outside('nft', `add rule ip filter FORWARD ${side} coffer0 accept`)
+    expect(run()).toEqual(['', true])
+  })
+  outside('nft', 'delete', 'table', 'ip', 'filter')
+})
+
 describe('networks', () => {
   test('are apart, but for what is published; an internal one is apart from that too (S235)', () => {
     serve('first', '--network', 'one', '-p', '8114:80')
