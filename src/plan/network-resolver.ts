@@ -26,6 +26,7 @@ import {
   openat,
   pipe2,
   read,
+  write,
 } from '../linux/files.ts'
 import { CLONE_NEWNET, clone3, setns } from '../linux/namespaces.ts'
 import {
@@ -48,6 +49,7 @@ import {
   execveat,
   P_PIDFD,
   PR_SET_NO_NEW_PRIVS,
+  PR_SET_PDEATHSIG,
   prctl,
   SI_PID,
   SIGINFO_BYTES,
@@ -57,6 +59,7 @@ import {
   WNOHANG,
   waitid,
 } from '../linux/process.ts'
+import { signalNumber } from '../linux/signals.ts'
 import { AF_INET, bind, inetAddress, listen, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, socket } from '../linux/sockets.ts'
 import type { Seccomp } from '../oci/seccomp.ts'
 import { compileSeccomp } from '../seccomp/compile.ts'
@@ -84,6 +87,7 @@ const SEE: readonly Ref[] = ['native/resolver.c']
 const [UDP_FD, TCP_FD, LOCK_FD] = [40, 41, 42]
 const [PIDFD, READY] = [slot('resolver-pidfd'), slot('resolver-ready')]
 const PIPE = buffer('resolver-pipe', 8)
+const SIGKILL = signalNumber('SIGKILL')
 const NOBODY = { low: 0, high: 0 }
 
 /** With HOSTS and NAMESPACE open, in the network of this machine. */
@@ -106,11 +110,13 @@ export function planResolver(resolver: Resolver): readonly Step[] {
       why,
       see: ['clone(2)'],
       keep: [{ slot: PIDFD, in: pidfd, offset: 0, sizeBytes: 4 }],
-      child: child(resolver),
+      child: [...withExecutor(other), ...child(resolver)],
     },
     { call: close(other), why, see: ['close(2)'] },
-    // Its end of the pipe closes when it becomes the program, or ends.
-    { call: read(READY, buffer('resolver-turn', 1)), why: 'see the name server take over', see: ['execve(2)'] },
+    // One byte once it begins; its end of the pipe closes when it becomes the program, or ends.
+    ...['see the name server begin', 'see the name server take over'].map(
+      (why): Step => ({ call: read(READY, buffer('resolver-turn', 1)), why, see: ['execve(2)'] }),
+    ),
     {
       call: waitid(P_PIDFD, PIDFD, exit, WEXITED | WNOHANG),
       why,
@@ -119,6 +125,13 @@ export function planResolver(resolver: Resolver): readonly Step[] {
     },
   ]
 }
+
+/** Until it is the program, whose lock everybody sees, it ends with the executor; which has to be there still to read a byte. */
+const withExecutor = (other: Slot): readonly Step[] => [
+  { call: close(READY), why: 'leave the end to the executor', see: ['pipe(2)'] },
+  { call: prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), why: 'end with the executor', see: ['PR_SET_PDEATHSIG(2const)'] },
+  { call: write(other, 'b', 1), why: 'know that the executor lives', see: ['pipe(7)'] },
+]
 
 function child({ image, lock, root, port, servers, networks, architecture }: Resolver): readonly Step[] {
   const [nothing, file] = [slot('nothing'), slot('resolver-lock')]
@@ -160,6 +173,7 @@ function child({ image, lock, root, port, servers, networks, architecture }: Res
       see: ['capabilities(7)'],
     },
     { call: prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), why: 'get no privilege', see: ['prctl(2)'] },
+    { call: prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0), why: 'outlive the executor', see: ['PR_SET_PDEATHSIG(2const)'] },
     {
       call: seccompFilter(FILTERS[architecture], 0),
       why: 'make only the system calls of a name server',

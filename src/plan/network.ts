@@ -12,6 +12,9 @@ import { type Slot, slot } from '../linux/call.ts'
 import { AT_FDCWD, close, O_CREAT, O_EXCL, O_RDONLY, O_WRONLY, openat, unlinkat, write } from '../linux/files.ts'
 import { bindMount, MNT_DETACH, umount2 } from '../linux/mount.ts'
 import { CLONE_NEWNET, setns, unshare } from '../linux/namespaces.ts'
+import { PR_SET_PDEATHSIG, prctl } from '../linux/process.ts'
+import { signalNumber } from '../linux/signals.ts'
+import { seeCaller } from './caller.ts'
 import { type Endpoint, planDetach, planDeviceRemoval, planEndpoint } from './network-endpoint.ts'
 import { planRules } from './network-filter.ts'
 import { planLoopback } from './network-lo.ts'
@@ -37,12 +40,14 @@ export interface NetworkRequest {
   readonly resolver?: Resolver | undefined
 }
 
+const SIGKILL = signalNumber('SIGKILL')
 const SEE: readonly Ref[] = ['rtnetlink(7)', 'network_namespaces(7)']
 
 /** The namespace is new. */
 export const planNetwork = ({ name, file, endpoints, rules, settings, resolver }: NetworkRequest): Plan => ({
   operation: `make the network of ${name}`,
   steps: [
+    ...withCaller,
     ...keepNamespace(file),
     openHosts,
     { call: unshare(CLONE_NEWNET), why: `make the network namespace of ${name}`, see: ['network_namespaces(7)'] },
@@ -78,6 +83,7 @@ export interface NetworkChange {
 export const planNetworkChange = (change: NetworkChange): Plan => ({
   operation: `change the network of ${change.name}`,
   steps: [
+    ...withCaller,
     openHosts,
     ...openNamespace(change.file),
     { call: setns(NAMESPACE, CLONE_NEWNET), why: 'configure the devices of the container', see: ['setns(2)'] },
@@ -90,6 +96,15 @@ export const planNetworkChange = (change: NetworkChange): Plan => ({
     ...(change.resolver === undefined ? [] : planResolver(change.resolver)),
   ],
 })
+
+/**
+ * The caller holds the locks: whoever has them next must not meet us at work. What is there then, the next command takes away; all of it was
+ * written down before.
+ */
+const withCaller: readonly Step[] = [
+  { call: prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), why: 'end with the caller', see: ['PR_SET_PDEATHSIG(2const)'] },
+  seeCaller,
+]
 
 /** The file comes first, as the name of the namespace: nobody else makes one for the same container. */
 function keepNamespace(file: string): readonly Step[] {
@@ -155,6 +170,7 @@ export function planNetworkRemoval({ name, file, bridges, rules, settings }: Net
   return {
     operation: `remove the network of ${name}`,
     steps: [
+      ...withCaller,
       { call: umount2(file, MNT_DETACH), why, see: ['umount(2)'], tolerate: ['EINVAL', 'ENOENT'] },
       { call: unlinkat(AT_FDCWD, file), why, see: ['unlink(2)'], tolerate: ['ENOENT'] },
       ...(bridges.length === 0 ? [] : [openRoute(ROUTE), ...bridges.flatMap(planDeviceRemoval)]),

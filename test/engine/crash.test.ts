@@ -108,6 +108,56 @@ for (const { name, victims, through } of WAYS)
     expect(engine.coffer('run', '--rm', '--name', 'victim', 'busybox', 'true').status).toBe(0)
   })
 
+const nameServers = (network: string): readonly string[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => commandOf(Number(name)))
+    .filter((words) => words.startsWith('coffer-resolver ') && words.includes(` ${network} `))
+
+for (const { name, victims, through } of WAYS.slice(0, 3))
+  test(`when network connect and disconnect lose their ${name}, the next ones mend it, and nothing is left (S244, S266)`, async () => {
+    for (const network of ['cut', 'kept']) engine.must('network', 'create', network)
+    const id = engine.must(
+      'run',
+      '-d',
+      '--name',
+      'victim',
+      '--network',
+      'kept',
+      '-p',
+      '8130:80',
+      'busybox',
+      'sleep',
+      '1000',
+    )
+    const begin = Bun.nanoseconds()
+    engine.must('network', 'connect', 'cut', 'victim')
+    const longest = (Bun.nanoseconds() - begin) / 1000
+    for (let round = 0; round < rounds; round++) {
+      const words = ['network', round % 2 === 0 ? 'disconnect' : 'connect', 'cut', 'victim']
+      const started = engine.spawnThrough(through, ...words)
+      until('somebody to kill', () => victims(started.pid).length > 0 || hasEnded(started.pid))
+      wait((longest * round) / rounds)
+      victims(started.pid).map(kill)
+      await started.exited
+      const { stderr } = engine.coffer(...words)
+      const shown = JSON.parse(engine.must('inspect', 'victim'))[0].NetworkSettings.Networks
+      const devices = engine.must('exec', 'victim', 'ip', '-4', '-o', 'addr').match(/ eth\d /g)?.length
+      expect([round, stderr, Object.keys(shown).length, devices, nameServers('kept').length]).toEqual([
+        round,
+        expect.stringMatching(/^$|already exists in network|is not connected to/),
+        round % 2 === 0 ? 1 : 2,
+        round % 2 === 0 ? 1 : 2,
+        1,
+      ])
+    }
+    engine.must('rm', '--force', 'victim')
+    until('the end of the name server', () => nameServers('kept').length === 0)
+    for (const network of ['cut', 'kept']) engine.must('network', 'rm', network)
+    expect(rest()).toEqual([])
+    expect(id).not.toBe('')
+  })
+
 const monitorOf = (id: string): number | undefined =>
   readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
