@@ -90,7 +90,7 @@ export const adviseNetwork = (
   errno === 'EPERM' ? { hint: NEEDS_PRIVILEGE, see: ['capabilities(7)'] } : undefined
 
 const NEEDS_PRIVILEGE =
-  'a bridge needs CAP_NET_ADMIN over the network of this machine; without it: --network none, or --network host'
+  'networks need CAP_NET_ADMIN over the network of this machine; without it: --network none, or host; coffer does not use pasta or slirp4netns'
 
 /** The default one is made when it is first wanted. */
 export function networkNamed(engine: Engine, name: string): NetworkRecord {
