@@ -10,7 +10,7 @@ import { withNamesLock } from '../engine/lock.ts'
 import { newId } from '../engine/make.ts'
 import { IPVLAN_MODES, MACVLAN_MODES, wordIn } from '../engine/network-plan.ts'
 import { refuseUsed, removeNetwork } from '../engine/network-remove.ts'
-import { makeDirectories, read } from '../executor/embedded-files.ts'
+import { makeDirectories } from '../executor/embedded-files.ts'
 import {
   BRIDGE_NAME,
   createNetwork,
