@@ -11,6 +11,7 @@ import { close, O_DIRECTORY, O_PATH } from '../linux/files.ts'
 import type { Step } from '../plan/plan.ts'
 import { type Change, type Found, findChanges, placeOf } from './changes-node.ts'
 import { below } from './contents-node.ts'
+import { isControlFile } from './control-files.ts'
 import type { LayerView } from './layer-view.ts'
 import { type Looker, listAll, lookAtAll, type Named, openPlace, type Place } from './listing-node.ts'
 import { type Put, putFile, removeAll } from './put.ts'
@@ -29,6 +30,7 @@ export interface Applying {
   readonly isOrigin: boolean
   /** Whether set-id bits, fifos and sockets go along. */
   readonly isBox: boolean
+  readonly controlFiles: boolean
 }
 
 /** A change, and what is in its place. */
@@ -46,6 +48,7 @@ export async function applyChanges(applying: Applying): Promise<readonly Change[
   const { looker, view, filter, isBox, applied } = applying
   const found = (await findChanges(looker, view)).filter(({ change }) => filter(change))
   if (!isBox) for (const { change } of found) refuseKind(change, looker)
+  if (!applying.controlFiles) for (const { change } of found) refuseControl(change, looker)
   const planned = await planAll(applying, found)
   await reachParents(applying, found)
   for (const one of planned) refuseChanged(applying, one)
@@ -70,6 +73,17 @@ function refuseKind({ change, kind, path }: Change, { operation }: Looker): void
     reason: `${path} is a ${kind}, which is of no use outside of its box`,
     path,
     hint: 'leave it out with a filter',
+  })
+}
+
+function refuseControl(change: Change, { operation }: Looker): void {
+  if (!isControlFile(change)) return
+  throw new OperationError({
+    kind: 'denied',
+    operation,
+    reason: `programs of this machine run what is in ${change.path} by themselves`,
+    path: change.path,
+    hint: 'leave it out with a filter, or look at it and apply with { controlFiles: true }',
   })
 }
 

@@ -25,6 +25,8 @@ export interface ApplyOptions {
   readonly to?: string | undefined
   /** Also over what changed there since the box was made. */
   readonly overwrite?: boolean | undefined
+  /** Also files that programs of this machine run by themselves, such as `.git/hooks` and `.bashrc`; default: they are refused. */
+  readonly controlFiles?: boolean | undefined
   /** Rejects with its reason, unless it has begun to write: then it goes on to the end. */
   readonly signal?: AbortSignal | undefined
 }
@@ -87,7 +89,7 @@ export function workspaceOf(box: BoxState, view: LayerView | undefined, inherite
         return found.map(({ change }) => change)
       })
     },
-    apply: async (filter = everything, { to, overwrite = false, signal } = {}) => {
+    apply: async (filter = everything, { to, overwrite = false, controlFiles = false, signal } = {}) => {
       const operation = `apply the changes of ${box.id}`
       const layers = viewOf(operation)
       checkTarget(to)
@@ -102,6 +104,7 @@ export function workspaceOf(box: BoxState, view: LayerView | undefined, inherite
           applied: to === undefined ? applied : new Map(),
           isOrigin: to === undefined,
           isBox: false,
+          controlFiles,
         }),
       )
     },
@@ -116,6 +119,7 @@ export function workspaceOf(box: BoxState, view: LayerView | undefined, inherite
         applied: new Map(),
         isOrigin: false,
         isBox: true,
+        controlFiles: true,
       })
     },
   }
