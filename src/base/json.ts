@@ -78,6 +78,8 @@ function parseMarked(text: string, runs: readonly Run[]): unknown {
   try {
     return JSON.parse(markRuns(text, runs))
   } catch {
+    // Of a text that is no JSON nothing is taken apart: a quote without an end would be looked for from each one on (S309).
+    JSON.parse(text)
     return JSON.parse(text.replace(TOKEN, (token) => (LONG_INTEGER.test(token) ? mark(token) : token)))
   }
 }

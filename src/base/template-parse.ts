@@ -54,7 +54,7 @@ function partsOf(text: string): readonly Part[] {
     if (code === null) throw wrong('unclosed action')
     const [all, before, body = '', after] = code
     const plain = rest.slice(0, begin)
-    parts.push({ kind: 'text', text: before === undefined ? plain : plain.replace(/\s+$/, '') })
+    parts.push({ kind: 'text', text: before === undefined ? plain : plain.trimEnd() })
     if (!body.trim().startsWith('/*')) parts.push({ kind: 'code', text: body.trim() })
     rest = rest.slice(begin + all.length)
     if (after !== undefined) rest = rest.replace(/^\s+/, '')

@@ -2,6 +2,7 @@
 
 import { usage } from '../base/flags.ts'
 import { nearest } from '../base/nearest.ts'
+import { own } from '../base/own.ts'
 import { IMPORT_FLAGS, LOAD_FLAGS, LOGIN_FLAGS, PULL_FLAGS, PUSH_FLAGS, SAVE_FLAGS } from '../image/transfer-flags.ts'
 import type { Words } from '../tools/tool.ts'
 import { GROUPS, TOOLS } from '../tools/tools.ts'
@@ -247,7 +248,7 @@ function containerGroup(session: Session, [word = '', ...rest]: readonly string[
 export function withoutGroup(words: readonly string[]): readonly string[] {
   const [group, name = '', ...rest] = words
   if (group !== 'container') return words
-  const plain = ALIASES[name] ?? name
+  const plain = own(ALIASES, name) ?? name
   return OF_CONTAINERS.includes(plain) ? [plain, ...rest] : words
 }
 

@@ -90,7 +90,7 @@ export function resourcesOf(asked: Asked, { isRootless }: { readonly isRootless:
     sysctls: pairsOf(asked, 'sysctl'),
     oomScoreAdj: intOf(asked, 'oom-score-adj', { min: -1000, max: 1000 }),
     shmBytes: bytesOf(asked, 'shm-size') ?? SHM_BYTES,
-    cgroupParent: parent === undefined || parent === '' ? undefined : `/${parent.replace(/^\/+|\/+$/g, '')}`,
+    cgroupParent: parent === undefined || parent === '' ? undefined : `/${parent.split('/').filter(Boolean).join('/')}`,
   }
 }
 

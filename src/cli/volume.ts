@@ -1,6 +1,7 @@
 /** `coffer volume`: create, ls, inspect, rm, prune. */
 
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
+import { own } from '../base/own.ts'
 import { printRows } from '../base/rows.ts'
 import { sizeText } from '../base/size.ts'
 import { compileTemplate } from '../base/template.ts'
@@ -36,7 +37,7 @@ const COMMANDS: Readonly<Record<string, (session: Session, words: Words) => numb
 export const VOLUME_COMMANDS: readonly string[] = Object.keys(COMMANDS)
 
 export function volume(session: Session, [word = '', ...words]: Words): number {
-  const run = COMMANDS[word]
+  const run = own(COMMANDS, word)
   if (run === undefined)
     throw usage(
       'coffer volume',
