@@ -13,10 +13,10 @@ import {
   imagesDirectory,
   indexPath,
   layerDirectory,
-  layerSizePath,
   printIndex,
   readEntries,
   readImages,
+  readLayerNote,
 } from '../image/layout.ts'
 import { AT_FDCWD, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_WRONLY } from '../linux/files.ts'
 import type { Descriptor } from '../oci/image.ts'
@@ -82,7 +82,7 @@ export function collectUnused(engine: Engine, candidates: readonly string[]): Co
       ...listEngineContainers(engine).flatMap(({ record }) => record.image.layers),
     ])
     const gone = candidates.filter((diffId) => !layers.has(layerDirectory(dataRoot, diffId)))
-    const layerBytes = gone.map((diffId) => Number(files.readText(layerSizePath(dataRoot, diffId)) ?? 0))
+    const layerBytes = gone.map((diffId) => readLayerNote(files, dataRoot, diffId)?.sizeBytes ?? 0)
     const blobBytes = removeBlobs(engine, blobs)
     for (const name of files.list(`${dataRoot}/layers`) ?? []) {
       const path = `${dataRoot}/layers/${name}`

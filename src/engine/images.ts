@@ -7,10 +7,10 @@ import { sizeText } from '../base/size.ts'
 import {
   findImage,
   layerDirectory,
-  layerSizePath,
   NAME_ANNOTATION,
   readBlob,
   readImages,
+  readLayerNote,
   type StoredImage,
 } from '../image/layout.ts'
 import { addName, removeImage, removeName } from '../image/names.ts'
@@ -54,10 +54,8 @@ export const layerBytesOf = (
     config.diffIds.map((diffId, at) => [diffId, layerBytes(files, dataRoot, diffId, manifest.layers[at]?.sizeBytes)]),
   )
 
-function layerBytes(files: Engine['machine']['files'], root: string, diffId: string, blobBytes = 0): number {
-  const text = files.readText(layerSizePath(root, diffId))
-  return text === undefined ? blobBytes : Number(text)
-}
+const layerBytes = (files: Engine['machine']['files'], root: string, diffId: string, blobBytes = 0): number =>
+  readLayerNote(files, root, diffId)?.sizeBytes ?? blobBytes
 
 export interface ImageRow {
   readonly image: StoredImage

@@ -1,9 +1,10 @@
 /** Layers are compressed with gzip or zstd; what is in front of them says so. */
 
-import { pipeline, Transform } from 'node:stream'
+import { pipeline } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import type { Compression } from '../oci/image.ts'
 import { ByteSource } from './byte-source.ts'
+import { damaged, wholeFrames } from './zstd-frames.ts'
 
 /** By the first bytes, as docker does it: what an archive calls itself is often wrong. RFC 1952, RFC 8878 */
 export function compressionOf(head: Uint8Array): Compression {
@@ -11,17 +12,30 @@ export function compressionOf(head: Uint8Array): Compression {
   return head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd ? 'zstd' : 'none'
 }
 
-/** A stream to pipe the layer through. */
-export function decompressor(compression: Compression): Transform {
-  switch (compression) {
-    case 'none':
-      return new Transform({ transform: (chunk, _, done) => done(null, chunk) })
-    case 'gzip':
-      return createGunzip({ chunkSize: CHUNK_BYTES })
-    case 'zstd':
-      return createZstdDecompress({ chunkSize: CHUNK_BYTES })
+/** The bytes without their compression. Throws `invalid` for what is damaged or cut off. */
+export async function* decompressed(
+  chunks: AsyncIterable<Uint8Array>,
+  compression: Compression,
+): AsyncGenerator<Uint8Array> {
+  if (compression === 'none') yield* chunks
+  else {
+    try {
+      yield* decompressor(chunks, compression)
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException
+      throw typeof code === 'string' && code.startsWith('Z') ? damaged(message, error) : error
+    }
   }
 }
+
+/** What fails in one of the streams is thrown by the last one, which is read. */
+const decompressor = (
+  chunks: AsyncIterable<Uint8Array>,
+  compression: Exclude<Compression, 'none'>,
+): AsyncIterable<Uint8Array> =>
+  compression === 'gzip'
+    ? pipeline(chunks, createGunzip({ chunkSize: CHUNK_BYTES }), () => undefined)
+    : pipeline(wholeFrames(chunks), createZstdDecompress({ chunkSize: CHUNK_BYTES }), () => undefined)
 
 const CHUNK_BYTES = 256 * 1024
 
@@ -29,8 +43,7 @@ const CHUNK_BYTES = 256 * 1024
 export async function* inflated(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const source = new ByteSource(chunks)
   const head = (await source.exactly(HEAD_BYTES)).slice()
-  const stream = decompressor(compressionOf(head))
-  yield* pipeline(withHead(head, source), stream, () => undefined)
+  yield* decompressed(withHead(head, source), compressionOf(head))
 }
 
 const HEAD_BYTES = 4

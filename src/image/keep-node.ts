@@ -1,6 +1,7 @@
 /** An image whose blobs are in the store becomes one that has a name and can be run: chosen, checked, unpacked, named. */
 
 import { OperationError } from '../base/errors.ts'
+import { own } from '../base/own.ts'
 import {
   type Descriptor,
   type ImageManifest,
@@ -10,6 +11,7 @@ import {
   readIndex,
   readManifest,
 } from '../oci/image.ts'
+import { limited } from './concurrency.ts'
 import { blobPath, printDescriptor } from './layout.ts'
 import { addName } from './names.ts'
 import { familiarName, parseReference } from './reference.ts'
@@ -19,6 +21,9 @@ export type Kept = { readonly names: readonly string[] } & (
   | { readonly manifest: ImageManifest }
   | { readonly descriptor: Descriptor }
 )
+
+/** As many as docker takes from a registry at once. */
+const AT_ONCE = 3
 
 /** Answers the names as a person writes them, or the id if there is none. Layers are unpacked side by side. */
 export async function keepManifest(store: Store, kept: Kept): Promise<readonly string[]> {
@@ -34,7 +39,8 @@ export async function keepManifest(store: Store, kept: Kept): Promise<readonly s
       reason: `its manifest has ${manifest.layers.length} layers, and its configuration ${diffIds.length}`,
       see: ['oci:image-spec/config.md#properties'],
     })
-  await Promise.all(manifest.layers.map((layer, at) => unpackLayer(store, layer, diffIds[at] ?? '')))
+  const layers = manifest.layers.map((layer, at) => ({ layer, diffId: diffIds[at] ?? '' }))
+  await limited(AT_ONCE, layers, ({ layer, diffId }) => unpackLayer(store, layer, diffId))
   const entry = { ...descriptor, platform: config.platform }
   await changeEntries(store, (entries) => {
     const twins = entries.filter((other) => idIn(store, other) === manifest.config.digest)
@@ -111,7 +117,7 @@ export function parsePlatform(text: string): Platform {
   if (parts.length <= 3 && parts.every((part) => /^[a-z0-9._-]+$/.test(part)))
     return {
       os,
-      architecture: ARCHITECTURE_NAMES[architecture] ?? architecture,
+      architecture: own(ARCHITECTURE_NAMES, architecture) ?? architecture,
       ...(variant === undefined ? {} : { variant }),
     }
   throw new OperationError({

@@ -58,6 +58,7 @@ export async function* planLayer(entries: AsyncIterable<ReadEntry>, options: Lay
   const layer = new Layer(options)
   for await (const entry of entries) {
     if (layer.isFull) yield layer.takePlan()
+    refuseNumbers(entry, options.name)
     const path = pathOf(entry.path, options.name)
     const mark = markOf(path)
     if (mark !== undefined) layer.mark(mark)
@@ -79,6 +80,8 @@ export async function* planLayer(entries: AsyncIterable<ReadEntry>, options: Lay
 class Layer {
   readonly #options: LayerOptions
   readonly #made = new Map<string, TarKind>([['.', 'directory']])
+  /** Names that a whiteout hides: a directory that the layer has there itself shows nothing of the layers below. */
+  readonly #hidden = new Set<string>()
   /** Set at the end, as each file that is made in a directory changes its time. */
   readonly #times = new Map<string, TarTime>()
   #steps: Step[] = []
@@ -111,15 +114,17 @@ class Layer {
 
   mark({ directory, hides }: Mark): void {
     if (hides === 'aufs') return
-    const { architecture, opaqueAttribute } = this.#options
     if (hides === 'all') {
       this.#enter(`${directory}/.`)
-      this.#steps.push(markOpaque({ path: directory, architecture }, opaqueAttribute))
+      this.#steps.push(markOpaque(this.#place(directory), this.#options.opaqueAttribute))
       return
     }
     const path = directory === '.' ? hides : `${directory}/${hides}`
-    // What the layer itself has there covers what is below anyway.
-    if (this.#made.has(path)) return
+    this.#hidden.add(path)
+    const kind = this.#made.get(path)
+    // What the layer itself has there covers what is below, but for a directory, which is merged with it.
+    if (kind === 'directory') this.#steps.push(markOpaque(this.#place(path), this.#options.opaqueAttribute))
+    if (kind !== undefined) return
     this.#enter(path)
     this.#steps.push(whiteout(this.#place(path)))
     this.#made.set(path, 'character')
@@ -128,7 +133,8 @@ class Layer {
   make(path: string, entry: TarEntry): void {
     const place = this.#place(path)
     if (entry.kind === 'directory') {
-      if (this.#made.get(path) !== 'directory') this.#begin(path, entry.kind, makeDirectory(place))
+      if (this.#made.get(path) !== 'directory')
+        this.#begin(path, entry.kind, makeDirectory(place), ...this.#opaque(path))
       this.#steps.push(...setDirectory(place, entry))
       this.#times.set(path, entry.modified)
     } else if (entry.kind === 'symlink') this.#begin(path, entry.kind, ...makeSymlink(place, entry))
@@ -169,10 +175,16 @@ class Layer {
   #enter(path: string): void {
     for (let slash = path.indexOf('/'); slash > 0; slash = path.indexOf('/', slash + 1)) {
       const parent = path.slice(0, slash)
-      if (this.#made.has(parent)) continue
+      const isWhiteout = this.#made.get(parent) === 'character' && this.#hidden.has(parent)
+      if (this.#made.has(parent) && !isWhiteout) continue
+      if (isWhiteout) this.#remove(parent)
       this.#made.set(parent, 'directory')
-      this.#steps.push(makeParent(this.#place(parent)))
+      this.#steps.push(makeParent(this.#place(parent)), ...this.#opaque(parent))
     }
+  }
+
+  #opaque(path: string): readonly Step[] {
+    return this.#hidden.has(path) ? [markOpaque(this.#place(path), this.#options.opaqueAttribute)] : []
   }
 
   #remove(path: string): void {
@@ -202,6 +214,20 @@ function pathOf(text: string, layer: string): string {
     operation: `unpack layer ${layer}`,
     reason: `it has an entry ${JSON.stringify(text)}, which leads out of where it is`,
     see: SEE,
+  })
+}
+
+/** Beyond these the kernel takes the low bits: 2^32 would be root. makedev(3), chown(2) */
+const MAX_ID = 2 ** 32 - 2
+const MAX_DEVICE = { major: 0xfff, minor: 0xfffff }
+
+function refuseNumbers({ path, uid, gid, device }: TarEntry, layer: string): void {
+  if (uid <= MAX_ID && gid <= MAX_ID && device.major <= MAX_DEVICE.major && device.minor <= MAX_DEVICE.minor) return
+  throw new OperationError({
+    kind: 'invalid',
+    operation: `unpack layer ${layer}`,
+    reason: `its entry ${JSON.stringify(path)} has an owner or a device that cannot be`,
+    see: ['chown(2)', 'mknod(2)', ...SEE],
   })
 }
 

@@ -3,7 +3,7 @@
  *
  *     images/oci-layout, index.json, blobs/sha256/…   the layout; each name is an entry of index.json
  *     layers/HEX                                      a layer as the overlay takes it, complete from the moment it has this name
- *     layers/HEX.size                                 how many bytes its archive has
+ *     layers/HEX.size                                 how many bytes its archive has, its digest, and those of blobs that were seen to be it
  *     incoming/                                       what is being made
  *
  * Source: oci:image-spec/image-layout.md
@@ -49,6 +49,22 @@ export const layerDirectory = (root: string, diffId: string): string =>
   `${root}/layers/${diffId.slice(diffId.indexOf(':') + 1).slice(0, 32)}`
 
 export const layerSizePath = (root: string, diffId: string): string => `${layerDirectory(root, diffId)}.size`
+
+/** What is known of a layer that is unpacked. */
+export interface LayerNote {
+  readonly sizeBytes: number
+  readonly diffId: string
+  /** Digests of blobs that are this layer without their compression. */
+  readonly blobs: readonly string[]
+}
+
+export function readLayerNote(files: Files, root: string, diffId: string): LayerNote | undefined {
+  const [sizeBytes, own = '', ...blobs] = (files.readText(layerSizePath(root, diffId)) ?? '').split(' ')
+  return sizeBytes === '' ? undefined : { sizeBytes: Number(sizeBytes), diffId: own, blobs }
+}
+
+export const printLayerNote = ({ sizeBytes, diffId, blobs }: LayerNote): string =>
+  [sizeBytes, diffId, ...blobs].join(' ')
 
 /** The entries of index.json; none if there is no store yet. */
 export function readEntries(files: Files, root: string): readonly Descriptor[] {

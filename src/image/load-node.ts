@@ -124,7 +124,8 @@ async function loadLayout(store: Store, text: string): Promise<readonly string[]
   const names: string[] = []
   for (const entry of readIndex(text, 'index.json').manifests) {
     const name = nameIn(entry)
-    const descriptor = await imageOfManifest(store, entry)
+    // What a registry knows an image by is known from the registry, and from no archive.
+    const descriptor = { ...(await imageOfManifest(store, entry)), annotations: {} }
     names.push(...(await keepManifest(store, { descriptor, names: name === undefined ? [] : [name] })))
   }
   return names

@@ -23,7 +23,7 @@ import {
   type Repository,
 } from './registry-node.ts'
 import type { RegistrySettings } from './registry-settings-node.ts'
-import { addBlob, hasBlob, readDocument, type Store, unpackLayer } from './store-node.ts'
+import { addBlob, hasBlob, readDocument, refuseLarge, type Store, unpackLayer } from './store-node.ts'
 
 /** How a layer fares; `digest` is its blob. */
 export type LayerEvent = { readonly digest: string } & (
@@ -124,6 +124,7 @@ async function chosenManifest(
 
 async function getBlobs(store: Store, repository: Repository, manifest: ImageManifest, pull: Pull): Promise<void> {
   const { config, layers } = manifest
+  refuseLarge(config)
   if (!hasBlob(store, config))
     await addBlob(
       store,

@@ -24,14 +24,18 @@ const OFFICIAL = 'library/'
 
 const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/
 const TAG = /^\w[\w.-]{0,127}$/
-const REGISTRY = /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?$/
+const REGISTRY =
+  /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?$/
 const DIGEST = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/
 const MAX_NAME = 255
+/** A name, a tag and the longest digest are shorter. */
+const MAX_TEXT = 1024
 
 export const isDigest = (text: string): boolean => DIGEST.test(text)
 
 /** Without tag and digest the tag is `latest`. Throws `invalid`. */
 export function parseReference(text: string): Reference {
+  if (text.length > MAX_TEXT) refuse(`${text.slice(0, 80)}…`, `it is longer than ${MAX_TEXT} characters`)
   const at = text.indexOf('@')
   const digest = at < 0 ? undefined : text.slice(at + 1)
   if (digest !== undefined && !DIGEST.test(digest))

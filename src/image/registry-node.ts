@@ -106,15 +106,20 @@ export async function getManifest(
   if (response.statusCode !== 200)
     throw await refusal(response, operation, `does ${reference} exist, and may you read it?`)
   const bytes = await readBounded(response, MAX_DOCUMENT_BYTES, 'the manifest')
-  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+  const digest = digestOf('sha256', bytes)
   const told = header(response, 'docker-content-digest')
-  for (const wanted of [isDigest(reference) ? reference : undefined, told])
-    if (wanted?.startsWith('sha256:') && wanted !== digest)
-      throw invalid(operation, `the manifest is not ${wanted}: what came is ${digest}`)
+  for (const wanted of [reference, told]) {
+    if (wanted === undefined || !isDigest(wanted)) continue
+    const got = digestOf(wanted.startsWith('sha512:') ? 'sha512' : 'sha256', bytes)
+    if (wanted !== got) throw invalid(operation, `the manifest is not ${wanted}: what came is ${got}`)
+  }
   const text = bytes.toString('utf8')
   const mediaType = mediaTypeOf(text, header(response, 'content-type'), operation)
   return { text, descriptor: { mediaType, digest, sizeBytes: bytes.length, annotations: {} } }
 }
+
+const digestOf = (algorithm: 'sha256' | 'sha512', bytes: Uint8Array): string =>
+  `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`
 
 /** A document that is a manifest to one reader and an index to another is neither: CVE-2021-41190. */
 function mediaTypeOf(text: string, contentType: string | undefined, operation: string): string {

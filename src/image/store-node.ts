@@ -8,7 +8,6 @@
 import { createHash, type Hash, randomBytes } from 'node:crypto'
 import { createReadStream, createWriteStream, statSync } from 'node:fs'
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { pipeline as pipe } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { OperationError } from '../base/errors.ts'
 import type { Files } from '../base/files.ts'
@@ -16,16 +15,19 @@ import type { Executor } from '../executor/persistent-node.ts'
 import type { Architecture } from '../linux/numbers.ts'
 import { bytesOf, textOf } from '../observe/files-node.ts'
 import { type Compression, type Descriptor, MAX_DOCUMENT_BYTES } from '../oci/image.ts'
-import { compressionOf, decompressor } from './compression-node.ts'
+import { compressionOf, decompressed } from './compression-node.ts'
 import { planLayer } from './layer.ts'
 import {
   blobPath,
   imagesDirectory,
   indexPath,
+  type LayerNote,
   layerDirectory,
   layerSizePath,
   printIndex,
+  printLayerNote,
   readEntries,
+  readLayerNote,
 } from './layout.ts'
 import { planReplace } from './replace.ts'
 import { readTar } from './tar-read.ts'
@@ -115,28 +117,56 @@ const wrongDigest = (wanted: string, got: string): OperationError =>
 /** A blob that is a document, such as a manifest. */
 export async function readDocument(
   { root }: Store,
-  { digest, sizeBytes }: Pick<Descriptor, 'digest' | 'sizeBytes'>,
+  document: Pick<Descriptor, 'digest' | 'sizeBytes'>,
 ): Promise<string> {
+  refuseLarge(document)
+  return readFile(bytesOf(blobPath(root, document.digest)), 'utf8')
+}
+
+/** Throws `invalid` for what is too long to be a document; to be asked before it is fetched. */
+export function refuseLarge({ digest, sizeBytes }: Pick<Descriptor, 'digest' | 'sizeBytes'>): void {
   if (sizeBytes > MAX_DOCUMENT_BYTES) throw wrongDigest(digest, `a document of ${sizeBytes} bytes`)
-  return readFile(bytesOf(blobPath(root, digest)), 'utf8')
 }
 
 /** Makes the directory of a layer from its blob, unless it is there. Throws `invalid` if the archive is not the one that `diffId` names. */
 export async function unpackLayer(store: Store, { digest }: Descriptor, diffId: string): Promise<void> {
   const final = layerDirectory(store.root, diffId)
-  if (store.files.status(final) !== undefined) return
+  if (store.files.status(final) !== undefined) return checkLayer(store, digest, diffId)
   const directory = temporary(store)
   await mkdir(directory, { mode: 0o755 })
   try {
     const got = await unpack(store, blobPath(store.root, digest), directory)
     if (got.digest !== diffId) throw wrongDigest(diffId, got.digest)
-    await writeFile(bytesOf(layerSizePath(store.root, diffId)), String(got.sizeBytes))
+    await writeNote(store, { sizeBytes: got.sizeBytes, diffId, blobs: [digest] })
     await settle(directory, final)
   } catch (error) {
     await rm(directory, { recursive: true, force: true })
     throw error
   }
 }
+
+/** An image that says that its blob is a layer that is here has to have that layer: what it says is not what it brings. */
+async function checkLayer(store: Store, digest: string, diffId: string): Promise<void> {
+  const note = readLayerNote(store.files, store.root, diffId)
+  if (note !== undefined && note.diffId !== diffId)
+    throw wrongDigest(diffId, `the layer of that name is ${note.diffId}`)
+  if (note?.blobs.includes(digest)) return
+  const got = { hash: createHash('sha256'), count: { bytes: 0 } }
+  const plain = await plainOf(blobPath(store.root, digest))
+  for await (const _ of hashed(plain, got.hash, got.count));
+  const found = `sha256:${got.hash.digest('hex')}`
+  if (found !== diffId) throw wrongDigest(diffId, found)
+  await writeNote(store, { sizeBytes: got.count.bytes, diffId, blobs: [...(note?.blobs ?? []), digest] })
+}
+
+async function writeNote(store: Store, note: LayerNote): Promise<void> {
+  const path = temporary(store)
+  await writeFile(path, printLayerNote(note), { flag: 'wx' })
+  await rename(path, bytesOf(layerSizePath(store.root, note.diffId)))
+}
+
+const plainOf = async (blob: string): Promise<AsyncIterable<Uint8Array>> =>
+  decompressed(createReadStream(bytesOf(blob)), await compressionIn(blob))
 
 /** Somebody else may have made the same layer meanwhile. */
 async function settle(directory: string, final: string): Promise<void> {
@@ -157,10 +187,8 @@ async function unpack(
 ): Promise<{ readonly digest: string; readonly sizeBytes: number }> {
   const { executor, architecture, isRootless } = store
   const hash = createHash('sha256')
-  // What fails in one of the streams is thrown by the last one, which is read.
-  const plain = pipe(createReadStream(bytesOf(blob)), decompressor(await compressionIn(blob)), () => undefined)
   const count = { bytes: 0 }
-  const archive = hashed(plain, hash, count)
+  const archive = hashed(await plainOf(blob), hash, count)
   const opaqueAttribute = isRootless ? 'user.overlay.opaque' : 'trusted.overlay.opaque'
   const entries = readTar(archive, textOf)
   let running: Promise<unknown> = Promise.resolve()

@@ -45,7 +45,7 @@ export function readHeader(block: Uint8Array, decode: Decode): Header | undefine
   if (block.every((byte) => byte === 0)) return undefined
   if (!isSummed(block)) throw broken('the checksum of a header is wrong')
   const text = (field: keyof typeof FIELDS): string => decode(untilNul(fieldOf(block, field)))
-  const number = (field: keyof typeof FIELDS): number => numberOf(fieldOf(block, field))
+  const number = (field: keyof typeof FIELDS): number => notNegative(numberOf(fieldOf(block, field)), field)
   const isUstar = decode(block.subarray(MAGIC_AT, MAGIC_AT + 6)) === 'ustar\0'
   const prefix = isUstar ? text('prefix') : ''
   const type = String.fromCharCode(block[TYPE_AT] || 0x30)
@@ -57,10 +57,16 @@ export function readHeader(block: Uint8Array, decode: Decode): Header | undefine
     uid: number('uid'),
     gid: number('gid'),
     sizeBytes: number('size'),
-    modified: { seconds: number('mtime'), nanos: 0 },
+    modified: { seconds: numberOf(fieldOf(block, 'mtime')), nanos: 0 },
     target: text('target'),
     device: hasDevice ? { major: number('major'), minor: number('minor') } : { major: 0, minor: 0 },
   }
+}
+
+/** Only a time can be; whoever believed a size below 0 would read on somewhere else than others do. */
+function notNegative(value: number, field: string): number {
+  if (value < 0) throw broken(`${field} is ${value}`)
+  return value
 }
 
 /** Old programs summed signed bytes. */

@@ -8,7 +8,7 @@ import { ByteSource } from './byte-source.ts'
 import { BLOCK, padded, type TarEntry } from './tar.ts'
 import { entryOf, namedOf } from './tar-entry.ts'
 import { broken, cutOff, type Decode, type Header, readHeader } from './tar-header.ts'
-import { type Found, type Global, isExtension, Records } from './tar-records.ts'
+import { type Found, Global, isExtension, MAX_RECORD_BYTES, Records } from './tar-records.ts'
 import { sparseOf } from './tar-sparse.ts'
 
 export interface ReadEntry extends TarEntry {
@@ -19,7 +19,7 @@ export interface ReadEntry extends TarEntry {
 /** Throws `invalid` for an archive that is damaged or cut off. */
 export async function* readTar(chunks: AsyncIterable<Uint8Array>, decode: Decode): AsyncGenerator<ReadEntry> {
   const source = new ByteSource(chunks)
-  const global: Global = new Map()
+  const global = new Global()
   for (;;) {
     const found = await nextHeader(source, global, decode)
     if (found === undefined) return
@@ -51,11 +51,8 @@ async function nextHeader(source: ByteSource, global: Global, decode: Decode): P
   }
 }
 
-/** No name, and no set of attributes, comes near. */
-const MAX_HEADER_BYTES = 1024 * 1024
-
 async function bodyOf(source: ByteSource, { sizeBytes }: Header): Promise<Uint8Array> {
-  if (sizeBytes > MAX_HEADER_BYTES) throw broken(`a header has more than ${MAX_HEADER_BYTES} bytes`)
+  if (sizeBytes > MAX_RECORD_BYTES) throw broken(`a header has more than ${MAX_RECORD_BYTES} bytes`)
   // A copy: the records outlive the chunk.
   const body = (await source.exactly(padded(sizeBytes))).slice()
   if (body.length < padded(sizeBytes)) throw cutOff()

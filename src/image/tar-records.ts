@@ -7,7 +7,25 @@
 import { ascii, broken, type Decode, type Header, readDecimal, untilNul } from './tar-header.ts'
 
 /** Records for all entries that follow. */
-export type Global = Map<string, Uint8Array>
+export class Global {
+  readonly #records = new Map<string, Uint8Array>()
+  #bytes = 0
+
+  get(key: string): Uint8Array | undefined {
+    return this.#records.get(key)
+  }
+
+  /** Throws `invalid` when they become too many. */
+  set(key: string, value: Uint8Array): void {
+    const old = this.#records.get(key)
+    this.#bytes += value.length - (old === undefined ? -key.length : old.length)
+    if (this.#bytes > MAX_RECORD_BYTES) throw broken(`it has records for all entries of ${this.#bytes} bytes`)
+    this.#records.set(key, value)
+  }
+}
+
+/** What stands in front of one entry, and what holds for all of them: no name, and no set of attributes, comes near. */
+export const MAX_RECORD_BYTES: number = 1024 * 1024
 
 /** GNU's headers for what is too long say the same as these records. */
 const LONG: Readonly<Record<string, string>> = { L: 'path', K: 'linkpath' }
@@ -30,6 +48,7 @@ export class Records {
   readonly #own = new Map<string, Uint8Array>()
   readonly #global: Global
   readonly #decode: Decode
+  #bytes = 0
 
   constructor(global: Global, decode: Decode) {
     this.#global = global
@@ -38,6 +57,8 @@ export class Records {
 
   /** Takes in the body of a header of one of these types. Throws `invalid`. */
   add(type: string, body: Uint8Array): void {
+    this.#bytes += body.length
+    if (this.#bytes > MAX_RECORD_BYTES) throw broken(`an entry has headers of more than ${MAX_RECORD_BYTES} bytes`)
     const long = LONG[type]
     if (long !== undefined) {
       this.#own.set(long, untilNul(body))
@@ -70,14 +91,19 @@ function readRecords(bytes: Uint8Array): readonly (readonly [key: string, value:
   const records: [string, Uint8Array][] = []
   for (let at = 0; at < bytes.length; ) {
     const blank = bytes.indexOf(0x20, at)
-    const length = Number(ascii(bytes.subarray(at, Math.max(blank, at))))
-    const end = at + length
-    if (blank < 0 || !Number.isInteger(length) || end > bytes.length || bytes[end - 1] !== 0x0a)
+    const digits = blank < 0 || blank > at + MAX_DIGITS ? '' : ascii(bytes.subarray(at, blank))
+    const end = at + Number(digits)
+    if (!/^[0-9]+$/.test(digits) || end > bytes.length || bytes[end - 1] !== 0x0a)
       throw broken('a pax record has a wrong length')
     const equals = bytes.indexOf(0x3d, blank)
     if (equals < 0 || equals >= end) throw broken('a pax record has no "="')
-    records.push([ascii(bytes.subarray(blank + 1, equals)), bytes.subarray(equals + 1, end - 1)])
+    const key = ascii(bytes.subarray(blank + 1, equals))
+    // The kernel would take what stands before the NUL for the name of the attribute.
+    if (key.includes('\0')) throw broken('a pax record has a NUL in its key')
+    records.push([key, bytes.subarray(equals + 1, end - 1)])
     at = end
   }
   return records
 }
+
+const MAX_DIGITS = 8

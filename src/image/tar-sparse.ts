@@ -63,14 +63,17 @@ function oldExtents(block: Uint8Array, at: number, count: number): readonly Exte
 
 /** Form 1.0: decimal numbers, one a line, the first of them how many pairs follow, in front of the content, in whole blocks. */
 async function readMap(source: ByteSource): Promise<{ readonly numbers: readonly number[]; readonly bytes: number }> {
-  let text = ''
+  const lines: string[] = []
+  let rest = ''
   for (let bytes = BLOCK; ; bytes += BLOCK) {
-    text += ascii(await wholeBlock(source))
-    const lines = text.split('\n')
-    if (lines.length === 1) continue
-    const count = readDecimal(lines[0] ?? '')
+    const [first = '', ...more] = (rest + ascii(await wholeBlock(source))).split('\n').reverse()
+    rest = first
+    if (rest.length > BLOCK) throw broken('the map of a sparse file has a line without end')
+    lines.push(...more.reverse())
+    const count = readDecimal(lines[0] ?? '0')
     if (count > MAX_EXTENTS) throw tooMany()
-    if (lines.length > 1 + 2 * count) return { numbers: lines.slice(1, 1 + 2 * count).map(readDecimal), bytes }
+    if (lines.length > 2 * count && lines.length > 0)
+      return { numbers: lines.slice(1, 1 + 2 * count).map(readDecimal), bytes }
   }
 }
 

@@ -123,8 +123,17 @@ export function readManifest(text: string, name: string): ImageManifest {
   return {
     mediaType: optionalString(manifest, 'mediaType') ?? MEDIA_TYPES.manifest,
     config: descriptorOf(config.json, config.place),
-    layers: listOf(manifest, 'layers', descriptorOf),
+    layers: layersOf(manifest),
   }
+}
+
+/** The kernel puts no more above each other: OVL_MAX_STACK in fs/overlayfs. docker stops at 125. */
+const MAX_LAYERS = 500
+
+function layersOf(manifest: Section): readonly Descriptor[] {
+  const layers = listOf(manifest, 'layers', descriptorOf)
+  if (layers.length > MAX_LAYERS) refuse(fieldOf(manifest.place, 'layers'), `has more than ${MAX_LAYERS} items`)
+  return layers
 }
 
 export function readImageConfig(text: string, name: string): ImageConfig {

@@ -1,57 +1,14 @@
 /** Layers as GNU tar writes them, unpacked: what is on disk then, and what a hostile archive cannot do. */
 
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import {
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { afterAll, describe, expect, test } from 'bun:test'
+import { lstatSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Executor, openExecutor } from '../../src/executor/persistent-node.ts'
-import { planLayer } from '../../src/image/layer.ts'
-import { padded, type TarEntry } from '../../src/image/tar.ts'
-import { readTar } from '../../src/image/tar-read.ts'
-import { tarEnd, tarHeader } from '../../src/image/tar-write.ts'
 import { utf8 } from '../../src/linux/bytes.ts'
-import { textOf } from '../../src/observe/files-node.ts'
+import { archive, openUnpacking, type Written } from './layer-archives.ts'
 
-const directory = mkdtempSync(join(tmpdir(), 'coffer-layers-'))
-let executor: Executor
-beforeAll(() => {
-  executor = openExecutor(join(import.meta.dir, '..', '..', 'dist', 'coffer-executor'))
-})
-afterAll(async () => {
-  await executor.close()
-  rmSync(directory, { recursive: true })
-})
-
-let count = 0
-const fresh = (): string => {
-  const path = join(directory, `${++count}`)
-  mkdirSync(path)
-  return path
-}
-
-async function unpack(bytes: Uint8Array): Promise<string> {
-  const layer = fresh()
-  async function* chunks(): AsyncGenerator<Uint8Array> {
-    for (let at = 0; at < bytes.length; at += 100_000) yield bytes.subarray(at, at + 100_000)
-  }
-  const options = {
-    directory: layer,
-    name: 'test',
-    architecture: 'x86_64',
-    opaqueAttribute: 'trusted.overlay.opaque',
-  } as const
-  for await (const plan of planLayer(readTar(chunks(), textOf), options)) await executor.run(plan)
-  return layer
-}
+const unpacking = openUnpacking()
+const { directory, fresh, unpack } = unpacking
+afterAll(() => unpacking[Symbol.asyncDispose]())
 
 function shell(script: string, cwd: string): string {
   const { exitCode, stdout, stderr } = Bun.spawnSync(['sh', '-ec', script], { cwd, stdout: 'pipe', stderr: 'pipe' })
@@ -82,7 +39,7 @@ function sourceTree(): string {
   return root
 }
 
-describe('a layer that GNU tar wrote becomes the tree that it was', () => {
+describe('a layer that GNU tar wrote becomes the tree that it was (S171)', () => {
   const formats: Readonly<Record<string, string>> = {
     gnu: '--format=gnu',
     'gnu, sparse': '--format=gnu --sparse',
@@ -103,31 +60,6 @@ describe('a layer that GNU tar wrote becomes the tree that it was', () => {
       if (name.includes('sparse')) expect(lstatSync(join(layer, 'sparse')).blocks).toBeLessThan(1000)
     })
 })
-
-const ENTRY: TarEntry = {
-  path: 'file',
-  kind: 'file',
-  mode: 0o644,
-  uid: 0,
-  gid: 0,
-  sizeBytes: 0,
-  modified: { seconds: 1_600_000_000, nanos: 0 },
-  target: '',
-  device: { major: 0, minor: 0 },
-  xattrs: new Map(),
-}
-
-type Written = Partial<TarEntry> & { readonly content?: string }
-
-const archive = (...entries: readonly Written[]): Uint8Array =>
-  Buffer.concat([
-    ...entries.flatMap(({ content = '', ...entry }) => {
-      const bytes = new Uint8Array(padded(content.length))
-      bytes.set(utf8(content))
-      return [tarHeader({ ...ENTRY, ...entry, sizeBytes: content.length }, utf8), bytes]
-    }),
-    tarEnd(),
-  ])
 
 describe('what the layers below have is hidden', () => {
   test('by a whiteout for one name', async () => {
