@@ -52,6 +52,8 @@ export function findContainer(engine: Engine, text: string): EngineContainer {
 export function idOf(engine: Engine, text: string): string | undefined {
   const { files } = engine.machine
   if (!/^[\w.-]+$/.test(text) || text === '.' || text === '..') return undefined
+  // A container that is called by the id of another one does not stand for it.
+  if (/^[0-9a-f]{64}$/.test(text) && files.status(containerPath(engine, text)) !== undefined) return text
   const named = files.readLink(`${namesDirectory(engine)}/${text}`)
   if (named !== undefined) return named
   if (!/^[0-9a-f]{1,64}$/.test(text)) return undefined

@@ -171,7 +171,7 @@ describe('names', () => {
     expect(stored(own)).toEqual([0, 0, 0])
   })
 
-  test('of many commands at once each has its effect', async () => {
+  test('of many commands at once each has its effect (S227)', async () => {
     using own = openTestEngine()
     own.must('import', archive, 'one')
     const children = Array.from({ length: 12 }, (_, at) => own.spawn('tag', 'one', `name${at}`))

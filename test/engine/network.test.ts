@@ -83,7 +83,7 @@ describe('the default network', () => {
     expect([rules(), readdirSync(join(engine.runRoot, '.netns'))]).toEqual(['', []])
   })
 
-  test('rules of others are as before', () => {
+  test('rules of others are as before (S233)', () => {
     outside(
       'nft',
       'add table inet mine; add chain inet mine input { type filter hook input priority 0; }; add rule inet mine input tcp dport 9 drop',
@@ -115,7 +115,7 @@ describe('another network', () => {
 })
 
 describe('networks that are made', () => {
-  test('their containers do not reach those of others', () => {
+  test('their containers do not reach those of others (S235)', () => {
     engine.must('network', 'create', '--subnet', '10.77.0.0/24', 'apart')
     expect(engine.must('network', 'ls', '--quiet').split('\n').length).toBe(2)
     serve('there', '--network', 'apart', '--ip', '10.77.0.9')
