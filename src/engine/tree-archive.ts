@@ -44,13 +44,10 @@ export class ArchiveWriter {
 
 const ZEROS = new Uint8Array(65_536)
 
-/** No name, and no set of attributes, comes near. */
-const MAX_HEADER_BYTES = 1 << 20
-
 /** Makes what the archive says; answers its size in bytes. Throws `invalid` for one that is damaged, or leads out of the directory. */
 export function extractArchive(native: Native, fd: number, writer: TreeWriter): number {
   const source = new Source(native, fd)
-  const global: Global = new Map()
+  const global = new Global()
   for (;;) {
     const found = nextEntry(source, global, native.decode)
     if (found === undefined) break
@@ -86,7 +83,7 @@ function nextEntry(source: Source, global: Global, decode: Native['decode']): Ne
     const header = block === undefined ? undefined : readHeader(block, decode)
     if (block === undefined || header === undefined) return undefined
     if (!isExtension(header.type)) return nextOf({ block, header, records })
-    if (header.sizeBytes > MAX_HEADER_BYTES) throw broken(`a header has more than ${MAX_HEADER_BYTES} bytes`)
+    if (header.sizeBytes > MAX_RECORD_BYTES) throw broken(`a header has more than ${MAX_RECORD_BYTES} bytes`)
     records.add(header.type, source.exactly(padded(header.sizeBytes)).subarray(0, header.sizeBytes))
   }
 }

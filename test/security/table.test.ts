@@ -6,10 +6,13 @@ import { join } from 'node:path'
 
 const root = join(import.meta.dir, '..', '..')
 const page = readFileSync(join(root, 'docs', 'security-checks.md'), 'utf8')
-const rows = [...page.matchAll(/^\| (S\d+) \| .*? \| .*? \| (.*?) \|$/gm)].map(([, number = '', tests = '']) => ({
-  number,
-  tests: [...tests.matchAll(/`([^`]+)`/g)].map(([, path = '']) => path),
-}))
+const rows = [...page.matchAll(/^\| (S\d+(?:, S\d+)*) \| .*? \| .*? \| (.*?) \|$/gm)].flatMap(
+  ([, numbers = '', tests = '']) =>
+    numbers.split(', ').map((number) => ({
+      number,
+      tests: [...tests.matchAll(/`([^`]+)`/g)].map(([, path = '']) => path),
+    })),
+)
 
 function textOf(path: string): string {
   const full = join(root, path)
@@ -31,7 +34,7 @@ test('each check of the table is in the tests that the table names', () => {
 })
 
 test('each check that a test has in its name is in the table', () => {
-  const files = ['test/kernel', 'test/security', 'test/guest'].flatMap((folder) =>
+  const files = ['test/kernel', 'test/security', 'test/guest', 'test/engine', 'test/library/cases'].flatMap((folder) =>
     readdirSync(join(root, folder)).map((name) => join(folder, name)),
   )
   const named = files.flatMap((path) =>
