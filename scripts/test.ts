@@ -79,6 +79,7 @@ const legs: readonly Leg[] = [
   hostLeg('fuzz tests', './test/fuzz'),
   hostLeg('soak tests', './test/soak'),
   { ...hostLeg('tests of clients', './test/clients'), command: [bun, 'test', '--timeout', '180000'] },
+  { ...hostLeg('differential test', './test/differential'), command: [bun, 'test', '--timeout', '180000'] },
   inOwnNetwork(hostLeg('crash tests', './test/crash')),
   guestLeg('guest tests', 'v2', ['./test/guest/', ...kernelTests(alsoOnV2), './test/tools/cgroup.test.ts']),
   guestLeg('guest tests of cgroup v1', 'v1', [

@@ -81,6 +81,8 @@ function run(pipe: readonly Command[], scope: Scope): Value {
 function runCommand([first, ...rest]: Command, scope: Scope, piped: readonly Value[]): Value {
   if (first === undefined) throw wrong('a command is missing')
   if (first.kind !== 'word') {
+    const value = first.kind === 'field' ? termValue(first, scope) : undefined
+    if (typeof value === 'function') return value(...rest.map((term) => termValue(term, scope)), ...piped)
     if (rest.length > 0 || piped.length > 0) throw wrong('a value takes no arguments')
     return termValue(first, scope)
   }

@@ -15,11 +15,11 @@ export interface ViewOptions {
   readonly nowMs: number
 }
 
-/** Words by name. */
-export type Row = Readonly<Record<string, string>>
+/** Words by name, and what a template may call. */
+export type Row = Readonly<Record<string, string | ((name: string) => string)>>
 
 /** The names that a template may use, and what stands above their columns. */
-export const CONTAINER_HEADERS: Row = {
+export const CONTAINER_HEADERS: Readonly<Record<string, string>> = {
   Command: 'COMMAND',
   CreatedAt: 'CREATED AT',
   ID: 'CONTAINER ID',
@@ -41,7 +41,7 @@ const COMMAND_CHARACTERS = 20
 export function containerView(engine: Engine, container: EngineContainer, options: ViewOptions): Row {
   const { record } = container
   const { truncates, nowMs } = options
-  const command = record.intent.args.join(' ')
+  const command = record.intent.args.map((arg) => (arg.includes(' ') ? `'${arg}'` : arg)).join(' ')
   const shown =
     truncates && [...command].length > COMMAND_CHARACTERS
       ? `${[...command].slice(0, COMMAND_CHARACTERS - 1).join('')}…`
@@ -51,6 +51,7 @@ export function containerView(engine: Engine, container: EngineContainer, option
     CreatedAt: clockText(record.created),
     ID: truncates ? record.id.slice(0, 12) : record.id,
     Image: record.image.name,
+    Label: (name) => record.labels[name] ?? '',
     Labels: Object.entries(record.labels)
       .map(([name, value]) => `${name}=${value}`)
       .join(','),

@@ -68,7 +68,7 @@ const IMAGE_HEADERS = {
 
 function details({ engine }: Session, { images, containers, volumes }: DiskUse): string {
   const nowMs = engine.machine.now().getTime()
-  const table = (title: string, headers: Row, rows: readonly Row[]): string =>
+  const table = (title: string, headers: Readonly<Record<string, string>>, rows: readonly Row[]): string =>
     `${title} space usage:\n\n${printRows({ rows, headers, columns: Object.keys(headers) })}\n`
   const views = containers.map(({ container, sizeBytes }) => ({
     ...containerView(engine, container, { truncates: true, withSize: false, nowMs }),

@@ -3,6 +3,7 @@
 import { OperationError } from '../base/errors.ts'
 import { parseFlags, usage } from '../base/flags.ts'
 import { type ExecRequest, execInContainer } from '../container/exec.ts'
+import { hostOf } from '../container/host.ts'
 import { type EngineContainer, findContainer } from '../engine/containers.ts'
 import { tellContainer } from '../engine/events.ts'
 import { userIn } from '../engine/image-process.ts'
@@ -68,7 +69,14 @@ export function withExec<Result>(
 }
 
 function refuseStopped({ record, status }: EngineContainer): void {
-  if (status === 'running' || status === 'paused') return
+  if (status === 'running') return
+  if (status === 'paused')
+    throw new OperationError({
+      kind: 'conflict',
+      operation: `run a process in ${record.name}`,
+      reason: `Container ${record.id} is paused, unpause the container before exec`,
+      hint: `coffer unpause ${record.name}`,
+    })
   throw new OperationError({
     kind: 'conflict',
     operation: `run a process in ${record.name}`,
@@ -105,5 +113,6 @@ function userOf({ given, session }: Asked, base: Process, container: EngineConta
   const word = given.string('user')
   if (word === undefined || word === '' || !('pid' in container)) return base.user
   const { uid, gid, additionalGids } = userIn(session.engine.machine.files, [`/proc/${container.pid}/root`], word)
-  return { ...base.user, uid, gid, additionalGids }
+  const own = hostOf(session.engine.machine).isRootless ? [] : [gid]
+  return { ...base.user, uid, gid, additionalGids: [...new Set([...own, ...additionalGids])] }
 }

@@ -6,15 +6,11 @@ import type { Intent, IntentSecurity } from '../engine/intent.ts'
 import { parseSignal } from '../linux/signals.ts'
 import { type Asked, linesOf, readGiven, wrong } from './values.ts'
 
-const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-
-/** Of the image, then what every container has, then what was asked for; the last word counts. */
-export function environmentOf(asked: Asked, image: readonly string[], home: string): readonly string[] {
-  const { given, session } = asked
-  const env = new Map([['PATH', DEFAULT_PATH]])
-  for (const word of image) env.set(word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1))
-  env.set('HOME', env.get('HOME') ?? home)
-  if (given.bool('tty')) env.set('TERM', session.env.get('TERM') ?? 'xterm')
+/** Of the image, then what was asked for; the last word counts. */
+export function environmentOf(asked: Asked, image: readonly string[]): readonly string[] {
+  const env = new Map(
+    image.map((word) => [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)] as const),
+  )
   for (const [name, value] of variablesOf(asked)) env.set(name, value)
   return [...env].map(([name, value]) => `${name}=${value}`)
 }

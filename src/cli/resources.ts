@@ -16,6 +16,14 @@ export function limitsOf(asked: Asked): IntentResources {
   const cpus = given.string('cpus')
   if (cpus !== undefined && !(Number(cpus) > 0))
     throw wrong(asked, 'cpus', cpus, 'give a number above 0, e.g. --cpus 0.5')
+  const online = onlineCpus(asked)
+  if (cpus !== undefined && Number(cpus) > online)
+    throw wrong(
+      asked,
+      'cpus',
+      cpus,
+      `Range of CPUs is from 0.01 to ${online}.00, as there are only ${online} CPUs available`,
+    )
   if (cpus !== undefined && (given.isSet('cpu-quota') || given.isSet('cpu-period')))
     throw usage(command, '--cpus and --cpu-quota or --cpu-period exclude each other', 'leave one of them away')
   const memory = bytesOf(asked, 'memory')
@@ -39,6 +47,17 @@ export function limitsOf(asked: Asked): IntentResources {
     blockWeight: weightOf(asked),
     unified: Object.keys(unified).length === 0 ? undefined : unified,
   }
+}
+
+/** `0-3,6`. kernel:admin-guide/cputopology.rst */
+function onlineCpus({ session }: Asked): number {
+  const text = session.engine.machine.files.readText('/sys/devices/system/cpu/online')
+  if (text === undefined) return Number.POSITIVE_INFINITY
+  const ranges = text
+    .trim()
+    .split(',')
+    .map((range) => range.split('-').map(Number))
+  return ranges.reduce((sum, [first = 0, last = first]) => sum + last - first + 1, 0)
 }
 
 function weightOf(asked: Asked): number | undefined {

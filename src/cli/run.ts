@@ -15,6 +15,7 @@ import type { ContainerRecord } from '../engine/record.ts'
 import { destroyContainer, removeAnonymousVolumes } from '../engine/remove.ts'
 import { startContainer } from '../engine/start.ts'
 import { close, remove, writeNewFile, writeText } from '../executor/embedded-files.ts'
+import type { ResolvedUser } from '../observe/users.ts'
 import { checkChoices, healthOf, logOf, restartOf, streamsOf } from './life.ts'
 import { mountsOf } from './mounts.ts'
 import { namesOf } from './names.ts'
@@ -175,12 +176,14 @@ function intentOf(asked: Asked, source: Source, id: string): Intent {
   return {
     root: translatesIds && source.root.kind === 'layers' ? { ...source.root, translatesIds } : source.root,
     args: source.args,
-    env: environmentOf(asked, process?.env ?? [], user.home),
+    env: environmentOf(asked, process?.env ?? []),
+    home: user.home,
+    term: given.bool('tty') ? (session.env.get('TERM') ?? 'xterm') : undefined,
     cwd: workdir,
     user: {
       uid: user.uid,
       gid: user.gid,
-      additionalGids: [...new Set([...user.additionalGids, ...source.groups(given.list('group-add'))])],
+      additionalGids: groupsOf(user, source.groups(given.list('group-add')), host),
     },
     terminal: given.bool('tty'),
     hostname: given.string('hostname') ?? id.slice(0, 12),
@@ -198,6 +201,15 @@ function intentOf(asked: Asked, source: Source, id: string): Intent {
     names: namesOf(asked, { directory: containerPath(session.engine, id), source, namespaces: spaces.namespaces }),
     ...resourcesOf(asked, host),
   }
+}
+
+/** Its own group is among them, so that a file which a group may not touch is closed to it. Without root, groups cannot be set. */
+function groupsOf(
+  { gid, additionalGids }: ResolvedUser,
+  added: readonly number[],
+  { isRootless }: { readonly isRootless: boolean },
+): readonly number[] {
+  return [...new Set([...(isRootless ? [] : [gid]), ...additionalGids, ...added])]
 }
 
 function annotationsOf(asked: Asked): Readonly<Record<string, string>> {

@@ -69,6 +69,16 @@ export function mustRun({ record, status }: EngineContainer, verb: string): void
   })
 }
 
+function mustBePaused(found: EngineContainer): void {
+  mustRun(found, 'unpause')
+  if (found.status === 'paused') return
+  throw new OperationError({
+    kind: 'conflict',
+    operation: `unpause container ${found.record.name}`,
+    reason: `Container ${found.record.id} is not paused`,
+  })
+}
+
 export const RM: readonly Flag[] = [
   { name: 'force', short: 'f', type: 'bool', help: 'also one that runs' },
   { name: 'volumes', short: 'v', type: 'bool', help: 'with its volumes that have no name' },
@@ -93,6 +103,9 @@ export const rm: Command = (session, words) => {
     try {
       removeContainer(session.engine, findContainer(session.engine, text), options)
     } catch (error) {
+      // As docker: one that is gone is what was wanted.
+      if (options.force && error instanceof OperationError && error.kind === 'missing')
+        return warn(session, error.message)
       const id = options.force && isTorn(error) ? idOf(session.engine, text) : undefined
       if (id === undefined) throw error
       removeDamaged(session.engine, id, options.warn)
@@ -114,7 +127,7 @@ export const pause: Command = (session, words) => {
 export const unpause: Command = (session, words) => {
   const given = parseFlags(words, [], 'coffer unpause')
   return forEach(session, 'coffer unpause', given, (found, text) => {
-    mustRun(found, 'unpause')
+    mustBePaused(found)
     thawContainer(session.engine.machine, found.record.id)
     tellContainer(session.engine, found.record, 'unpause')
     say(session, `${text}\n`)

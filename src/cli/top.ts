@@ -2,22 +2,24 @@
 
 import { parseFlags, usage } from '../base/flags.ts'
 import { readMembers } from '../container/members.ts'
-import { listProcesses } from '../container/processes.ts'
+import { columnsOf, listProcesses } from '../container/processes.ts'
 import { findContainer as findInner } from '../container/store.ts'
 import { findContainer } from '../engine/containers.ts'
 import { tellContainer } from '../engine/events.ts'
 import { type Command, say } from './command.ts'
 import { mustRun } from './stop.ts'
 
+const COMMAND = 'coffer top'
+
 export const top: Command = (session, words) => {
-  const [text, ...options] = parseFlags(words, [], 'coffer top').rest
-  if (text === undefined) throw usage('coffer top', 'it takes one container')
-  if (options.length > 0 && !/^-?(ef|aux)$/.test(options.join(' ')))
-    throw usage('coffer top', `it has no columns ${options.join(' ')}`, 'coffer top NAME shows those of ps -ef')
+  const [text, ...options] = parseFlags(words, [], COMMAND).rest
+  if (text === undefined) throw usage(COMMAND, 'it takes one container')
+  const columns = columnsOf(options, COMMAND)
   const found = findContainer(session.engine, text)
   mustRun(found, 'list the processes of')
   tellContainer(session.engine, found.record, 'top')
-  const { files, root } = session.engine.machine
-  say(session, listProcesses(files, readMembers(files, findInner(files, root, found.record.id))))
+  const { machine } = session.engine
+  const members = readMembers(machine.files, findInner(machine.files, machine.root, found.record.id))
+  say(session, listProcesses(machine, members, columns))
   return 0
 }

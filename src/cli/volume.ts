@@ -90,6 +90,7 @@ function ls(session: Session, words: Words): number {
     Availability: 'N/A',
     Driver: 'local',
     Group: 'N/A',
+    Label: (name: string) => volume.labels[name] ?? '',
     Labels: Object.entries(volume.labels)
       .map(([name, value]) => `${name}=${value}`)
       .join(','),

@@ -28,12 +28,21 @@ export function changesOf(engine: Engine, { id, name, intent }: ContainerRecord)
     })
   const { layers } = intent.root
   const changes: Change[] = []
+  // Directories in which there is only what was made for a mount are none of the container's doing either.
+  const ours = new Set<string>()
+  const others = new Set<string>()
   walk(native, `${containerPath(engine, id)}/upper`, ({ path, mode, device }) => {
     const isGone = (mode & S_IFMT) === S_IFCHR && device.major === 0 && device.minor === 0
     const kind = isGone ? 'D' : isBelow(engine, layers, path) ? 'C' : 'A'
-    if (kind !== 'A' || !OURS.includes(path)) changes.push({ kind, path: `/${path}` })
+    const parent = path.slice(0, Math.max(path.lastIndexOf('/'), 0))
+    if (kind === 'A' && OURS.includes(path)) {
+      ours.add(`/${parent}`)
+      return
+    }
+    others.add(`/${parent}`)
+    changes.push({ kind, path: `/${path}` })
   })
-  return changes
+  return changes.filter(({ kind, path }) => kind !== 'C' || !ours.has(path) || others.has(path))
 }
 
 /** Whether one of the layers has something there. Directory by directory, so that no link of an image is followed; the uppermost layer comes first. */

@@ -62,7 +62,7 @@ function processOf(intent: Intent, facts: IntentFacts): object {
     terminal: intent.terminal,
     user: intent.user,
     args: initPath === undefined ? intent.args : [INIT_PATH, '--', ...intent.args],
-    env: intent.env,
+    env: environmentOf(intent),
     cwd: intent.cwd,
     capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
     rlimits: intent.ulimits.map(({ type, soft, hard }) => ({ type, soft: limitOf(soft), hard: limitOf(hard) })),
@@ -70,6 +70,18 @@ function processOf(intent: Intent, facts: IntentFacts): object {
     apparmorProfile: security.apparmorProfile,
     oomScoreAdj: intent.oomScoreAdj,
   }
+}
+
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+/** What every container has, in docker's order; what was asked for counts. */
+function environmentOf({ env, hostname, namespaces, home, term }: Intent): readonly string[] {
+  const all = new Map([['PATH', DEFAULT_PATH]])
+  if (namespaces.uts.kind === 'private') all.set('HOSTNAME', hostname)
+  if (term !== undefined) all.set('TERM', term)
+  for (const word of env) all.set(word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1))
+  if (!all.has('HOME')) all.set('HOME', home ?? '/')
+  return [...all].map(([name, value]) => `${name}=${value}`)
 }
 
 /** RLIM_INFINITY. */
@@ -113,7 +125,7 @@ function capabilityWord(word: string): string {
   throw new OperationError({
     kind: 'invalid',
     operation: 'decide about capabilities',
-    reason: `there is no ${name}`,
+    reason: `unknown capability: "${name}"`,
     hint: similar === undefined ? 'capabilities(7) has their names' : `did you mean ${JSON.stringify(similar)}?`,
     see: ['capabilities(7)'],
   })

@@ -21,7 +21,7 @@ export function namedFiles(
   const wholeName = `${hostname}${domainname === undefined ? '' : `.${domainname}`}`
   return {
     hosts: (isHosts ? withNewline(host.hosts) : LOCAL_HOSTS) + hostLines(names) + ownLines(wholeName, connection),
-    hostname: `${wholeName}\n`,
+    hostname: `${hostname}\n`,
     'resolv.conf': resolvConf(host.resolvConf, names, { isHosts, isResolved: isResolvedIn(connection) }),
   }
 }

@@ -126,11 +126,11 @@ export function describeImage(engine: Engine, image: StoredImage): Readonly<Reco
     RepoTags: tagsOf(image),
     RepoDigests: image.sources,
     Parent: '',
-    Comment: config.comment ?? '',
+    Comment: config.comment ?? config.history[config.history.length - 1]?.comment ?? '',
     Created: config.created ?? '',
     DockerVersion: '',
     Author: config.author ?? '',
-    Config: raw.config ?? {},
+    Config: { ...NO_CONFIG, ...raw.config },
     Architecture: config.platform.architecture,
     ...(config.platform.variant === undefined ? {} : { Variant: config.platform.variant }),
     Os: config.platform.os,
@@ -140,6 +140,18 @@ export function describeImage(engine: Engine, image: StoredImage): Readonly<Reco
     RootFS: { Type: 'layers', Layers: config.diffIds },
     Metadata: { LastTagTime: '0001-01-01T00:00:00Z' },
   }
+}
+
+/** What docker says of an image that says nothing. */
+const NO_CONFIG = {
+  User: '',
+  ExposedPorts: null,
+  Env: null,
+  Cmd: null,
+  Volumes: null,
+  WorkingDir: '',
+  Entrypoint: null,
+  Labels: null,
 }
 
 /** The newest first; only that one has an id, as the others are no images of their own. */

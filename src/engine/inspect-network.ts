@@ -25,20 +25,35 @@ export function networkNames(record: Pick<ContainerRecord, 'network' | 'intent'>
   return mode.startsWith('ns:') ? '' : mode
 }
 
-/** `PORT/PROTOCOL` → where this machine has it. */
-export const portBindings = (ports: readonly PortWish[], hasSix = false): { readonly [port: string]: Json } =>
-  Object.fromEntries(
-    ports.map(({ port, protocol }) => [
-      `${port}/${protocol}`,
-      ports
-        .filter((one) => one.port === port && one.protocol === protocol)
-        .flatMap((one) => placesOf(one, hasSix).map((place) => ({ HostIp: place, HostPort: `${one.hostPort}` }))),
-    ]),
-  )
+/** `PORT/PROTOCOL` → where this machine has it, as they were asked for. */
+export const wantedBindings = (ports: readonly PortWish[]): { readonly [port: string]: Json } =>
+  bindings(ports, ({ hostAddress = '' }) => [hostAddress])
+
+/** The same, as they are. */
+const portBindings = (ports: readonly PortWish[], hasSix: boolean): { readonly [port: string]: Json } =>
+  bindings(ports, (port) => placesOf(port, hasSix))
 
 /** One of all addresses is one of each family that the container has. */
 const placesOf = ({ hostAddress }: PortWish, hasSix: boolean): readonly string[] =>
   hostAddress === undefined ? ['0.0.0.0', ...(hasSix ? ['::'] : [])] : [hostAddress]
+
+/** In the order in which Go prints a map. */
+const bindings = (
+  ports: readonly PortWish[],
+  placesOf: (port: PortWish) => readonly string[],
+): { readonly [port: string]: Json } =>
+  Object.fromEntries(
+    [...ports]
+      .sort(byName)
+      .map(({ port, protocol }) => [
+        `${port}/${protocol}`,
+        ports
+          .filter((one) => one.port === port && one.protocol === protocol)
+          .flatMap((one) => placesOf(one).map((place) => ({ HostIp: place, HostPort: `${one.hostPort}` }))),
+      ]),
+  )
+
+const byName = (a: PortWish, b: PortWish): number => (`${a.port}/${a.protocol}` < `${b.port}/${b.protocol}` ? -1 : 1)
 
 const hasIpv6 = ({ endpoints }: Connection): boolean =>
   endpoints.some(({ addresses }) => addresses.some(({ address }) => address.includes(':')))

@@ -5,7 +5,7 @@ import { readConnection } from './connection.ts'
 import { type EngineContainer, UNSEEN_STATUS } from './containers.ts'
 import { readEnd } from './end.ts'
 import { healthSection, healthOf as readHealth } from './health.ts'
-import { networkMode, networkSettings, portBindings } from './inspect-network.ts'
+import { networkMode, networkSettings, wantedBindings } from './inspect-network.ts'
 import type { Intent, IntentMount, NamespaceChoice } from './intent.ts'
 import { networkAt } from './network-plan.ts'
 import { containerPath, type Engine } from './place.ts'
@@ -92,6 +92,9 @@ function healthOf(engine: Engine, container: EngineContainer): { readonly Health
 const sandboxOf = (container: EngineContainer): string =>
   container.status === 'running' || container.status === 'paused' ? `/proc/${container.pid}/ns/net` : ''
 
+/** docker says nothing of namespaces of pids and names that are its own. */
+const quietModeOf = (choice: NamespaceChoice): string => (choice.kind === 'private' ? '' : modeOf(choice))
+
 const modeOf = (choice: NamespaceChoice): string =>
   choice.kind === 'path' ? `ns:${choice.path}` : choice.kind === 'host' ? 'host' : 'private'
 
@@ -111,15 +114,15 @@ function hostConfigOf(record: ContainerRecord): Json {
       Config: log.limitBytes > 0 ? { 'max-size': `${log.limitBytes}`, 'max-file': `${log.files}` } : {},
     },
     NetworkMode: networkMode(record),
-    PortBindings: portBindings(network.kind === 'networks' ? network.ports : []),
+    PortBindings: wantedBindings(network.kind === 'networks' ? network.ports : []),
     RestartPolicy: { Name: restart.when, MaximumRetryCount: restart.maxRetries },
     AutoRemove: removesItself,
     CapAdd: intent.capabilitiesAdded,
     CapDrop: intent.capabilitiesDropped,
     CgroupnsMode: modeOf(namespaces.cgroup),
     IpcMode: modeOf(namespaces.ipc),
-    PidMode: modeOf(namespaces.pid),
-    UTSMode: modeOf(namespaces.uts),
+    PidMode: quietModeOf(namespaces.pid),
+    UTSMode: quietModeOf(namespaces.uts),
     Privileged: intent.privileged,
     ReadonlyRootfs: intent.readonlyRoot,
     Tmpfs: Object.fromEntries(
@@ -137,8 +140,39 @@ function hostConfigOf(record: ContainerRecord): Json {
     CpusetCpus: resources.cpusetCpus ?? '',
     CpusetMems: resources.cpusetMems ?? '',
     PidsLimit: resources.pids ?? null,
+    ...settingsOf(intent),
   }
 }
+
+function settingsOf(intent: Intent): { readonly [name: string]: Json } {
+  const { hosts = [], servers = [], search = [], options = [] } = intent.names ?? {}
+  return {
+    ExtraHosts: orNull(hosts.map(({ name, address }) => `${name}:${address}`)),
+    Dns: servers,
+    DnsSearch: search,
+    DnsOptions: options,
+    ShmSize: intent.shmBytes,
+    OomScoreAdj: intent.oomScoreAdj ?? 0,
+    Sysctls: intent.sysctls,
+    SecurityOpt: orNull(securityOf(intent)),
+    Ulimits: orNull(
+      intent.ulimits.map(({ type, soft, hard }) => ({
+        Name: type.replace('RLIMIT_', '').toLowerCase(),
+        Hard: hard,
+        Soft: soft,
+      })),
+    ),
+  }
+}
+
+const orNull = (list: readonly Json[]): Json => (list.length === 0 ? null : list)
+
+const securityOf = ({ noNewPrivileges, security }: Intent): readonly string[] => [
+  ...(noNewPrivileges ? ['no-new-privileges'] : []),
+  ...(security.seccomp === 'unconfined' ? ['seccomp=unconfined'] : []),
+  ...(security.apparmorProfile === undefined ? [] : [`apparmor=${security.apparmorProfile}`]),
+  ...(security.hidesSystemPaths ? [] : ['systempaths=unconfined']),
+]
 
 function layersOf({ root }: Intent): Json {
   if (root.kind !== 'layers') return {}
@@ -147,23 +181,31 @@ function layersOf({ root }: Intent): Json {
 
 const isReadOnly = ({ options }: Pick<IntentMount, 'options'>): boolean => options.includes('ro')
 
+/** A tmpfs is among HostConfig.Tmpfs. */
 const mountsOf = ({ mounts }: Intent): Json =>
-  mounts.map((one) => ({
-    Type: one.kind,
-    ...(one.kind === 'volume' ? { Name: one.name, Driver: 'local' } : {}),
-    Source: one.kind === 'tmpfs' ? '' : one.source,
-    Destination: one.destination,
-    Mode: isReadOnly(one) ? 'ro' : '',
-    RW: !isReadOnly(one),
-    Propagation:
-      one.kind === 'tmpfs' ? '' : (one.options.find((option) => PROPAGATIONS.includes(option)) ?? 'rprivate'),
-  }))
+  mounts.flatMap((one) => {
+    if (one.kind === 'tmpfs') return []
+    const isVolume = one.kind === 'volume'
+    const propagation = one.options.find((option) => PROPAGATIONS.includes(option)) ?? 'rprivate'
+    return [
+      {
+        Type: one.kind,
+        Name: isVolume ? one.name : '',
+        Driver: isVolume ? 'local' : '',
+        Source: one.source,
+        Destination: one.destination,
+        Mode: isReadOnly(one) ? 'ro' : isVolume ? 'z' : '',
+        RW: !isReadOnly(one),
+        Propagation: isVolume ? '' : propagation,
+      },
+    ]
+  })
 
 const PROPAGATIONS = ['shared', 'rshared', 'slave', 'rslave', 'private', 'rprivate']
 
 const configOf = ({ intent, image, labels, hasInput, stopSignal, stopSeconds, health }: ContainerRecord): Json => ({
   Hostname: intent.hostname,
-  Domainname: '',
+  Domainname: intent.domainname ?? '',
   User: intent.user.uid === 0 && intent.user.gid === 0 ? '' : `${intent.user.uid}:${intent.user.gid}`,
   Tty: intent.terminal,
   OpenStdin: hasInput,

@@ -37,7 +37,11 @@ export type IntentRoot =
 export interface Intent {
   readonly root: IntentRoot
   readonly args: readonly string[]
+  /** Of the image and of the request: config.ts has what every container has. */
   readonly env: readonly string[]
+  readonly home?: string | undefined
+  /** With a terminal: its kind. */
+  readonly term?: string | undefined
   readonly cwd: string
   readonly user: { readonly uid: number; readonly gid: number; readonly additionalGids: readonly number[] }
   readonly terminal: boolean

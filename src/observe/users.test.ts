@@ -72,20 +72,22 @@ test('a text that looks like a number is that number or refused, whatever the fi
 })
 
 test('an unknown name is an error that says which file', () => {
-  expect(ids('nobody')).toBe('cannot run as user "nobody": no user is called "nobody" in /etc/passwd of the container')
+  expect(ids('nobody')).toBe(
+    'cannot run as user "nobody": unable to find user nobody: no matching entries in passwd file of the container',
+  )
   expect(ids('web:staff')).toBe(
-    'cannot run as user "web:staff": no group is called "staff" in /etc/group of the container',
+    'cannot run as user "web:staff": unable to find group staff: no matching entries in group file of the container',
   )
 })
 
 test('a line of the wrong shape is passed over', () => {
-  expect(ids('broken')).toContain('no user is called "broken"')
-  expect(ids('+nis')).toContain('no user is called "+nis"')
+  expect(ids('broken')).toContain('unable to find user broken')
+  expect(ids('+nis')).toContain('unable to find user +nis')
 })
 
 test('without files ids work, and names do not', () => {
   expect(resolveUser('7:8', {})).toEqual({ uid: 7, gid: 8, home: '/', additionalGids: [] })
-  expect(() => resolveUser('root', {})).toThrow('no user is called "root"')
+  expect(() => resolveUser('root', {})).toThrow('unable to find user root')
 })
 
 test('groups are taken by name or number', () => {

@@ -65,13 +65,13 @@ function findUser(word: string, { passwd = '' }: UserDatabase, request: string):
   const entry = parsePasswd(passwd).find(matches)
   if (entry !== undefined) return { uid: entry.uid, gid: entry.gid, home: entry.home || '/', name: entry.name }
   if (uid !== undefined) return { uid, gid: 0, home: '/' }
-  throw unknown(request, `no user is called ${JSON.stringify(word)} in /etc/passwd of the container`)
+  throw unknown(request, `unable to find user ${word}: no matching entries in passwd file of the container`)
 }
 
 function findGid(word: string, { group = '' }: UserDatabase, request: string): number {
   const gid = parseId(word, request) ?? parseGroup(group).find(({ name }) => name === word)?.gid
   if (gid !== undefined) return gid
-  throw unknown(request, `no group is called ${JSON.stringify(word)} in /etc/group of the container`)
+  throw unknown(request, `unable to find group ${word}: no matching entries in group file of the container`)
 }
 
 /** Additional groups by name or number, as `--group-add` takes them. Throws as resolveUser does. */

@@ -58,7 +58,7 @@ export const psCommand: Command = {
     const format = given.string('format') ?? 'table'
     // As of Go, where no list is null.
     if (format === 'json') print(`${pids.length === 0 ? 'null' : JSON.stringify(pids)}\n`)
-    else if (format === 'table') print(listProcesses(machine.files, pids))
+    else if (format === 'table') print(listProcesses(machine, pids))
     else throw usage('coffer-runc ps', `--format is "${format}"`, 'use table or json')
     return 0
   },

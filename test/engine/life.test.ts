@@ -33,7 +33,7 @@ describe('ps', () => {
     const [title = '', row = ''] = engine.must('ps', '--all').split('\n')
     expect(title).toMatch(/^CONTAINER ID {3}IMAGE {5}COMMAND +CREATED +STATUS +PORTS {5}NAMES$/)
     expect(row).toMatch(
-      new RegExp(`^${id.slice(0, 12)} {3}busybox {3}"sh -c echo a very l…" +.+ ago +Exited \\(3\\) .+ ago +listed$`),
+      new RegExp(`^${id.slice(0, 12)} {3}busybox {3}"sh -c 'echo a very …" +.+ ago +Exited \\(3\\) .+ ago +listed$`),
     )
     expect(engine.must('ps')).not.toContain('listed')
     engine.must('rm', 'listed')
@@ -166,7 +166,7 @@ describe('inspect', () => {
     expect(engine.must('inspect', '-f', '{{range .Args}}[{{.}}]{{end}}', 'seen', 'seen')).toBe('[1000]\n[1000]')
     const { status, stdout } = engine.coffer('inspect', 'absent', 'seen')
     expect([status, JSON.parse(stdout).length]).toEqual([1, 1])
-    expect(engine.must('top', 'seen')).toMatch(/^UID +PID +PPID.*\n0 +\d+ .* sleep 1000$/)
+    expect(engine.must('top', 'seen')).toMatch(/^UID +PID +PPID.*\nroot +\d+ .* sleep 1000$/)
     engine.must('rm', '-f', 'seen')
   })
 
