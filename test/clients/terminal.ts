@@ -1,8 +1,10 @@
 /** Clients with a terminal, as a person has one. */
 
-import { ENVIRONMENT } from './lab.ts'
+import { ENVIRONMENT, type Environment } from './lab.ts'
 
 export interface Session {
+  /** All of it until now. */
+  readonly printed: () => string
   readonly type: (text: string) => void
   readonly resize: (columns: number, rows: number) => void
   /** Waits until this was printed. */
@@ -13,11 +15,11 @@ export interface Session {
 const DEADLINE_MS = 30_000
 
 /** Runs a command in a terminal of 80 by 24. */
-export function inTerminal(words: readonly string[]): Session {
+export function inTerminal(words: readonly string[], env: Environment = {}): Session {
   let output = ''
   const decoder = new TextDecoder()
   const child = Bun.spawn([...words], {
-    env: { ...ENVIRONMENT, TERM: 'xterm' },
+    env: { ...ENVIRONMENT, TERM: 'xterm', ...env },
     terminal: {
       cols: 80,
       rows: 24,
@@ -27,6 +29,7 @@ export function inTerminal(words: readonly string[]): Session {
     },
   })
   return {
+    printed: () => output,
     type: (text) => child.terminal?.write(text),
     resize: (columns, rows) => child.terminal?.resize(columns, rows),
     sees: async (text) => {

@@ -22,6 +22,8 @@ export interface TestEngine extends Disposable {
   readonly cofferWith: (stdin: string | Blob, ...words: readonly string[]) => Ran
   /** As `coffer`; throws if it fails, answers what it printed without the last newline. */
   readonly must: (...words: readonly string[]) => string
+  /** What a command needs to be of this engine. */
+  readonly env: Readonly<Record<string, string>>
   readonly spawn: (...words: readonly string[]) => Bun.Subprocess<'pipe', 'pipe', 'pipe'>
   /** As `spawn`, by a command that starts the program. */
   readonly spawnThrough: (
@@ -62,6 +64,7 @@ export function openTestEngine(more: Readonly<Record<string, string>> = {}): Tes
     directory,
     dataRoot,
     runRoot,
+    env,
     coffer,
     cofferWith,
     must,
