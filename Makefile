@@ -152,7 +152,7 @@ dist/coffer-executor dist/coffer-init dist/coffer-monitor dist/coffer-denials di
 
 ## Everything.
 
-.PHONY: test lab bench e2e fuzz soak tools clean crash
+.PHONY: test lab bench bench-engine e2e fuzz soak tools clean crash
 tools: ## the Debian packages that building and testing use
 	@scripts/install-tools test
 
@@ -179,6 +179,10 @@ bench: build tools ## side by side with the peers; ROUNDS=20 ONLY=run,warm for a
 	@scripts/install-tools bench
 	-@[ -d build/peers/node_modules ] || npm install --prefix build/peers --ignore-scripts --no-audit --no-fund --silent $(PEER)
 	$(BUN) bench/main.ts
+
+bench-engine: build tools ## beside podman and docker; ROUNDS=5 ONLY=run,lists for a short one
+	@scripts/install-tools bench
+	$(BUN) bench/engine/main.ts
 
 fuzz: build tools ## the long forms of test/fuzz; ONLY=executor,documents for some of them
 	$(BUN) test/fuzz/main.ts

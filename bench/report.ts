@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs'
 import { cpus, loadavg, release } from 'node:os'
 import type { Outcome } from './bench.ts'
-import type { Program } from './programs.ts'
 import { type Goal, type Row, reached } from './row.ts'
 
 const HEADINGS = ['measure', 'peer', 'coffer', 'peer has', 'compared', 'must', 'aim', 'reached'] as const
@@ -44,7 +43,7 @@ const goalText = (goal: Goal, { compared }: Row, which: 'must' | 'aim'): string 
   `${goal.better === 'lower' ? '<=' : '>='} ${goal[which]}${'unit' in compared ? ` ${compared.unit}` : 'x'}`
 
 export interface Circumstances {
-  readonly programs: readonly Program[]
+  readonly programs: readonly { readonly name: string; readonly version: string }[]
   readonly rounds: number
   readonly date: Date
   /** The load average when it began. */
