@@ -122,13 +122,16 @@ export const listsPart: Part = (sides, { rounds }) => {
   ]
 }
 
-const STDOUT_MB = 512
+const STDOUT_MIB = 512
 const LOG_MIB = 256
 
 export const streamsPart: Part = (sides, { manyRounds: rounds }) => {
   const rate = (megabytes: number, line: string): Taken =>
     inTurns(sides, rounds, ({ time }) => megabytes / (time(line) / 1000))
-  const out = rate(STDOUT_MB, `e run --rm --network none busybox head -c ${STDOUT_MB}000000 /dev/zero | cat >/dev/null`)
+  const out = rate(
+    (STDOUT_MIB * 2 ** 20) / 1e6,
+    `e run --rm --network none busybox dd if=/dev/zero bs=64k count=${STDOUT_MIB * 16} 2>/dev/null | cat >/dev/null`,
+  )
   for (const { ask } of sides)
     ask(`e run --network none --name talks busybox sh -c 'yes "$(seq -s " " 20)" | head -c ${LOG_MIB}m' >/dev/null`)
   const logs = rate((LOG_MIB * 2 ** 20) / 1e6, 'e logs talks >/dev/null')

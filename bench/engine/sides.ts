@@ -15,6 +15,9 @@ export interface Side {
   readonly ask: (line: string) => string
 }
 
+/** Hundreds of containers of docker take minutes. */
+const LIMIT_MS = 1_200_000
+
 const DIST = join(import.meta.dir, '..', '..', 'dist')
 
 /** `timer` is the program of timer.c. */
@@ -77,9 +80,13 @@ function sideOf({ name, lab, timer, env, program, words }: Making): Side {
       // A plain one without a shell, which would be measured too.
       const isPlain = /^e [\w ./:=-]+$/.test(line)
       const action = isPlain ? [join(programs, 'e'), ...line.split(' ').slice(1)] : ['/bin/sh', '-c', line]
-      const { exitCode, stdout, stderr } = lab.call([timer], whole, ['time', ...action].join('\t'))
+      const { exitCode, stdout, stderr } = Bun.spawnSync([...lab.entering([timer])], {
+        env: whole,
+        stdin: Buffer.from(['time', ...action].join('\t')),
+        timeout: LIMIT_MS,
+      })
       if (exitCode !== 0) throw new Error(`${name}: ${line}: ${stderr}`)
-      return Number(stdout) / 1e6
+      return Number(stdout.toString()) / 1e6
     },
   }
 }

@@ -5,7 +5,7 @@ import { type Flag, parseFlags } from '../base/flags.ts'
 import { printRows } from '../base/rows.ts'
 import { sizeText } from '../base/size.ts'
 import { type EngineContainer, findContainer, listEngineContainers } from '../engine/containers.ts'
-import { type Usage, usageOf } from '../engine/usage.ts'
+import { type Usage, usages } from '../engine/usage.ts'
 import { poll } from '../executor/embedded-events.ts'
 import { type Command, say } from './command.ts'
 import type { Row } from './container-view.ts'
@@ -43,10 +43,10 @@ export const stats: Command = (session, words) => {
   const given = parseFlags(words, STATS_FLAGS, COMMAND, { mixed: true })
   const truncates = !given.bool('no-trunc')
   const format = given.string('format')
-  let before: ReadonlyMap<string, Usage | undefined> = new Map()
+  let before: ReadonlyMap<string, Usage> = new Map()
   for (;;) {
     const shown = chosen(session, given.rest, given.bool('all'))
-    const now = new Map(shown.map((one) => [one.record.id, usageOf(session.engine, one)]))
+    const now = usages(session.engine, shown)
     const rows = shown.map((one) => rowOf(one, now.get(one.record.id), before.get(one.record.id), truncates))
     say(
       session,

@@ -17,7 +17,13 @@ import { isAwaitingRestart } from './waiting.ts'
  */
 export type EngineContainer = { readonly record: ContainerRecord } & (
   | { readonly status: 'created' }
-  | { readonly status: 'running' | 'paused'; readonly pid: number; readonly started: string }
+  | {
+      readonly status: 'running' | 'paused'
+      readonly pid: number
+      readonly started: string
+      /** Its directory for each controller. */
+      readonly cgroups: Readonly<Record<string, string>>
+    }
   | { readonly status: 'exited' | 'restarting'; readonly started: string; readonly exit: Exit | undefined }
 )
 
@@ -101,7 +107,7 @@ export function readEngineContainer(engine: Engine, id: string): EngineContainer
   // A container that has ended and is being cleaned up has its exit already.
   const inner = exit === undefined ? readContainer(machine.files, machine.root, id) : undefined
   if (inner?.status === 'running' || inner?.status === 'paused')
-    return { record, status: inner.status, pid: inner.init.pid, started }
+    return { record, status: inner.status, pid: inner.init.pid, started, cgroups: inner.record.cgroup.paths }
   const restarts = record.restart.when !== 'no' && isAwaitingRestart(engine, id)
   return { record, status: restarts ? 'restarting' : 'exited', started, exit }
 }
