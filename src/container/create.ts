@@ -189,10 +189,10 @@ export const wayOf = ({ files, root }: Machine): CgroupWay => ({
   isThere: (path) => files.status(path) !== undefined,
 })
 
-function isHosts({ files, root }: Machine, { linux }: Config, type: NamespaceType): boolean {
+function isHosts({ files }: Machine, { linux }: Config, type: NamespaceType): boolean {
   const path = linux.namespaces.find((one) => one.type === type)?.path
   // A network that coffer made is not looked at: it is another one for each container, and their plans are alike.
-  return path !== undefined && !path.startsWith(`${root}/${NETWORKS_DIRECTORY}/`) && isOwnNamespace(files, type, path)
+  return path !== undefined && !path.includes(`/${NETWORKS_DIRECTORY}/`) && isOwnNamespace(files, type, path)
 }
 
 /** The plan takes the name by mkdir(2), which is what decides; this is for the words that clients know. */

@@ -127,6 +127,8 @@ const ROOT = '\ue001'
 const BUNDLE = '\ue002'
 const ROOTFS = '\ue003'
 const PID_FILE = '\ue004'
+/** The host name of a container of the engine, unless it was given one: docker's short form of the id. */
+const SHORT_ID = '\ue005'
 const ANY_BLANK = /[\ue000-\ue00f]/
 
 /** A shorter name or path may stand in the configuration by chance, for something else. */
@@ -143,6 +145,7 @@ function askedFor(machine: Machine, request: CreateRequest, manner: Manner): Ask
     [ROOTFS, rootPathIn(configText)],
     [BUNDLE, bundle.slice(1)],
     [ID, id],
+    [SHORT_ID, shortOf(id)],
   ].filter((blank): blank is [string, string] => (blank[1]?.length ?? 0) >= LEAST_LENGTH)
   const text = inText.reduce((rest, [blank, value]) => rest.split(value).join(blank), configText)
   const { noPivot, noNewKeyring, listenFds, preserveFds } = request
@@ -155,12 +158,15 @@ function askedFor(machine: Machine, request: CreateRequest, manner: Manner): Ask
       ...rootfs,
       [BUNDLE, bundle.slice(1)],
       [ID, id],
+      [SHORT_ID, shortOf(id) ?? ''],
       [ROOT, machine.root.slice(1)],
       [PID_FILE, pidFile?.slice(1) ?? ''],
     ],
     configText: text,
   }
 }
+
+const shortOf = (id: string): string | undefined => (/^[0-9a-f]{64}$/.test(id) ? id.slice(0, 12) : undefined)
 
 /** Which descriptors the monitor gets, and what else it is told. */
 const watchedShape = ({

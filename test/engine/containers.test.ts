@@ -1,7 +1,7 @@
 /** Containers of an image through the command line, from their making to what is left of them. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
 
@@ -152,6 +152,24 @@ describe('in the background', () => {
     engine.must('rm', '--force', 'stays')
   })
 })
+
+test.each([['bridge'], ['none']])(
+  'a container like one before, with the network %s, is not planned again',
+  (network) => {
+    const plans = (): readonly string[] => {
+      const directory = join(engine.runRoot, '.plans')
+      return readdirSync(directory).map((name) => `${name} ${statSync(join(directory, name)).ino}`)
+    }
+    const start = (): string => engine.must('run', '-d', '--network', network, 'busybox', 'sleep', '1000')
+    // The first one leaves a note, the second one a plan; all of them run, so that each has files and addresses of its own.
+    const ids = [start(), start()]
+    const kept = plans()
+    ids.push(start(), start())
+    expect(plans()).toEqual(kept)
+    expect(engine.must('exec', ids[3] ?? '', 'hostname')).toBe(ids[3]?.slice(0, 12) ?? '')
+    engine.must('rm', '--force', ...ids)
+  },
+)
 
 describe('names', () => {
   test('one name is of one container, until that is removed', () => {
