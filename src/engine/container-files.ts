@@ -18,9 +18,9 @@ export function namedFiles(
   connection?: Connection,
 ): Readonly<Record<(typeof NAMED_FILES)[number], string>> {
   const isHosts = namespaces.network.kind === 'host'
-  const wholeName = `${hostname}${domainname === undefined ? '' : `.${domainname}`}`
+  const own = domainname === undefined ? hostname : `${hostname}.${domainname} ${hostname}`
   return {
-    hosts: (isHosts ? withNewline(host.hosts) : LOCAL_HOSTS) + hostLines(names) + ownLines(wholeName, connection),
+    hosts: (isHosts ? withNewline(host.hosts) : LOCAL_HOSTS) + hostLines(names) + ownLines(own, connection),
     hostname: `${hostname}\n`,
     'resolv.conf': resolvConf(host.resolvConf, names, { isHosts, isResolved: isResolvedIn(connection) }),
   }
@@ -32,10 +32,10 @@ const hostLines = ({ hosts }: Pick<ContainerNames, 'hosts'>): string =>
 const isResolvedIn = (connection: Connection | undefined): boolean =>
   connection?.endpoints.some(({ names }) => names.length > 0) ?? false
 
-/** Its own addresses; those of others it asks for. */
-const ownLines = (name: string, connection: Connection | undefined): string =>
+/** Its own addresses; those of others it asks for. The whole name comes first: hosts(5). */
+const ownLines = (names: string, connection: Connection | undefined): string =>
   (connection?.endpoints ?? [])
-    .flatMap(({ addresses }) => addresses.map(({ address }) => `${address}\t${name}\n`))
+    .flatMap(({ addresses }) => addresses.map(({ address }) => `${address}\t${names}\n`))
     .join('')
 
 const withNewline = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`)
