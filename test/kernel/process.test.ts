@@ -62,9 +62,9 @@ test('a passwd file that is no file, or has no end, neither blocks nor fills mem
   ]
   for (const maker of makers) {
     Bun.spawnSync(['sh', '-c', `rm -rf ${passwd} && ${maker}`])
-    const begin = performance.now()
+    // Whoever blocks, or reads 8 GiB, meets the time-out of the test.
     const { exitCode } = site.run({ 'process.user': { uid: 1000, gid: 1000 }, 'process.args': ['true'] })
-    expect([maker, [0, 1].includes(exitCode ?? -1), performance.now() - begin < 2000]).toEqual([maker, true, true])
+    expect([maker, [0, 1].includes(exitCode ?? -1)]).toEqual([maker, true])
   }
 })
 
