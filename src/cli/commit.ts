@@ -2,11 +2,11 @@
 
 import { OperationError } from '../base/errors.ts'
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
-import { freezeContainer, thawContainer } from '../container/freeze.ts'
 import { archiveChanges } from '../engine/change-archive.ts'
 import type { EngineContainer } from '../engine/containers.ts'
 import { tellContainer } from '../engine/events.ts'
 import { healthSection } from '../engine/health.ts'
+import { whilePaused } from '../engine/held-pause.ts'
 import { userIn } from '../engine/image-process.ts'
 import { describeImage, wantedImage } from '../engine/images.ts'
 import { newId } from '../engine/make.ts'
@@ -51,7 +51,8 @@ export const commit: Command = (session, words) => {
     ...(reference === undefined ? {} : { name: canonicalName(reference) }),
   }
   const pauses = found.status === 'running' && (!given.isSet('pause') || given.bool('pause'))
-  return whilePaused(session, found, pauses, () => keep(session, found.record, JSON.stringify(wanted)))
+  const keeps = (): number => keep(session, found.record, JSON.stringify(wanted))
+  return pauses ? pausing(session, found, keeps) : keeps()
 }
 
 function imageOf(session: Session, { name, image }: ContainerRecord): StoredImage {
@@ -88,18 +89,15 @@ function configOf(
   }
 }
 
-function whilePaused(session: Session, { record }: EngineContainer, pauses: boolean, body: () => number): number {
-  const { machine } = session.engine
-  if (!pauses) return body()
-  freezeContainer(machine, record.id)
-  tellContainer(session.engine, record, 'pause')
-  try {
-    return body()
-  } finally {
-    thawContainer(machine, record.id)
-    tellContainer(session.engine, record, 'unpause')
-  }
-}
+const pausing = ({ engine }: Session, { record }: EngineContainer, body: () => number): number =>
+  whilePaused(engine, record.id, () => {
+    tellContainer(engine, record, 'pause')
+    try {
+      return body()
+    } finally {
+      tellContainer(engine, record, 'unpause')
+    }
+  })
 
 const SIGPIPE = 13
 const STDIN = 0

@@ -10,6 +10,7 @@
  * | a name that leads to no record                  | the same                                             | removed                       |
  * | state below the run root without a container    | its bundle would be below our data root              | cleaned                       |
  * | a network of one that has ended                 | its network.json                                     | disconnected                  |
+ * | one that a command paused for itself            | nobody has the lock of its `pausing`                 | let go on                     |
  * | one that runs without its name server           | nobody has the lock of that                          | a new one                     |
  */
 
@@ -30,6 +31,7 @@ import {
   UNSEEN_STATUS,
 } from './containers.ts'
 import { keepEnd, tellEnd } from './end.ts'
+import { mendPause } from './held-pause.ts'
 import { lacksResolver, restoreResolver } from './network-change.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, isTorn, RECORD_FILE } from './record.ts'
@@ -42,8 +44,9 @@ export function listMended(engine: Engine, warn: (text: string) => void): readon
   mendNamesAndStates(engine)
   const found = listEngineContainers(engine, warn)
   for (const one of found) if (one.status === 'running') mendNameServer(engine, one.record)
-  const ended = found.filter(({ status }) => status === 'exited')
-  const mended = ended.filter(({ record }) => mendContainer(engine, record.id))
+  const mended = found.filter(({ status, record: { id } }) =>
+    status === 'exited' ? mendContainer(engine, id) : status === 'paused' && mendPause(engine, id),
+  )
   return mended.length === 0 ? found : listEngineContainers(engine, quiet)
 }
 

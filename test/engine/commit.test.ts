@@ -110,6 +110,22 @@ test('a layer more has a layer more, and nothing written is none', () => {
   engine.must('rm', 'one', 'two', 'none')
 })
 
+test('a container whose commit is killed goes on with the next command that looks at it', async () => {
+  written('stuck', 'dd if=/dev/urandom of=/large bs=1M count=48 2>/dev/null; echo done')
+  const status = (): string => engine.must('inspect', '-f', '{{.State.Status}}', 'stuck')
+  const commit = engine.spawn('commit', 'stuck')
+  while (commit.exitCode === null && status() !== 'paused');
+  expect(commit.exitCode).toBe(null)
+  commit.kill('SIGKILL')
+  await commit.exited
+  expect(status()).toBe('running')
+  // The note of one that was killed before it paused anything does not undo what somebody else pauses.
+  writeFileSync(join(engine.dataRoot, 'containers', engine.must('inspect', '-f', '{{.Id}}', 'stuck'), 'pausing'), '')
+  engine.must('pause', 'stuck')
+  expect([status(), status()]).toEqual(['paused', 'paused'])
+  engine.must('rm', '--force', 'stuck')
+})
+
 test('while a commit runs the container is paused, unless told otherwise; one that fails leaves nothing', () => {
   written('held', 'echo done')
   const before = readdirSync(join(engine.dataRoot, 'images', 'blobs', 'sha256')).length
