@@ -93,7 +93,9 @@ for (const runtime of ['coffer', 'runc'] as const) {
   test(`in the foreground ${runtime} relays the terminal of the caller, with its size`, () => {
     using site = makeSite()
     installInside(site)
-    site.configure({ ...terminal, 'process.args': ['sh', '-c', 'inside tty; exit 6'] })
+    // That of runc comes a moment after the program has begun.
+    const awaits = runtime === 'runc' ? 'while [ "$(stty size)" = "0 0" ]; do :; done; ' : ''
+    site.configure({ ...terminal, 'process.args': ['sh', '-c', `${awaits}inside tty; exit 6`] })
     const { exitCode, stdout } = inTerminal(site, ['run', site.id], { runtime })
     expect([exitCode, stdout]).toEqual([
       6,
@@ -101,7 +103,7 @@ for (const runtime of ['coffer', 'runc'] as const) {
     ])
     site.configure()
     site.call(['run', '--detach', site.id], { runtime })
-    const exec = inTerminal(site, ['exec', '--tty', site.id, 'sh', '-c', 'inside tty; exit 7'], { runtime })
+    const exec = inTerminal(site, ['exec', '--tty', site.id, 'sh', '-c', `${awaits}inside tty; exit 7`], { runtime })
     expect([exec.exitCode, exec.stdout]).toEqual([
       7,
       expect.stringMatching(/^session \d+, controlling terminal, .*80 by 24\r\n$/),
