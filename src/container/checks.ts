@@ -58,7 +58,7 @@ function privilege(machine: Machine, host: Host): Check {
     : {
         name: 'privilege',
         state: 'less',
-        detail: 'rootless, with one user id: images whose files have several owners do not unpack',
+        detail: 'rootless, with one user id: no program in a container becomes another user',
         hint: 'a range in /etc/subuid and /etc/subgid, and newuidmap of the package uidmap',
       }
 }

@@ -132,6 +132,7 @@ export function refuseLarge({ digest, sizeBytes }: Pick<Descriptor, 'digest' | '
 export async function unpackLayer(store: Store, { digest }: Descriptor, diffId: string): Promise<void> {
   const final = layerDirectory(store.root, diffId)
   if (store.files.status(final) !== undefined) return checkLayer(store, digest, diffId)
+  if (store.isRootless) throw needsPrivilege(digest)
   const directory = temporary(store)
   await mkdir(directory, { mode: 0o755 })
   try {
@@ -144,6 +145,16 @@ export async function unpackLayer(store: Store, { digest }: Descriptor, diffId: 
     throw error
   }
 }
+
+const needsPrivilege = (digest: string): OperationError =>
+  new OperationError({
+    kind: 'unsupported',
+    operation: `unpack the layer ${digest}`,
+    reason:
+      'layers are unpacked with themselves as root directory and with the owners of their files, which takes root',
+    hint: 'load it as root; without, unpack a tree by tar(1), and use --rootfs DIR',
+    see: ['chroot(2)'],
+  })
 
 /** An image that says that its blob is a layer that is here has to have that layer: what it says is not what it brings. */
 async function checkLayer(store: Store, digest: string, diffId: string): Promise<void> {
