@@ -74,13 +74,14 @@ function processOf(intent: Intent, facts: IntentFacts): object {
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-/** What every container has, in docker's order; what was asked for counts. */
+/** What every container of docker has, in its order; what was asked for counts. */
 function environmentOf({ env, hostname, namespaces, home, term }: Intent): readonly string[] {
+  if (home === undefined) return env
   const all = new Map([['PATH', DEFAULT_PATH]])
   if (namespaces.uts.kind === 'private') all.set('HOSTNAME', hostname)
   if (term !== undefined) all.set('TERM', term)
   for (const word of env) all.set(word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1))
-  if (!all.has('HOME')) all.set('HOME', home ?? '/')
+  if (!all.has('HOME')) all.set('HOME', home)
   return [...all].map(([name, value]) => `${name}=${value}`)
 }
 

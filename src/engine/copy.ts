@@ -101,9 +101,16 @@ function openParent(native: Native, side: Side, path: string, follows: boolean):
     const target = follows ? targetAt(native, directory, name) : undefined
     if (target === undefined) return { directory, name }
     withFd(native, directory, () => undefined)
-    at = (target.startsWith('/') ? target : `${above}/${target}`).replace(/(?:\/\.?)+$/, '') || '/'
+    at = withoutEnd(target.startsWith('/') ? target : `${above}/${target}`) || '/'
   }
   throw refused(path, 'too many levels of symbolic links')
+}
+
+/** `/a/./` → `/a`; `..` stays. */
+function withoutEnd(path: string): string {
+  let end = path.length
+  while (path[end - 1] === '/' || (path[end - 1] === '.' && path[end - 2] === '/')) end--
+  return path.slice(0, end)
 }
 
 function targetAt(native: Native, directory: number, name: string): string | undefined {

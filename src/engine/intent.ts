@@ -37,8 +37,9 @@ export type IntentRoot =
 export interface Intent {
   readonly root: IntentRoot
   readonly args: readonly string[]
-  /** Of the image and of the request: config.ts has what every container has. */
+  /** Of the image and of the request. */
   readonly env: readonly string[]
+  /** Of the user. With it the environment has what docker gives every container as well: config.ts. */
   readonly home?: string | undefined
   /** With a terminal: its kind. */
   readonly term?: string | undefined

@@ -6,6 +6,7 @@
 
 import { OperationError } from '../base/errors.ts'
 import type { Files } from '../base/files.ts'
+import { parseJson } from '../base/json.ts'
 import type { Native } from '../base/native.ts'
 import { makeDirectories, replaceFile } from '../executor/embedded-files.ts'
 import { removeTree } from '../executor/embedded-tree.ts'
@@ -74,8 +75,23 @@ export const recordPath = (networks: Pick<Networks, 'dataRoot'>, name: string): 
 
 export function readNetwork(networks: Networks, name: string): NetworkRecord | undefined {
   const text = NETWORK_NAME.test(name) ? networks.files.readText(recordPath(networks, name)) : undefined
-  return text === undefined ? undefined : (JSON.parse(text) as NetworkRecord)
+  return text === undefined ? undefined : parseNetwork(text, recordPath(networks, name))
 }
+
+/** Records are renamed into place, so one that is not whole was written by something else. */
+function parseNetwork(text: string, path: string): NetworkRecord {
+  const record = parseJson(text, path)
+  if (isNetwork(record)) return record
+  throw new OperationError({
+    kind: 'invalid',
+    operation: `read ${path}`,
+    reason: 'it is no network of this version of coffer',
+    hint: `remove its directory, and make the network again: rm -r ${path.slice(0, path.lastIndexOf('/'))}`,
+  })
+}
+
+const isNetwork = (value: unknown): value is NetworkRecord =>
+  typeof value === 'object' && value !== null && 'pools' in value && Array.isArray(value.pools)
 
 export const listNetworks = (networks: Networks): readonly NetworkRecord[] =>
   (networks.files.list(networksPath(networks)) ?? [])

@@ -1,7 +1,7 @@
 /** Networks of containers: who reaches whom, and what is left when they are gone. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
 
@@ -159,4 +159,14 @@ test('ten containers at once have ten addresses', async () => {
   expect(readdirSync(join(engine.dataRoot, 'networks', 'bridge', 'leases')).length).toBe(10)
   engine.must('rm', '-f', ...engine.must('ps', '-q').split('\n'))
   expect(readdirSync(join(engine.dataRoot, 'networks', 'bridge', 'leases'))).toEqual([])
+})
+
+test('a network that another program has written is an error with its file, and what to do', () => {
+  const directory = join(engine.dataRoot, 'networks', 'foreign')
+  mkdirSync(directory, { recursive: true })
+  writeFileSync(join(directory, 'network.json'), '{"version":1,"name":"foreign","subnet":"172.31.0.0/16"}')
+  const { status, stderr } = engine.coffer('run', '--rm', '--network', 'foreign', 'busybox', 'true')
+  rmSync(directory, { recursive: true })
+  expect([status, stderr]).toEqual([125, expect.stringContaining(`cannot read ${directory}/network.json`)])
+  expect(stderr).toContain(`rm -r ${directory}`)
 })

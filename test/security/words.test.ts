@@ -138,6 +138,7 @@ describe('paths', () => {
   /** What takes a path apart or puts it together as text; the rest goes below a descriptor. */
   const KNOWN: Readonly<Record<string, readonly string[]>> = {
     // Paths of the caller, of this program, and of its own run root.
+    'src/image/registry-account-node.ts': ['dirname'],
     'src/sandbox/channel-node.ts': ['join'],
     'src/sandbox/egress-node.ts': ['join'],
     'src/sandbox/kernel-node.ts': ['join'],
