@@ -22,7 +22,7 @@ testInBothRuntimes({
   cases,
   path,
   through: ['setpriv', '--reuid', `${ID}`, '--regid', `${ID}`, '--clear-groups'],
-  env: { XDG_RUNTIME_DIR: runtimeDirectory, HOME: '/nowhere' },
+  env: { XDG_RUNTIME_DIR: runtimeDirectory, HOME: runtimeDirectory },
 })
 
 const dist = join(import.meta.dir, '..', '..', 'dist')
@@ -40,7 +40,7 @@ test('a supervisor that does not come up fails the start, which does not wait fo
   for (const path of [runtimeDirectory, broken]) chmodSync(path, 0o755)
   for (const user of [[], through]) {
     const command = ['timeout', '20', ...user, binOf('bun'), '-e', source]
-    const xdg = user.length === 0 ? {} : { XDG_RUNTIME_DIR: runtimeDirectory, HOME: '/nowhere' }
+    const xdg = user.length === 0 ? {} : { XDG_RUNTIME_DIR: runtimeDirectory, HOME: runtimeDirectory }
     const { stdout } = Bun.spawnSync(command, { stderr: 'inherit', env: { ...process.env, ...xdg } })
     expect(stdout.toString()).toBe('ENOSYS\n')
   }

@@ -33,5 +33,5 @@ testInBothRuntimes({
   cases,
   path,
   through: [...through, 'setpriv', '--reuid', `${ID}`, '--regid', `${ID}`, '--clear-groups'],
-  env: { XDG_RUNTIME_DIR: runtimeDirectory, HOME: '/nowhere' },
+  env: { XDG_RUNTIME_DIR: runtimeDirectory, HOME: runtimeDirectory },
 })

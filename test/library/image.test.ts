@@ -96,7 +96,7 @@ for (const [title, through] of [
   const env = {
     COFFER_RUN_ROOT: join(place, 'run'),
     XDG_RUNTIME_DIR: place,
-    HOME: '/nowhere',
+    HOME: place,
     COFFER_TEST_PLACE: place,
     COFFER_TEST_PROGRAM: coffer,
   }
