@@ -5,10 +5,11 @@ import { type Flag, type Parsed, parseFlags, usage } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
 import { execExplained, explainExec } from '../container/exec.ts'
 import { explainContainer, runExplained } from '../container/explain.ts'
+import { disconnectContainer } from '../engine/container-network.ts'
 import { foreseen } from '../engine/foreseen.ts'
 import { makeContainer } from '../engine/make.ts'
 import { removeFiles } from '../engine/remove.ts'
-import { requestOf } from '../engine/start.ts'
+import { connected, requestOf } from '../engine/start.ts'
 import { architectureOf } from '../executor/embedded-call.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { explainDiff } from '../explain/diff.ts'
@@ -75,14 +76,18 @@ function runCommand(session: Session, words: readonly string[]): Command {
   const warn = (text: string): void => writeText(native, 2, `warning: ${text}\n`)
   return {
     explain: () => {
+      if (wanted.container.network.kind === 'networks')
+        warn('its network is made before, by a plan of its own that is not shown')
       const machine = { ...engine.machine, files: foreseen(engine.machine.files, wanted.container.intent) }
       return explainContainer(machine, requestOf(engine, wanted, warn), 'wait')
     },
     run: () => {
       const record = makeContainer(engine, wanted.container, wanted.id)
       try {
-        return runExplained(engine.machine, requestOf(engine, wanted, warn))
+        const container = connected(engine, record, warn)
+        return runExplained(engine.machine, requestOf(engine, { id: record.id, container }, warn))
       } finally {
+        disconnectContainer(engine, record.id)
         removeFiles(engine, record)
       }
     },

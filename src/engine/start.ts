@@ -93,7 +93,7 @@ function tellStart(engine: Engine, record: ContainerRecord): void {
 }
 
 /** With a network of its own it joins that, which is made now. */
-function connected(
+export function connected(
   engine: Engine,
   record: ContainerRecord,
   warn: StartOptions['warn'],

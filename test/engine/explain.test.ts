@@ -31,6 +31,13 @@ test('with --run it makes what it says, and leaves only what it was asked to kee
   expect(below(join(engine.dataRoot, 'volumes', 'kept', '_data'))).toEqual(['file'])
 })
 
+test('with --run the container has its network, which is taken back; without, that it is not shown is said', () => {
+  const shown = engine.coffer('explain', '--run', 'run', 'ubuntu', 'ip', 'addr')
+  expect(shown.stdout).toMatch(/inet 172\.\S+ .*eth0/)
+  expect(engine.coffer('explain', 'run', 'ubuntu', 'true').stderr).toContain('its network is made before')
+  expect(readdirSync(join(engine.dataRoot, 'networks', 'bridge', 'leases'))).toEqual([])
+})
+
 test('of exec it shows the way into the namespaces and cgroups of a container that runs', () => {
   engine.must('run', '--detach', '--name', 'lives', 'ubuntu', 'sleep', '1000')
   const text = engine.must('explain', 'exec', 'lives', 'touch', '/made')
