@@ -10,7 +10,6 @@ import { withNamesLock } from '../engine/lock.ts'
 import { newId } from '../engine/make.ts'
 import { IPVLAN_MODES, MACVLAN_MODES, wordIn } from '../engine/network-plan.ts'
 import { refuseUsed, removeNetwork } from '../engine/network-remove.ts'
-import { makeDirectories } from '../executor/embedded-files.ts'
 import {
   BRIDGE_NAME,
   createNetwork,
@@ -98,7 +97,6 @@ const create: Command = (session, words) => {
   const driver = driverOf(name, given.string('driver') ?? 'bridge')
   const options = optionsOf(asked, driver)
   const { engine, native } = session
-  makeDirectories(native, `${engine.dataRoot}/names`, 0o711)
   const made = withNamesLock(engine, () =>
     createNetwork(networksOf(engine), {
       id: newId(native),

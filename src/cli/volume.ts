@@ -204,14 +204,17 @@ export function dropVolumes(session: Session, all: boolean, filters: Words): num
   const { engine, native } = session
   const passes = volumeFilter(session, 'coffer volume prune', filters)
   const every = all || filters.some((filter) => /^all=(1|t|true)$/i.test(filter))
-  const gone = listVolumes(engine).filter(
+  const unwanted = listVolumes(engine).filter(
     (volume) => (volume.isAnonymous || every) && passes(volume) && usersOf(engine, volume.name).length === 0,
   )
+  const gone: string[] = []
   let freed = 0
-  for (const { name } of gone) {
-    freed += diskUsage(native, `${volumePath(engine, name)}/_data`)
-    dropVolume(engine, name)
+  for (const { name } of unwanted) {
+    const bytes = diskUsage(native, `${volumePath(engine, name)}/_data`)
+    if (dropVolume(engine, name).length > 0) continue
+    freed += bytes
+    gone.push(name)
   }
-  if (gone.length > 0) writeText(native, 1, `Deleted Volumes:\n${gone.map(({ name }) => `${name}\n`).join('')}\n`)
+  if (gone.length > 0) writeText(native, 1, `Deleted Volumes:\n${gone.map((name) => `${name}\n`).join('')}\n`)
   return freed
 }

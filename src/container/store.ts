@@ -80,14 +80,24 @@ export function readContainer(files: Files, root: string, id: string): Container
   const text = files.readText(`${directory}/${STATE_FILE}`)
   if (text === undefined || text === '')
     return files.status(directory)?.kind === 'directory' ? creating(id, directory) : undefined
-  const record = parseRecord(text, `${directory}/${STATE_FILE}`)
   const init = recordedInit(files, directory)
-  if (init === undefined) return { id, directory, status: 'creating', record }
+  if (init === undefined) return { id, directory, status: 'creating', record: recordSoFar(text, directory) }
+  const record = parseRecord(text, `${directory}/${STATE_FILE}`)
   const { pid, startTime } = init
   const now = readProcessStat(files, pid)
   if (now === undefined || now.startTime !== startTime || hasEnded(now))
     return { id, directory, status: 'stopped', record }
   return { id, directory, status: liveStatus(files, directory, record), record, init: { pid, startTime } }
+}
+
+/** Before init is there, who writes it may be at it, or was killed meanwhile: then nothing else has been made. */
+function recordSoFar(text: string, directory: string): StateRecord | undefined {
+  try {
+    return parseRecord(text, `${directory}/${STATE_FILE}`)
+  } catch (error) {
+    if (isTorn(error)) return undefined
+    throw error
+  }
 }
 
 /** Who init is or was; undefined before it is known. */

@@ -22,7 +22,7 @@ import {
 import { rewriteNamedFiles } from './container-files.ts'
 import { foreignDrops } from './foreign-rules.ts'
 import { forgetForwarding, wantForwarding } from './forwarding.ts'
-import { withNamesLock } from './lock.ts'
+import { heldLocks, withNamesLock } from './lock.ts'
 import { newId } from './make.ts'
 import {
   bytesOf,
@@ -71,7 +71,7 @@ export function connectContainer(
       settings: [...settings, ...loopbackSettings(engine, endpoint, ports)],
       resolver,
     })
-    runPlan(native, plan, { advise: adviseNetwork, extraFds })
+    runPlan(native, plan, { advise: adviseNetwork, extraFds: [...extraFds, ...heldLocks()] })
     rewriteNamedFiles(engine, record.intent, connection)
     for (const { device } of networks.filter(isOpen)) for (const text of foreignDrops(native, device)) warn(text)
   } catch (error) {
@@ -169,7 +169,7 @@ export function disconnectContainer(engine: Engine, id: string): void {
   const file = networkFile(engine, id)
   if (connection === undefined) {
     const nothing = { name: id, file, bridges: [], rules: [], settings: [] }
-    if (files.status(file) !== undefined) runPlan(native, planNetworkRemoval(nothing))
+    if (files.status(file) !== undefined) runPlan(native, planNetworkRemoval(nothing), { extraFds: heldLocks() })
     return
   }
   const { endpoints } = connection
@@ -177,7 +177,7 @@ export function disconnectContainer(engine: Engine, id: string): void {
   withNamesLock(engine, () => {
     const ports = publishedPorts(connection.ports, portEndpoint(engine, connection))
     const { isLast, ...rest } = leave(engine, id, { leaving: endpoints, staying: [], ports })
-    runPlan(native, planNetworkRemoval({ name: id, file, ...rest }))
+    runPlan(native, planNetworkRemoval({ name: id, file, ...rest }), { extraFds: heldLocks() })
     if (isLast) forgetForwarding(engine)
     releasePorts(engine, id, connection.ports)
     for (const endpoint of endpoints) releaseEndpoint(engine, id, endpoint)

@@ -1,7 +1,7 @@
 /** The containers of the engine, as their files and the kernel show them now. */
 
 import { OperationError } from '../base/errors.ts'
-import { readContainer } from '../container/store.ts'
+import { readRemains } from '../container/store.ts'
 import { containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, isTorn, parseRecord, RECORD_FILE } from './record.ts'
 import { isAwaitingRestart } from './waiting.ts'
@@ -105,7 +105,7 @@ export function readEngineContainer(engine: Engine, id: string): EngineContainer
   const exit = parseExit(machine.files.readText(`${directory}/${EXIT_FILE}`))
   if (started === undefined) return { record, status: 'created' }
   // A container that has ended and is being cleaned up has its exit already.
-  const inner = exit === undefined ? readContainer(machine.files, machine.root, id) : undefined
+  const inner = exit === undefined ? readRemains(machine.files, machine.root, id) : undefined
   if (inner?.status === 'running' || inner?.status === 'paused')
     return { record, status: inner.status, pid: inner.init.pid, started, cgroups: inner.record.cgroup.paths }
   const restarts = record.restart.when !== 'no' && isAwaitingRestart(engine, id)

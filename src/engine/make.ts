@@ -91,7 +91,7 @@ export function writeRecord(engine: Engine, record: ContainerRecord): void {
 
 function prepareEngine(engine: Engine): void {
   const { native, files, root } = engine.machine
-  const directories = [containersDirectory(engine), namesDirectory(engine), root, attachPath(engine, '').slice(0, -1)]
+  const directories = [containersDirectory(engine), root, attachPath(engine, '').slice(0, -1)]
   for (const path of directories) if (files.status(path) === undefined) makeDirectories(native, path, 0o711)
 }
 

@@ -17,9 +17,8 @@
 import { OperationError } from '../base/errors.ts'
 import { removeContainer as removeInner } from '../container/remove.ts'
 import { containerDirectory, readRemains } from '../container/store.ts'
-import { close, lock, open, remove, replaceFile, tryLock } from '../executor/embedded-files.ts'
+import { close, remove, replaceFile } from '../executor/embedded-files.ts'
 import { removeTree } from '../executor/embedded-tree.ts'
-import { O_DIRECTORY, O_RDONLY } from '../linux/files.ts'
 import { connectIfListening } from './attach.ts'
 import { readConnection } from './connection.ts'
 import { disconnectContainer } from './container-network.ts'
@@ -32,6 +31,7 @@ import {
 } from './containers.ts'
 import { keepEnd, tellEnd } from './end.ts'
 import { mendPause } from './held-pause.ts'
+import { tryContainerLock, withNamesLock } from './lock.ts'
 import { lacksResolver, restoreResolver } from './network-change.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, isTorn, RECORD_FILE } from './record.ts'
@@ -71,51 +71,40 @@ const staleNames = (engine: Engine): readonly string[] => {
 /** Under the lock of names nobody makes a container, so that what has no record then never will. */
 function mendNames(engine: Engine, ids: readonly string[]): void {
   const { native, files } = engine.machine
-  const fd = open(native, namesDirectory(engine), O_RDONLY | O_DIRECTORY[native.architecture])
-  try {
-    lock(native, fd)
+  withNamesLock(engine, () => {
     for (const name of staleNames(engine)) remove(native, `${namesDirectory(engine)}/${name}`)
     for (const id of ids)
       if (files.status(`${containerPath(engine, id)}/${RECORD_FILE}`) === undefined)
         removeTree(native, containerPath(engine, id))
-  } finally {
-    close(native, fd)
-  }
+  })
 }
 
 /** Answers whether there was something to do. Who holds the lock of the container is at it already. */
 export function mendContainer(engine: Engine, id: string): boolean {
-  const { native } = engine.machine
   if (!needsMending(engine, id)) return false
-  const fd = open(native, containerPath(engine, id), O_RDONLY | O_DIRECTORY[native.architecture])
-  try {
-    if (!tryLock(native, fd) || !needsMending(engine, id) || isWatched(engine, id)) return false
+  const isMended = tryContainerLock(engine, id, () => {
+    if (!needsMending(engine, id) || isWatched(engine, id)) return false
     noteEnd(engine, id)
     keepEnd(engine, id)
     tellEnd(engine, id)
     removeInner(engine.machine, id, { force: true, warn: quiet })
     disconnectContainer(engine, id)
-    remove(native, attachPath(engine, id))
+    remove(engine.machine.native, attachPath(engine, id))
     const record = readEngineContainer(engine, id)?.record
     if (record?.removesItself === true) {
       destroyContainer(engine, record)
       removeAnonymousVolumes(engine, record)
     }
     return true
-  } finally {
-    close(native, fd)
-  }
+  })
+  return isMended ?? false
 }
 
 function mendNameServer(engine: Engine, record: ContainerRecord): void {
-  const { native } = engine.machine
   if (!lacksResolver(engine, record.id)) return
-  const fd = open(native, containerPath(engine, record.id), O_RDONLY | O_DIRECTORY[native.architecture])
-  try {
-    if (tryLock(native, fd) && lacksResolver(engine, record.id)) restoreResolver(engine, record)
-  } finally {
-    close(native, fd)
-  }
+  tryContainerLock(engine, record.id, () => {
+    if (lacksResolver(engine, record.id)) restoreResolver(engine, record)
+  })
 }
 
 /** On a full disk it stays without: that is cleaned up as well, and shown as the end that nobody saw. */

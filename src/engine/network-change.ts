@@ -13,7 +13,7 @@ import { rewriteNamedFiles } from './container-files.ts'
 import { adviseNetwork, forwardingFor, type NetworksWish, networkNamed, refusePorts } from './container-network.ts'
 import { findContainer } from './containers.ts'
 import { forgetForwarding } from './forwarding.ts'
-import { withContainerLock, withNamesLock } from './lock.ts'
+import { heldLocks, withContainerLock, withNamesLock } from './lock.ts'
 import { writeRecord } from './make.ts'
 import {
   endpointPlan,
@@ -66,13 +66,14 @@ interface Changing {
   readonly network: NetworksWish
 }
 
-/** Nobody starts it or cleans up behind it meanwhile. What a killed command left half done goes first. */
+/** Nobody starts it or cleans up behind it meanwhile. What a killed command left half done, or whole but not asked for, goes first. */
 function changing(engine: Engine, id: string, body: (now: Changing) => NetworksWish): void {
   withContainerLock(engine, id, () => {
     const { record } = findContainer(engine, id)
     const network = wishOf(record)
     for (const endpoint of readConnection(engine, id)?.endpoints ?? [])
-      if (!endpoint.isWhole) removeEndpoint(engine, record, endpoint)
+      if (!endpoint.isWhole || !network.networks.some((one) => one.network === endpoint.network))
+        removeEndpoint(engine, record, endpoint)
     const next = body({ record, network })
     // Somebody may have renamed it meanwhile.
     withNamesLock(engine, () => writeRecord(engine, { ...findContainer(engine, id).record, network: next }))
@@ -188,7 +189,10 @@ function change(
     ...rest,
   })
   try {
-    runPlan(engine.machine.native, plan, { advise: adviseNetwork, extraFds: program?.extraFds ?? [] })
+    runPlan(engine.machine.native, plan, {
+      advise: adviseNetwork,
+      extraFds: [...(program?.extraFds ?? []), ...heldLocks()],
+    })
   } finally {
     program?.done()
   }

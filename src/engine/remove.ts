@@ -13,7 +13,7 @@ import { attachPath, containerPath, type Engine, namesDirectory } from './place.
 import { type ContainerRecord, RECORD_FILE } from './record.ts'
 import { markStopped } from './restart.ts'
 import { keepSent } from './sent.ts'
-import { dropVolume, usersOf } from './volumes.ts'
+import { dropVolume } from './volumes.ts'
 
 export interface RemoveOptions {
   readonly force: boolean
@@ -62,8 +62,7 @@ export function destroyContainer(engine: Engine, record: ContainerRecord): void 
 
 /** Those that no other container mounts, as with --volumes-from. */
 export function removeAnonymousVolumes(engine: Engine, { intent }: Pick<ContainerRecord, 'intent'>): void {
-  for (const one of intent.mounts)
-    if (one.kind === 'volume' && one.isAnonymous && usersOf(engine, one.name).length === 0) dropVolume(engine, one.name)
+  for (const one of intent.mounts) if (one.kind === 'volume' && one.isAnonymous) dropVolume(engine, one.name)
 }
 
 function refuseLive({ name }: ContainerRecord, status: EngineContainer['status']): void {

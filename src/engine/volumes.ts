@@ -11,6 +11,7 @@ import { removeTree } from '../executor/embedded-tree.ts'
 import { AT_FDCWD } from '../linux/files.ts'
 import { listEngineContainers } from './containers.ts'
 import { tell } from './events.ts'
+import { withNamesLock } from './lock.ts'
 import { type Engine, volumePath, volumesDirectory } from './place.ts'
 
 export interface Volume {
@@ -84,31 +85,35 @@ export const usersOf = (engine: Engine, name: string): readonly string[] =>
 
 /** Throws `conflict` for one that a container mounts. */
 export function removeVolume(engine: Engine, name: string): void {
-  const users = usersOf(engine, findVolume(engine, name).name)
-  if (users.length > 0)
-    throw new OperationError({
-      kind: 'conflict',
-      operation: `remove volume ${name}`,
-      reason: `volume is in use - [${users.join(', ')}]`,
-      hint: 'remove these containers before',
-    })
-  dropVolume(engine, name)
+  findVolume(engine, name)
+  const users = dropVolume(engine, name)
+  if (users.length === 0) return
+  throw new OperationError({
+    kind: 'conflict',
+    operation: `remove volume ${name}`,
+    reason: `volume is in use - [${users.join(', ')}]`,
+    hint: 'remove these containers before',
+  })
 }
 
-/** From the rename on there is no such volume; what is left of it when somebody kills us goes with the next one. */
-export function dropVolume(engine: Engine, name: string): void {
+/**
+ * Answers the containers that mount it, in which case it stays: who makes one holds the lock of names from its volumes until its record is
+ * there. From the rename on there is no such volume; what is left of it when somebody kills us goes with the next one.
+ */
+export function dropVolume(engine: Engine, name: string): readonly string[] {
   const { native, files, now } = engine.machine
   const directory = volumesDirectory(engine)
-  attempt(
-    native,
-    'renameat2',
-    AT_FDCWD,
-    volumePath(engine, name),
-    AT_FDCWD,
-    `${directory}/.gone-${name}-${now().getTime()}`,
-    0,
-  )
-  tell(engine, 'volume', 'destroy', name, { driver: 'local' })
+  const gone = `${directory}/.gone-${name}-${now().getTime()}`
+  let isDropped = false
+  const users = withNamesLock(engine, () => {
+    const users = usersOf(engine, name)
+    isDropped =
+      users.length === 0 &&
+      attempt(native, 'renameat2', AT_FDCWD, volumePath(engine, name), AT_FDCWD, gone, RENAME_NOREPLACE) >= 0
+    return users
+  })
+  if (isDropped) tell(engine, 'volume', 'destroy', name, { driver: 'local' })
   for (const left of files.list(directory) ?? [])
     if (left.startsWith('.gone-')) removeTree(native, `${directory}/${left}`)
+  return users
 }

@@ -98,7 +98,7 @@ export const planNetworkChange = (change: NetworkChange): Plan => ({
 })
 
 /**
- * The caller holds the locks: whoever has them next must not meet us at work. What is there then, the next command takes away; all of it was
+ * It holds the locks, and we with it until we are gone: whoever has them next must not meet us at work. What is there then, the next command takes away; all of it was
  * written down before.
  */
 const withCaller: readonly Step[] = [

@@ -142,8 +142,9 @@ for (const { name, victims, through } of WAYS.slice(0, 3))
       await started.exited
       const { stderr } = engine.coffer(...words)
       const shown = JSON.parse(engine.must('inspect', 'victim'))[0].NetworkSettings.Networks
-      const devices = engine.must('exec', 'victim', 'ip', '-4', '-o', 'addr').match(/ eth\d /g)?.length
-      expect([round, stderr, Object.keys(shown).length, devices, nameServers('kept').length]).toEqual([
+      const shownInside = engine.must('exec', 'victim', 'ip', '-4', '-o', 'addr')
+      const devices = shownInside.match(/ eth\d /g)?.length
+      expect([round, stderr, Object.keys(shown).length, devices, nameServers('kept').length], shownInside).toEqual([
         round,
         expect.stringMatching(/^$|already exists in network|is not connected to/),
         round % 2 === 0 ? 1 : 2,
