@@ -11,7 +11,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 
 interface Counts {
   readonly passed: number
-  /** Names. */
+  /** Names, with what was printed of each. */
   readonly failed: readonly string[]
   readonly skipped: readonly string[]
 }
@@ -90,19 +90,47 @@ const legs: readonly Leg[] = [
   guestLeg('guest tests of containerd', 'v2', ['./test/clients/ctr.test.ts']),
 ]
 
-function runLeg({ name, command, tests }: Leg): Counts {
+async function runLeg({ name, command, tests }: Leg): Promise<Counts> {
   console.log(`\n== ${name}`)
   const report = reportOf(name)
   const options = tests === undefined ? [] : ['--reporter=junit', `--reporter-outfile=${report}`, ...tests]
-  const { exitCode } = Bun.spawnSync([...command, ...options], {
-    stdin: 'ignore',
-    stdout: 'inherit',
-    stderr: 'inherit',
-  })
-  const counts = tests === undefined ? { passed: 0, failed: [], skipped: [] } : readReport(report)
+  const leg = Bun.spawn([...command, ...options], { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' })
+  const [printed] = await Promise.all([show(leg.stderr, process.stderr), show(leg.stdout, process.stdout)])
+  const exitCode = await leg.exited
+  const { failed, ...counts } = tests === undefined ? { passed: 0, failed: [], skipped: [] } : readReport(report)
   const ranNone = tests !== undefined && counts.passed === 0
-  if (counts.failed.length > 0 || (exitCode === 0 && !ranNone)) return counts
-  return { ...counts, failed: [`the leg as a whole: exit status ${exitCode}${ranNone ? ', no test passed' : ''}`] }
+  if (failed.length > 0)
+    return { ...counts, failed: failed.map((test) => `${name}: ${test}${reasonIn(printed, test)}`) }
+  if (exitCode === 0 && !ranNone) return { ...counts, failed }
+  const why = `the leg as a whole: exit status ${exitCode}${ranNone ? ', no test passed' : ''}`
+  return { ...counts, failed: [`${name}: ${why}`] }
+}
+
+/** As it comes; answers all of it. */
+async function show(from: ReadableStream<Uint8Array>, to: NodeJS.WriteStream): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const bytes of from) {
+    to.write(bytes)
+    text += decoder.decode(bytes, { stream: true })
+  }
+  return text
+}
+
+const REASON_LINES = 24
+
+/** What bun prints of a failed test: from its `error:` to the line of its name. */
+function reasonIn(printed: string, test: string): string {
+  const lines = printed.split('\n')
+  const end = lines.findIndex((line) => line.startsWith('(fail) ') && line.includes(test))
+  const begin = lines.slice(0, end).findLastIndex((line) => /^error: /.test(line))
+  const isItsOwn = begin >= 0 && !lines.slice(begin, end).some((line) => /^\((pass|fail|skip)\) /.test(line))
+  const after = lines.slice(end + 1, end + 2).filter((line) => line.startsWith('  ^ '))
+  const reason = [...(isItsOwn ? lines.slice(begin, end).filter((line) => line.trim() !== '') : []), ...after]
+  return reason
+    .slice(0, REASON_LINES)
+    .map((line) => `\n    ${line}`)
+    .join('')
 }
 
 /** The cases of a JUnit report; what is neither a failure, an error nor skipped has passed. A report that is absent has none. */
@@ -149,11 +177,12 @@ rmSync('build/reports', { recursive: true, force: true })
 mkdirSync('build/reports', { recursive: true })
 const words = process.argv.slice(2)
 const chosen = legs.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
-const results = chosen.map((leg) => ({ name: leg.name, ...runLeg(leg) }))
+const results: Counts[] = []
+for (const leg of chosen) results.push(await runLeg(leg))
 const skipped = results.flatMap((result) => result.skipped)
 const expected = expectedSkips()
 const unexpected = skipped.filter((name) => !expected.has(name))
-const failed = results.flatMap(({ name, failed }) => failed.map((test) => `${name}: ${test}`))
+const failed = results.flatMap((result) => result.failed)
 const passed = results.reduce((total, result) => total + result.passed, 0)
 
 // Once more at the end, where they are found in a long output of which only the end is kept.

@@ -219,7 +219,9 @@ export const cases: Cases = {
       const outcome = await making.then(
         async (made): Promise<string | undefined> => {
           await new Promise<void>((resolve) => late.signal.addEventListener('abort', () => resolve()))
-          return codeOf(made.exec(['true']))
+          const code = await codeOf(made.exec(['true']))
+          await made.kill()
+          return code
         },
         (error: Error) => error.name,
       )
