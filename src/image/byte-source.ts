@@ -38,6 +38,11 @@ export class ByteSource {
     return true
   }
 
+  /** Nobody reads on: what is behind the stream is let go of. */
+  async end(): Promise<void> {
+    await this.#chunks.return?.()
+  }
+
   #take(length: number): Uint8Array {
     const piece = this.#rest.subarray(0, length)
     this.#rest = this.#rest.subarray(length)

@@ -42,8 +42,12 @@ const CHUNK_BYTES = 256 * 1024
 /** The archive without its compression, if it has one. */
 export async function* inflated(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const source = new ByteSource(chunks)
-  const head = (await source.exactly(HEAD_BYTES)).slice()
-  yield* decompressed(withHead(head, source), compressionOf(head))
+  try {
+    const head = (await source.exactly(HEAD_BYTES)).slice()
+    yield* decompressed(withHead(head, source), compressionOf(head))
+  } finally {
+    await source.end()
+  }
 }
 
 const HEAD_BYTES = 4

@@ -21,7 +21,7 @@ import { type ReadEntry, readTar } from './tar-read.ts'
 
 /** Answers the names that were loaded, or the id of an image that has none. Throws `invalid` for an archive without images. */
 export async function loadArchive(store: Store, chunks: AsyncIterable<Uint8Array>): Promise<readonly string[]> {
-  const archive = await readArchive(store, inflated(chunks))
+  const archive = await readArchive(store, chunks)
   const index = archive.documents.get('index.json')
   const manifest = archive.documents.get('manifest.json')
   // The new form of docker has both, and names with a registry only in the old one.
@@ -50,12 +50,17 @@ async function readArchive(store: Store, chunks: AsyncIterable<Uint8Array>): Pro
   const blobs = new Map<string, Blob>()
   const documents = new Map<string, string>()
   const links: (readonly [string, string])[] = []
-  for await (const entry of readTar(chunks, textOf)) {
-    const path = entry.path.replace(/^(?:\.?\/)+/, '')
-    if (entry.kind === 'symlink') links.push([path, resolved(path, entry.target)])
-    else if (entry.kind !== 'file' || IGNORED.test(path)) continue
-    else if (path === 'index.json' || path === 'manifest.json') documents.set(path, await readText(entry, path))
-    else blobs.set(path, await addBlob(store, entry.content()))
+  const plain = inflated(chunks)
+  try {
+    for await (const entry of readTar(plain, textOf)) {
+      const path = entry.path.replace(/^(?:\.?\/)+/, '')
+      if (entry.kind === 'symlink') links.push([path, resolved(path, entry.target)])
+      else if (entry.kind !== 'file' || IGNORED.test(path)) continue
+      else if (path === 'index.json' || path === 'manifest.json') documents.set(path, await readText(entry, path))
+      else blobs.set(path, await addBlob(store, entry.content()))
+    }
+  } finally {
+    await plain.return(undefined)
   }
   for (const [path, target] of links) {
     const blob = blobs.get(target)

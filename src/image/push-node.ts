@@ -1,11 +1,11 @@
 /** push: an image to a registry. Layers go as they came; plain ones are compressed before, and stay so in the store. */
 
-import { createReadStream } from 'node:fs'
-import { pipeline, Readable } from 'node:stream'
-import { createGzip, constants as zlib } from 'node:zlib'
+import { Readable } from 'node:stream'
 import { bytesOf } from '../observe/files-node.ts'
 import { type Descriptor, type ImageManifest, MEDIA_TYPES } from '../oci/image.ts'
 import { limited } from './concurrency.ts'
+import { fileChunks } from './file-chunks-node.ts'
+import { gzipped } from './gzip-node.ts'
 import { writeManifest } from './keep-node.ts'
 import { blobPath, SOURCE_ANNOTATION, type StoredImage } from './layout.ts'
 import { nameOf } from './names.ts'
@@ -50,7 +50,7 @@ export async function pushImage(store: Store, push: Push): Promise<Descriptor> {
 /** Answers whether the registry did not have it. */
 async function pushBlob(store: Store, repository: Repository, blob: Descriptor): Promise<boolean> {
   if (await hasRemoteBlob(repository, blob.digest)) return false
-  await putBlob(repository, blob, () => createReadStream(bytesOf(blobPath(store.root, blob.digest))))
+  await putBlob(repository, blob, () => Readable.from(fileChunks(bytesOf(blobPath(store.root, blob.digest)))))
   return true
 }
 
@@ -78,18 +78,10 @@ const DOCKER_LAYER = 'application/vnd.docker.image.rootfs.diff.tar'
 
 const isPlain = ({ mediaType }: Descriptor): boolean => mediaType === MEDIA_TYPES.layer || mediaType === DOCKER_LAYER
 
-/** The fastest level: of what is saved by a higher one little is left, and a user waits for it. */
 async function compress(store: Store, { mediaType, digest }: Descriptor): Promise<Descriptor> {
-  const file = createReadStream(bytesOf(blobPath(store.root, digest)))
-  const gzip = createGzip({ level: zlib.Z_BEST_SPEED, chunkSize: CHUNK_BYTES })
-  const blob = await addBlob(
-    store,
-    pipeline(file, gzip, () => undefined),
-  )
+  const blob = await addBlob(store, gzipped(fileChunks(bytesOf(blobPath(store.root, digest)))))
   return { mediaType: mediaType === DOCKER_LAYER ? `${mediaType}.gzip` : `${mediaType}+gzip`, ...blob, annotations: {} }
 }
-
-const CHUNK_BYTES = 256 * 1024
 
 async function nameSource(store: Store, name: string, digest: string): Promise<void> {
   await changeEntries(store, (entries) =>

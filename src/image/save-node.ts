@@ -4,10 +4,10 @@
  * Source: oci:image-spec/image-layout.md, docker: image/spec/v1.2
  */
 
-import { createReadStream } from 'node:fs'
 import { encode } from '../executor/persistent-node.ts'
 import { bytesOf } from '../observe/files-node.ts'
 import type { Descriptor } from '../oci/image.ts'
+import { fileChunks } from './file-chunks-node.ts'
 import { blobPath, NAME_ANNOTATION, printIndex, type StoredImage } from './layout.ts'
 import { familiarName, parseReference } from './reference.ts'
 import type { Store } from './store-node.ts'
@@ -27,7 +27,7 @@ export async function* archiveOf({ root }: Store, saved: readonly Saved[]): Asyn
   const blobs = new Map(saved.flatMap(({ image }) => blobsOf(image)).map((blob) => [blob.digest, blob.sizeBytes]))
   for (const [digest, sizeBytes] of blobs) {
     yield tarHeader({ ...ENTRY, path: pathOf(digest), sizeBytes }, encode)
-    yield* createReadStream(bytesOf(blobPath(root, digest)), { highWaterMark: CHUNK_BYTES })
+    yield* fileChunks(bytesOf(blobPath(root, digest)))
     yield new Uint8Array(padded(sizeBytes) - sizeBytes)
   }
   yield* fileOf('index.json', printIndex(saved.flatMap(entriesOf)))
@@ -35,8 +35,6 @@ export async function* archiveOf({ root }: Store, saved: readonly Saved[]): Asyn
   yield* fileOf('oci-layout', '{"imageLayoutVersion":"1.0.0"}')
   yield tarEnd()
 }
-
-const CHUNK_BYTES = 1024 * 1024
 
 const ENTRY: TarEntry = {
   path: '',

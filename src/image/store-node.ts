@@ -6,9 +6,8 @@
  */
 
 import { createHash, type Hash, randomBytes } from 'node:crypto'
-import { createReadStream, createWriteStream, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { pipeline } from 'node:stream/promises'
 import { OperationError } from '../base/errors.ts'
 import type { Files } from '../base/files.ts'
 import type { Executor } from '../executor/persistent-node.ts'
@@ -16,6 +15,7 @@ import type { Architecture } from '../linux/numbers.ts'
 import { bytesOf, textOf } from '../observe/files-node.ts'
 import { type Compression, type Descriptor, MAX_DOCUMENT_BYTES } from '../oci/image.ts'
 import { compressionOf, decompressed } from './compression-node.ts'
+import { fileChunks, writeChunks } from './file-chunks-node.ts'
 import { planLayer } from './layer.ts'
 import {
   blobPath,
@@ -74,7 +74,7 @@ export async function addBlob(
   const hash = createHash('sha256')
   const count = { bytes: 0 }
   try {
-    await pipeline(measured(chunks, hash, count, expected), createWriteStream(path, { flags: 'wx', mode: 0o600 }))
+    await writeChunks(path, measured(chunks, hash, count, expected))
     const digest = `sha256:${hash.digest('hex')}`
     if (expected !== undefined && digest !== expected.digest) throw wrongDigest(expected.digest, digest)
     await rename(path, bytesOf(blobPath(store.root, digest)))
@@ -177,7 +177,7 @@ async function writeNote(store: Store, note: LayerNote): Promise<void> {
 }
 
 const plainOf = async (blob: string): Promise<AsyncIterable<Uint8Array>> =>
-  decompressed(createReadStream(bytesOf(blob)), await compressionIn(blob))
+  decompressed(fileChunks(bytesOf(blob)), await compressionIn(blob))
 
 /** Somebody else may have made the same layer meanwhile. */
 async function settle(directory: string, final: string): Promise<void> {
@@ -203,14 +203,18 @@ async function unpack(
   const opaqueAttribute = isRootless ? 'user.overlay.opaque' : 'trusted.overlay.opaque'
   const entries = readTar(archive, textOf)
   let running: Promise<unknown> = Promise.resolve()
-  for await (const plan of planLayer(entries, { directory, name: blob, architecture, opaqueAttribute })) {
+  try {
+    for await (const plan of planLayer(entries, { directory, name: blob, architecture, opaqueAttribute })) {
+      await running
+      running = executor.run(plan)
+      // It is looked at in the next turn; until then it must not count as an error that nobody handles.
+      running.catch(() => undefined)
+    }
     await running
-    running = executor.run(plan)
-    // It is looked at in the next turn; until then it must not count as an error that nobody handles.
-    running.catch(() => undefined)
+    for await (const _ of archive);
+  } finally {
+    await archive.return(undefined)
   }
-  await running
-  for await (const _ of archive);
   return { digest: `sha256:${hash.digest('hex')}`, sizeBytes: count.bytes }
 }
 

@@ -17,14 +17,16 @@ const PIECE_BYTES = 256 * 1024
 
 export async function* wholeFrames(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const source = new ByteSource(chunks)
-  for (;;) {
-    const magic = await source.exactly(4)
-    if (magic.length === 0) return
-    const number = numberOf(whole(magic, 4))
-    if (number >>> 4 === SKIPPABLE) {
-      if (!(await source.skip(numberOf(await taken(source, 4))))) throw cutOff()
-    } else if (number === MAGIC) yield* frameOf(source, magic)
-    else throw damaged('what follows a frame is no frame')
+  try {
+    for (let magic = await source.exactly(4); magic.length > 0; magic = await source.exactly(4)) {
+      const number = numberOf(whole(magic, 4))
+      if (number >>> 4 === SKIPPABLE) {
+        if (!(await source.skip(numberOf(await taken(source, 4))))) throw cutOff()
+      } else if (number === MAGIC) yield* frameOf(source, magic)
+      else throw damaged('what follows a frame is no frame')
+    }
+  } finally {
+    await source.end()
   }
 }
 

@@ -1,9 +1,9 @@
 /** import: an image of one layer, from the archive of a root file system. */
 
-import { createReadStream } from 'node:fs'
 import { parseFlags, usage } from '../base/flags.ts'
 import { applyChanges } from '../image/change.ts'
 import { tellImage } from '../image/events-node.ts'
+import { fileChunks } from '../image/file-chunks-node.ts'
 import { importArchive } from '../image/import-node.ts'
 import { parsePlatform } from '../image/keep-node.ts'
 import { findImage } from '../image/layout.ts'
@@ -20,7 +20,7 @@ export async function importCommand(store: Store, words: readonly string[]): Pro
     throw usage(COMMAND, 'it takes a file or -, and a name', 'coffer import root.tar name:tag')
   const name = text === undefined ? undefined : canonicalName(parseReference(text))
   const comment = given.string('message') ?? `Imported from ${file}`
-  const source = file === '-' ? process.stdin : createReadStream(file)
+  const source = file === '-' ? process.stdin : fileChunks(file)
   const platform = given.string('platform')
   const [made = ''] = await importArchive(store, source, {
     name,

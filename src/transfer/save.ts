@@ -1,12 +1,12 @@
 /** save: images into an archive. */
 
-import { createWriteStream } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { OperationError } from '../base/errors.ts'
 import { parseFlags, usage } from '../base/flags.ts'
 import { tellImage } from '../image/events-node.ts'
+import { writeChunks } from '../image/file-chunks-node.ts'
 import { findImage } from '../image/layout.ts'
 import { canonicalName, isDigest, parseReference } from '../image/reference.ts'
 import { archiveOf, type Saved } from '../image/save-node.ts'
@@ -22,17 +22,17 @@ export const saveCommand: TransferCommand = async (store, words) => {
   if (output === undefined && process.stdout.isTTY)
     throw usage(COMMAND, 'an archive is nothing for a terminal', 'give --output FILE, or redirect it')
   const saved = savedImages(store, given.rest)
-  const archive = Readable.from(archiveOf(store, saved))
-  if (output === undefined) await pipeline(archive, process.stdout)
+  const archive = archiveOf(store, saved)
+  if (output === undefined) await pipeline(Readable.from(archive), process.stdout)
   else await writeWhole(archive, output)
   for (const { id } of saved.map(({ image }) => image)) tellImage(store.root, 'save', id, id)
 }
 
 /** Nobody finds half of it under the name. */
-async function writeWhole(archive: Readable, path: string): Promise<void> {
+async function writeWhole(archive: AsyncIterable<Uint8Array>, path: string): Promise<void> {
   const temporary = `${path}.coffer-${process.pid}`
   try {
-    await pipeline(archive, createWriteStream(temporary, { flags: 'wx', mode: 0o600 }))
+    await writeChunks(temporary, archive)
     await rename(temporary, path)
   } catch (error) {
     await rm(temporary, { force: true })
