@@ -9,7 +9,7 @@ import { tell, tellNetwork } from '../engine/events.ts'
 import { withNamesLock } from '../engine/lock.ts'
 import { newId } from '../engine/make.ts'
 import { IPVLAN_MODES, MACVLAN_MODES, wordIn } from '../engine/network-plan.ts'
-import { refuseUsed, removeNetwork } from '../engine/network-remove.ts'
+import { refuseUsed, removeIdleBridge, removeNetwork } from '../engine/network-remove.ts'
 import {
   BRIDGE_NAME,
   createNetwork,
@@ -209,6 +209,7 @@ const prune: Command = (session, words) => {
     dropOne(session, one)
     gone.push(one.name)
   }
+  if (given.list('filter').length === 0) removeIdleBridge(session.engine)
   if (gone.length > 0) say(session, `Deleted Networks:\n${gone.map((name) => `${name}\n`).join('')}\n`)
   return 0
 }

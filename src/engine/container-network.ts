@@ -168,7 +168,7 @@ export function disconnectContainer(engine: Engine, id: string): void {
   const connection = readConnection(engine, id)
   const file = networkFile(engine, id)
   if (connection === undefined) {
-    const nothing = { name: id, file, bridges: [], rules: [], settings: [] }
+    const nothing = { name: id, file, rules: [], settings: [] }
     if (files.status(file) !== undefined) runPlan(native, planNetworkRemoval(nothing), { extraFds: heldLocks() })
     return
   }

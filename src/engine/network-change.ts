@@ -141,7 +141,6 @@ function removeEndpoint(engine: Engine, record: ContainerRecord, endpoint: Endpo
     })
     change(engine, record, left, {
       remove: [endpoint],
-      bridges: gone.bridges,
       rules: [...gone.rules, ...(ports.length === 0 ? [] : [publish(ports)])],
       settings: [...gone.settings, ...loopbackSettings(engine, to, ports)],
     })
@@ -159,7 +158,6 @@ const connectionOf = (engine: Engine, id: string): Connection =>
 interface Change {
   readonly add?: readonly Endpoint[]
   readonly remove?: readonly Endpoint[]
-  readonly bridges?: readonly string[]
   readonly rules: readonly Uint8Array[]
   readonly settings: readonly (readonly [string, string])[]
 }
@@ -169,7 +167,7 @@ function change(
   engine: Engine,
   record: ContainerRecord,
   connection: Connection | undefined,
-  { add = [], remove = [], bridges = [], ...rest }: Change,
+  { add = [], remove = [], ...rest }: Change,
 ): void {
   const { id, name } = record
   if (connection !== undefined) endResolver(engine, id)
@@ -184,7 +182,6 @@ function change(
     file: networkFile(engine, id),
     add: planned(add),
     remove: planned(remove),
-    bridges,
     resolver: program?.resolver,
     ...rest,
   })

@@ -133,31 +133,32 @@ export interface Leave {
 
 /** What goes with endpoints of a container. */
 export interface Leaving {
-  readonly bridges: readonly string[]
   readonly rules: readonly Uint8Array[]
   readonly settings: readonly Setting[]
   /** Of all networks. */
   readonly isLast: boolean
 }
 
-/** The last container of a network takes the bridge along, and the last of all the rules. */
+/**
+ * The last container of a network takes its rules along, and the last of all the table. The bridge stays as long as the network: the kernel
+ * takes tens of milliseconds to remove one (docs/speed.md).
+ */
 export function leave(engine: Engine, id: string, { leaving, staying, ports }: Leave): Leaving {
   const bridged = (endpoints: readonly Endpoint[]): readonly NetworkRecord[] =>
     endpoints.flatMap(({ network }) => networkAt(engine, network) ?? []).filter(isBridged)
   const networks = bridged(leaving)
   const empty = networks.filter(({ name }) => !hasOthers(engine, name, id))
-  const bridges = empty.map(({ device }) => device)
   const isLast =
     networks.length > 0 &&
     bridged(staying).length === 0 &&
     empty.length === networks.length &&
     !listNetworks(networksOf(engine)).some((one) => isBridged(one) && hasOthers(engine, one.name, id))
-  if (isLast) return { bridges, rules: [removeRules()], settings: withoutForwarding(engine), isLast }
+  if (isLast) return { rules: [removeRules()], settings: withoutForwarding(engine), isLast }
   const rules = [
     ...(ports.length === 0 ? [] : [unpublish(ports)]),
     ...empty.map((network) => removeBridge(bridgeRules(network))),
   ]
-  return { bridges, rules, settings: [], isLast }
+  return { rules, settings: [], isLast }
 }
 
 function hasOthers(engine: Engine, network: string, id: string): boolean {

@@ -1,11 +1,14 @@
-/** network rm: a network goes if nobody is in it. */
+/** network rm: a network goes if nobody is in it, and its bridge with it. */
 
 import { OperationError } from '../base/errors.ts'
 import { remove } from '../executor/embedded-files.ts'
+import { runPlan } from '../executor/run-embedded.ts'
 import { leaseHolders } from '../network/members.ts'
-import { DEFAULT_NETWORK, dropNetwork, type NetworkRecord, recordPath } from '../network/networks.ts'
+import { DEFAULT_NETWORK, dropNetwork, type NetworkRecord, readNetwork, recordPath } from '../network/networks.ts'
+import { planBridgeRemoval } from '../plan/network.ts'
 import { networksOf } from './connection.ts'
-import { withNamesLock } from './lock.ts'
+import { adviseNetwork } from './container-network.ts'
+import { heldLocks, withNamesLock } from './lock.ts'
 import { isIn } from './network-take.ts'
 import type { Engine } from './place.ts'
 
@@ -20,6 +23,7 @@ export function removeNetwork(engine: Engine, network: NetworkRecord): void {
     })
   withNamesLock(engine, () => {
     refuseUsed(engine, network)
+    removeBridge(engine, network)
     remove(networks.native, recordPath(networks, network.name))
     dropNetwork(networks, network)
   })
@@ -39,4 +43,18 @@ export function refuseUsed(engine: Engine, network: NetworkRecord): void {
 export function isUsed(engine: Engine, { name }: NetworkRecord): boolean {
   for (const id of leaseHolders(networksOf(engine), name)) if (isIn(engine, id, name)) return true
   return false
+}
+
+/** That of the default network, which stays, for as long as nobody is in it. */
+export function removeIdleBridge(engine: Engine): void {
+  const network = readNetwork(networksOf(engine), DEFAULT_NETWORK)
+  if (network === undefined) return
+  withNamesLock(engine, () => {
+    if (!isUsed(engine, network)) removeBridge(engine, network)
+  })
+}
+
+/** Who holds the lock of names keeps everybody from joining it. */
+function removeBridge({ machine: { native } }: Engine, { driver, device }: NetworkRecord): void {
+  if (driver === 'bridge') runPlan(native, planBridgeRemoval(device), { advise: adviseNetwork, extraFds: heldLocks() })
 }

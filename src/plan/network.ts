@@ -72,14 +72,13 @@ export interface NetworkChange {
   readonly file: string
   readonly add: readonly Endpoint[]
   readonly remove: readonly Endpoint[]
-  readonly bridges: readonly string[]
   readonly rules: readonly Uint8Array[]
   readonly settings: readonly Setting[]
   /** In the place of the one before, which has ended. */
   readonly resolver?: Resolver | undefined
 }
 
-/** One device more or less in a namespace that is there, be its container running or not. `bridges` are those that nobody uses any more. */
+/** One device more or less in a namespace that is there, be its container running or not. */
 export const planNetworkChange = (change: NetworkChange): Plan => ({
   operation: `change the network of ${change.name}`,
   steps: [
@@ -89,7 +88,6 @@ export const planNetworkChange = (change: NetworkChange): Plan => ({
     { call: setns(NAMESPACE, CLONE_NEWNET), why: 'configure the devices of the container', see: ['setns(2)'] },
     ...comeBack,
     ...change.remove.flatMap(planDetach),
-    ...change.bridges.flatMap(planDeviceRemoval),
     ...change.add.flatMap(planEndpoint),
     ...change.settings.flatMap(planSetting),
     ...change.rules.flatMap(planRules),
@@ -158,14 +156,12 @@ function planSetting([path, value]: Setting): readonly Step[] {
 export interface NetworkRemoval {
   readonly name: string
   readonly file: string
-  /** The last container of a network takes the bridge along. */
-  readonly bridges: readonly string[]
   readonly rules: readonly Uint8Array[]
   readonly settings: readonly Setting[]
 }
 
 /** Whatever of it is there: with the namespace its devices go, and with the inner end the outer one. */
-export function planNetworkRemoval({ name, file, bridges, rules, settings }: NetworkRemoval): Plan {
+export function planNetworkRemoval({ name, file, rules, settings }: NetworkRemoval): Plan {
   const why = `let go of the network namespace of ${name}`
   return {
     operation: `remove the network of ${name}`,
@@ -173,9 +169,14 @@ export function planNetworkRemoval({ name, file, bridges, rules, settings }: Net
       ...withCaller,
       { call: umount2(file, MNT_DETACH), why, see: ['umount(2)'], tolerate: ['EINVAL', 'ENOENT'] },
       { call: unlinkat(AT_FDCWD, file), why, see: ['unlink(2)'], tolerate: ['ENOENT'] },
-      ...(bridges.length === 0 ? [] : [openRoute(ROUTE), ...bridges.flatMap(planDeviceRemoval)]),
       ...rules.flatMap(planRules),
       ...settings.flatMap(planSetting),
     ],
   }
 }
+
+/** Whether it is there or not: with the first container of a network it comes. */
+export const planBridgeRemoval = (device: string): Plan => ({
+  operation: `remove the device ${device}`,
+  steps: [...withCaller, openRoute(ROUTE), ...planDeviceRemoval(device)],
+})

@@ -75,6 +75,7 @@ export function openTestEngine(more: Readonly<Record<string, string>> = {}): Tes
         .stdout.split('\n')
         .filter((id) => id !== '')
       for (const id of ids) coffer('rm', '--force', id)
+      coffer('network', 'prune', '--force')
       rmSync(directory, { recursive: true })
     },
   }
