@@ -145,12 +145,17 @@ const countedIn = ({ machine, shared }: Command): Usage | undefined =>
 
 const NO_RUSAGE: Rusage = { userMs: 0, systemMs: 0, peakBytes: 0 }
 
-const textsNow =
-  (files: Files, cgroup: CgroupDirectories) =>
-  (name: string): string => {
-    const path = accountFiles(cgroup).find((file) => fileName(file) === name)
-    return (path === undefined ? undefined : files.readText(path)) ?? ''
+/** Each file is read once at most: it is asked for several numbers. */
+function textsNow(files: Files, cgroup: CgroupDirectories): (name: string) => string {
+  const paths = accountFiles(cgroup)
+  const known = new Map<string, string>()
+  return (name) => {
+    const path = paths.find((file) => fileName(file) === name)
+    const text = known.get(name) ?? (path === undefined ? undefined : files.readText(path)) ?? ''
+    known.set(name, text)
+    return text
   }
+}
 
 /** Of a command in a box: what the whole box did meanwhile, and its peaks until now. */
 function between(before: Usage, now: Usage): Partial<Usage> {
