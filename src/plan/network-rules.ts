@@ -202,7 +202,7 @@ const postrouting = (...expressions: readonly Bytes[]): Bytes => newRule(TABLE, 
 
 const RULES = [
   // The bridges route what comes to 127.0.0.0/8 for the answers of this machine: who asks so is a container.
-  newRule(TABLE, 'guard', [...fromBridge, ...isLoopback(destinationAddress()), drop]),
+  newRule(TABLE, 'guard', [...isLoopback(destinationAddress()), ...fromBridge, drop]),
   // A neighbour of this machine does not reach what is published on its loopback: redirected here it would not be seen to come from outside.
   newRule(TABLE, 'prerouting', [
     meta('iifname'),
@@ -220,8 +220,9 @@ const RULES = [
   postrouting(...wasRedirected, ...isIpv4, sourceAddress(), within('inside'), ...toBridge, masquerade),
   postrouting(...wasRedirected, ...isIpv6, sourceAddress6(), within('inside6'), ...toBridge, masquerade),
   postrouting(...isLoopback(sourceAddress()), ...toBridge, masquerade),
-  forward(...onBothSides(within('together'), accept)),
+  // First what most packets are.
   forward(...isKnown, accept),
+  forward(...onBothSides(within('together'), accept)),
   forward(meta('iifname'), within('closed'), drop),
   forward(meta('oifname'), within('closed'), drop),
   forward(...wasRedirected, accept),
