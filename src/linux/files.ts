@@ -73,7 +73,7 @@ export const closeRange = (first: number, last: number, flags = 0): Call => ({
 export const CLOSE_RANGE_CLOEXEC = 4
 export const LAST_FD = 0xffffffff
 
-export const dup3 = (from: Slot | number, to: number, flags = 0): Call => ({
+export const dup3 = (from: Slot | number, to: Slot | number, flags = 0): Call => ({
   name: 'dup3',
   args: [from, to, flags],
 })

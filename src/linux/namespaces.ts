@@ -12,6 +12,8 @@ export const CLONE_NEWIPC = 0x08000000
 export const CLONE_NEWUSER = 0x10000000
 export const CLONE_NEWPID = 0x20000000
 export const CLONE_NEWNET = 0x40000000
+/** Parent and child have the same descriptors. clone(2) */
+export const CLONE_FILES = 0x400
 const CLONE_PIDFD = 0x1000
 export const CLONE_PARENT = 0x8000
 /** The caller goes on when the child has become a program, or has ended. clone(2) */
@@ -21,7 +23,7 @@ const CLONE_INTO_CGROUP = 0x200000000
 const SIGCHLD = 17
 
 export interface Clone {
-  /** CLONE_NEW…, CLONE_PARENT, CLONE_VFORK. */
+  /** CLONE_NEW…, CLONE_FILES, CLONE_PARENT, CLONE_VFORK. */
   readonly flags: number
   /** Filled with the descriptor that names the child beyond doubt; 4 bytes. */
   readonly pidfd: Buffer

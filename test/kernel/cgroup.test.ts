@@ -1,7 +1,9 @@
 import { afterEach, expect, test } from 'bun:test'
 import { existsSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { buffer, slot } from '../../src/linux/call.ts'
 import type { CgroupLayout } from '../../src/linux/cgroup.ts'
+import { close, statx } from '../../src/linux/files.ts'
 import { listCgroupsBelow, readCgroupLayout } from '../../src/observe/cgroup.ts'
 import { nodeFiles } from '../../src/observe/files-node.ts'
 import { parseResources } from '../../src/oci/resources.ts'
@@ -9,11 +11,13 @@ import { type CgroupPlan, planCgroup } from '../../src/plan/cgroup.ts'
 import { planFreeze, planThaw } from '../../src/plan/cgroup-freeze.ts'
 import { planCgroupJoin } from '../../src/plan/cgroup-join.ts'
 import { planKillAll } from '../../src/plan/cgroup-kill.ts'
+import { mountHierarchy } from '../../src/plan/cgroup-private.ts'
 import { planCgroupRemove } from '../../src/plan/cgroup-remove.ts'
 import { planCgroupUpdate } from '../../src/plan/cgroup-update.ts'
 import type { Step } from '../../src/plan/plan.ts'
 import { mountedLines } from '../cgroup-lines.ts'
 import { inChild, runSteps, type StepsRun } from '../executor-run.ts'
+import { hostMounts } from './machine.ts'
 
 const files = nodeFiles()
 const layout = readCgroupLayout(files)
@@ -128,6 +132,15 @@ test.skipIf(!isHidden)('a controller that nobody mounted is lent to the containe
   // The last reference goes with the executor, and a worker of the kernel carries it out.
   for (let wait = 0; wait < 100 && hierarchyOf('net_cls') !== before; wait++) Bun.sleepSync(20)
   expect(hierarchyOf('net_cls')).toBe(before)
+})
+
+test.skipIf(!isHidden)('a controller that was just given back, and is not free yet, is waited for', () => {
+  const mount = slot('hierarchy')
+  const here: Step = { call: statx(mount, 'cgroup.procs', 0, 0, buffer('statx', 256)), why: 'find its files', see: [] }
+  const lend = [...mountHierarchy(['net_cls'], mount), here, { call: close(mount), why: 'give it back', see: [] }]
+  const mounts = hostMounts()
+  expect(runSteps([...lend, ...lend, ...lend]).failures).toEqual([])
+  expect(hostMounts()).toEqual(mounts)
 })
 
 test('a start that fails leaves no cgroup, nor a directory on the way to it', () => {

@@ -8,8 +8,13 @@
 
 import { afterAll, afterEach, expect, test } from 'bun:test'
 import { existsSync, readFileSync, statSync, truncateSync } from 'node:fs'
+import { slot } from '../../src/linux/call.ts'
+import { close } from '../../src/linux/files.ts'
 import { readCgroupLayout } from '../../src/observe/cgroup.ts'
 import { nodeFiles } from '../../src/observe/files-node.ts'
+import { mountHierarchy } from '../../src/plan/cgroup-private.ts'
+import type { Step } from '../../src/plan/plan.ts'
+import { runSteps } from '../executor-run.ts'
 import type { Changes } from './bundle.ts'
 import { until } from './leaks.ts'
 import { expectNothingLeft, makeSite, type Site } from './site.ts'
@@ -210,6 +215,32 @@ for (const [field, rate, command, seconds] of [
   })
 
 const canMark = unmounted.some((group) => group.includes('net_cls')) || !lacks('net_cls')
+
+test.skipIf(!unmounted.some((group) => group.join() === 'net_cls'))(
+  'a container has a controller that the host has not mounted, and that somebody else gives back all the time',
+  async () => {
+    const mount = slot('hierarchy')
+    const giveBack: Step = { call: close(mount), why: 'give it back', see: [] }
+    using site = makeSite()
+    site.configure({ 'process.args': ['true'], ...limits({ network: { classID: 7 } }) })
+    const beside = async (...words: readonly string[]): Promise<void> => {
+      const command = site.spawn(words)
+      let isOver = false
+      const end = command.outcome().finally(() => {
+        isOver = true
+      })
+      while (!isOver) {
+        expect(runSteps([...mountHierarchy(['net_cls'], mount), giveBack]).failures).toEqual([])
+        await Bun.sleep(0)
+      }
+      const { exitCode, stderr } = await end
+      expect([words[0], exitCode, stderr]).toEqual([words[0], 0, ''])
+    }
+    for (let round = 0; round < 5; round++) await beside('run', '--bundle', site.bundle, site.id)
+    await beside('create', '--bundle', site.bundle, site.id)
+    await beside('delete', '--force', site.id)
+  },
+)
 
 test.skipIf(!canMark)('packets of a container have the class of its net_cls cgroup', () => {
   using site = makeSite()
