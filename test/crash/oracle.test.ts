@@ -46,6 +46,17 @@ test('the oracle sees a mount, and one that is gone', () => {
   rmdirSync(directory)
 })
 
+test('the oracle leaves mounts of others alone who have a temporary directory of their own', () => {
+  const [mine, theirs] = [word, 'theirs'].map((name) => mkdtempSync(join(tmpdir(), `${name}-`)))
+  if (mine === undefined || theirs === undefined) throw new Error('no directories')
+  run('mount', '-t', 'tmpfs', 'tmpfs', theirs)
+  const owned = { word, directory: mine, roots: [] }
+  const baseline = takeBaseline(owned)
+  run('umount', theirs)
+  expect(leaks(owned, baseline)).toEqual([])
+  for (const directory of [mine, theirs]) rmdirSync(directory)
+})
+
 test('the oracle sees a cgroup, and a process in it', () => {
   const lines = seen(() => {
     const tasks = markerFile(word)

@@ -7,6 +7,7 @@
  */
 
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 export interface Marks {
@@ -18,7 +19,9 @@ export interface Marks {
 
 /** Without what takes a program or time to be seen: `ruleset`, `keysOf`. */
 export const machineLines = (marks: Marks): readonly string[] => [
-  ...hostMounts().map((line) => `mount ${line}`),
+  ...hostMounts()
+    .filter((line) => !isOfOthers(line, marks))
+    .map((line) => `mount ${line}`),
   ...namespacesOf('self').map((line) => `own namespace ${line}`),
   ...(hasOwnNetwork() ? networkLines() : []),
   ...names('/run/netns')
@@ -33,6 +36,12 @@ export const machineLines = (marks: Marks): readonly string[] => [
 /** Mounts of the host, without their ids, which the kernel uses again. */
 export const hostMounts = (): readonly string[] =>
   linesOf('/proc/self/mountinfo').map((line) => line.split(' ').slice(2).join(' '))
+
+/** Whoever runs beside makes mounts in a directory of its own for temporary files, and takes these from all mount namespaces with it: rmdir(2). */
+function isOfOthers(line: string, { directory }: Marks): boolean {
+  const [, , target = ''] = line.split(' ')
+  return target.startsWith(`${tmpdir()}/`) && !`${target}/`.startsWith(`${directory}/`)
+}
 
 export const namespacesOf = (pid: number | 'self'): readonly string[] =>
   names(`/proc/${pid}/ns`)
