@@ -140,7 +140,7 @@ test.skipIf(!isHidden)('a controller that was just given back, and is not free y
   const lend = [...mountHierarchy(['net_cls'], mount), here, { call: close(mount), why: 'give it back', see: [] }]
   const mounts = hostMounts()
   expect(runSteps([...lend, ...lend, ...lend]).failures).toEqual([])
-  expect(hostMounts()).toEqual(mounts)
+  expect(hostMounts().filter((line) => !mounts.includes(line))).toEqual([])
 })
 
 test('a start that fails leaves no cgroup, nor a directory on the way to it', () => {

@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from 'bun:test'
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   COFFER,
@@ -41,7 +41,11 @@ test('nothing of the host is left above a view of this machine (S30)', () => {
   expect(existsSync(mark)).toBe(false)
 })
 
-test('a view of this machine is made in a view of this machine', () => {
+/** Two overlays may be on top of each other, and each view is one: FILESYSTEM_MAX_STACK_DEPTH in include/linux/fs.h. */
+const OVERLAYFS_SUPER_MAGIC = 0x794c7630
+const isOverlay = statfsSync('/').type === OVERLAYFS_SUPER_MAGIC
+
+test.skipIf(isOverlay)('a view of this machine is made in a view of this machine', () => {
   const inner = ['/bin/coffer', 'run', '--rm', '--network', 'none', 'host', 'sh', '-c', LOOK_UP]
   const outcome = spawn([
     COFFER,
