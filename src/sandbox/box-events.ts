@@ -5,7 +5,7 @@ import type { Denial } from './denial.ts'
 import { invalid } from './options.ts'
 
 export interface BoxEvents {
-  /** The box has ended: it was killed, or its memory was out and the kernel chose its first process. */
+  /** The box has ended: it was killed, or its memory was out and the kernel chose its first process. Who listens later is told as well. */
   readonly exit: { readonly wasKilled: boolean }
   /** Something in it was denied. Only of a box that was made with `denials: true` or a list of hosts. */
   readonly denied: Denial
@@ -25,6 +25,7 @@ export function eventsOf(box: { readonly id: string; readonly hasDenials: boolea
     denied: new Set(),
     denialsLost: new Set(),
   }
+  let ended: BoxEvents['exit'] | undefined
   return {
     on: (event, listener) => {
       if (!Object.hasOwn(listeners, event))
@@ -36,11 +37,14 @@ export function eventsOf(box: { readonly id: string; readonly hasDenials: boolea
         )
       if (event !== 'exit' && !box.hasDenials) throw tellsNothing(box.id)
       listeners[event].add(listener)
+      const late = event === 'exit' ? (ended as BoxEvents[typeof event] | undefined) : undefined
+      if (late !== undefined) queueMicrotask(() => listeners[event].has(listener) && listener(late))
       return () => {
         listeners[event].delete(listener)
       }
     },
     tell: (event, detail) => {
+      if (event === 'exit') ended = detail as BoxEvents['exit']
       for (const listener of listeners[event]) listener(detail)
     },
   }

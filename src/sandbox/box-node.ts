@@ -12,25 +12,24 @@ import { readStats } from '../observe/stats.ts'
 import { parseResources } from '../oci/resources.ts'
 import { planFreeze, planThaw } from '../plan/cgroup-freeze.ts'
 import { planCgroupUpdate } from '../plan/cgroup-update.ts'
-import { planContainer } from '../plan/container.ts'
-import { layersOf } from '../plan/overlay.ts'
 import type { Plan, Step } from '../plan/plan.ts'
 import { INIT_PID } from '../plan/slots.ts'
 import { type BoxEvents, type Events, eventsOf } from './box-events.ts'
 import { type BoxFiles, filesOf } from './box-files-node.ts'
+import { planBox } from './box-plan-node.ts'
 import type { BoxState } from './box-state.ts'
 import type { Change } from './changes-node.ts'
 import type { Channel } from './channel-node.ts'
 import type { Result } from './command-node.ts'
 import { type DenialListener, denialsTo, hearDenials, limitRate } from './denial-node.ts'
-import { type Egress, openEgress } from './egress-node.ts'
+import { openEgress } from './egress-node.ts'
 import { type ExecOptions, execIn } from './exec-node.ts'
 import type { Feature } from './features.ts'
 import { type Frames, keepFrames } from './frames-node.ts'
 import { refuseLandlock } from './landlock-node.ts'
 import { layerView } from './layer-view.ts'
 import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type Limits } from './limits.ts'
-import { type Machine, readProgram, theMachine } from './machine-node.ts'
+import { type Machine, theMachine } from './machine-node.ts'
 import { checkNames, SANDBOX_NAMES, type SandboxOptions } from './options.ts'
 import { type InstanceRequest, intentResources, requestFor, type Shape } from './request.ts'
 import { type BoxProcess, type SpawnOptions, spawnIn, spawnInTerminal, type TerminalProcess } from './spawn-node.ts'
@@ -91,8 +90,7 @@ export async function sandbox({ signal, ...options }: SandboxOptions): Promise<B
   const machine = theMachine()
   refuseLandlock(machine, options)
   const shape = shapeFor(machine, options)
-  const channel = await machine.channels.take()
-  const live = new LiveBox({ machine, shape, channel })
+  const live = new LiveBox({ machine, shape })
   const abort = (): void => void live.kill()
   signal?.addEventListener('abort', abort, { once: true })
   live.on('exit', () => signal?.removeEventListener('abort', abort))
@@ -110,43 +108,14 @@ export async function sandbox({ signal, ...options }: SandboxOptions): Promise<B
 interface BoxParts {
   readonly machine: Machine
   readonly shape: Shape
-  readonly channel: Channel
   /** Forked from one that was made at this time: nanoseconds since 1970. */
   readonly since?: bigint | undefined
 }
 
-const INIT = 'coffer-init'
-
-function planBox(
-  { request, cgroup }: InstanceRequest,
-  { machine, channel, shape }: Pick<BoxParts, 'machine' | 'channel' | 'shape'>,
-): Plan {
-  const { paths } = channel
-  const { freezer } = cgroup.paths
-  const { config } = request
-  return planContainer(
-    {
-      ...request,
-      config: { ...config, process: { ...config.process, args: [INIT], rlimits: [] } },
-      // It holds the layer, where changes are looked for: reach.ts.
-      ownProgram: { elf: initProgram(), name: INIT, keeps: shape.hasLayer ? [layersOf(0)] : [] },
-      supervised: {
-        control: paths.control,
-        release: paths.release,
-        holds: shape.holds,
-        accounts: [],
-        ...(freezer === undefined ? {} : { freezer: `${freezer}/freezer.state` }),
-      },
-    },
-    machine.host,
-  )
-}
-
-let program: Uint8Array | undefined
-
-function initProgram(): Uint8Array {
-  program ??= readProgram(INIT)
-  return program
+interface Prepared {
+  readonly plan: Plan
+  /** Lets the pid of the box go. */
+  readonly letGo: () => void
 }
 
 class LiveBox implements Box, BoxState {
@@ -161,10 +130,10 @@ class LiveBox implements Box, BoxState {
   readonly on: Box['on']
   readonly #workspace: Workspace
   #instance: InstanceRequest
-  #channel: Channel
-  #egress: Egress | undefined
+  #channel: Channel | undefined
+  /** Lets go of what this program has for it. */
+  readonly #opened: (() => Promise<void> | void)[] = []
   readonly #events: Events
-  #stopHearing: () => Promise<void> = () => Promise.resolve()
   readonly #work = new Set<Promise<unknown>>()
   #limits: ExactLimits
   #updates: Parameters<Box['update']>[0] = {}
@@ -174,7 +143,7 @@ class LiveBox implements Box, BoxState {
   #wasKilled = false
   #gone: Promise<void> = Promise.resolve()
 
-  constructor({ machine, shape, channel, since }: BoxParts) {
+  constructor({ machine, shape, since }: BoxParts) {
     this.machine = machine
     this.shape = shape
     this.id = machine.nextId()
@@ -197,7 +166,6 @@ class LiveBox implements Box, BoxState {
     this.apply = this.#workspace.apply
     const hostParts = parts === undefined ? machine.hostParts : () => parts
     this.#instance = requestFor({ host: machine.host, hostParts, id: this.id, shape, stays: true })
-    this.#channel = channel
     this.#limits = shape.limits
   }
 
@@ -210,20 +178,38 @@ class LiveBox implements Box, BoxState {
   }
 
   get denials(): BoxState['denials'] {
-    return this.shape.denials ? denialsTo(this.#channel.paths.denied) : undefined
+    const channel = this.#channel
+    return this.shape.denials && channel !== undefined ? denialsTo(channel.paths.denied) : undefined
   }
 
   /** Resolves when the box is up. */
   async start(): Promise<void> {
     this.#status = 'new'
-    const { denials, hosts } = this.shape
+    try {
+      await this.#runPlan(await this.#prepare())
+    } catch (error) {
+      // Behind this nothing of it is left.
+      await this.#forget()
+      throw error
+    }
+  }
+
+  async #prepare(): Promise<Prepared> {
+    const { machine, shape } = this
+    const channel = await machine.channels.take()
+    this.#opened.push(channel.release)
+    this.#channel = channel
+    if (this.#wasKilled) channel.kill()
     const listener = this.#denialListener()
-    this.#egress = hosts === undefined ? undefined : await openEgress(this.machine, hosts, listener.take)
-    if (denials) this.#stopHearing = hearDenials(this.#channel, listener)
+    const egress = shape.hosts === undefined ? undefined : await openEgress(machine, shape.hosts, listener.take)
+    if (egress !== undefined) this.#opened.push(egress.close)
+    if (shape.denials) this.#opened.push(hearDenials(channel, listener))
     const { request, cgroup } = this.#instance
-    const instance = { cgroup, request: { ...request, egress: this.#egress?.request } }
-    const plan = planBox(instance, { machine: this.machine, channel: this.#channel, shape: this.shape })
-    const letGo = this.#channel.holdRelease()
+    const instance = { cgroup, request: { ...request, egress: egress?.request } }
+    return { plan: planBox(instance, this, channel), letGo: channel.holdRelease() }
+  }
+
+  #runPlan({ plan, letGo }: Prepared): Promise<void> {
     return new Promise((resolve, reject) => {
       const onProgress = (report: { readonly slot: (slot: typeof INIT_PID) => number }): void => {
         if (this.#status === 'new') {
@@ -234,12 +220,8 @@ class LiveBox implements Box, BoxState {
       }
       this.#gone = this.machine.executor.run(plan, { onProgress }).then(
         () => this.#forget(),
-        (error: unknown) => {
-          // Before it was up that is why there is no box; behind that the executor is gone, and the box with it.
-          if (this.#status === 'new') letGo()
-          reject(error)
-          return this.#forget()
-        },
+        // Before it was up that is why there is no box; behind that the executor is gone, and the box with it.
+        (error: unknown) => (this.#status === 'new' ? reject(error) : this.#forget()),
       )
     })
   }
@@ -253,8 +235,7 @@ class LiveBox implements Box, BoxState {
 
   async #forget(): Promise<void> {
     this.#status = 'ended'
-    await Promise.all([this.#stopHearing(), this.#egress?.close()])
-    this.#channel.release()
+    for (const close of this.#opened.splice(0).toReversed()) await close()
     if (this.#restart === undefined) this.#tellEnd()
   }
 
@@ -333,23 +314,30 @@ class LiveBox implements Box, BoxState {
     })
   }
 
-  readonly discard = (): Promise<void> => {
+  readonly discard = async (): Promise<void> => {
     const operation = `discard the changes of ${this.id}`
     this.#workspace.requireLayer(operation)
-    if (this.#status !== 'running') return Promise.reject(this.#ended(operation))
-    this.#restart = this.#startAgain().finally(() => {
+    while (this.#restart !== undefined) await this.#restart.catch(() => undefined)
+    if (this.#status !== 'running' || this.#wasKilled) throw this.#ended(operation)
+    this.#restart = this.#startAgain(operation).finally(async () => {
+      // Until then its end is not told of.
+      if (this.#status === 'ended') await this.#gone
       this.#restart = undefined
       if (this.#status === 'ended') this.#tellEnd()
     })
     return this.#restart
   }
 
-  async #startAgain(): Promise<void> {
-    this.#channel.kill()
+  async #startAgain(operation: string): Promise<void> {
+    this.#channel?.kill()
     await this.#gone
+    if (this.#wasKilled) throw this.#ended(operation)
     this.#workspace.forget()
-    this.#channel = await this.machine.channels.take()
-    await this.start()
+    try {
+      await this.start()
+    } catch (error) {
+      throw this.#wasKilled && error instanceof OperationError ? this.#ended(operation, error) : error
+    }
     if (Object.keys(this.#updates).length > 0) await this.update(this.#updates)
   }
 
@@ -359,7 +347,7 @@ class LiveBox implements Box, BoxState {
       const { machine, shape } = this
       this.#workspace.requireLayer(`fork ${this.id}`)
       const since = await this.#workspace.since()
-      const other = new LiveBox({ machine, shape, channel: await machine.channels.take(), since })
+      const other = new LiveBox({ machine, shape, since })
       await other.start()
       try {
         await other.during(`copy ${this.id}`, () => this.#workspace.copyInto(other, signal))
@@ -372,12 +360,11 @@ class LiveBox implements Box, BoxState {
     })
 
   readonly kill = async (): Promise<void> => {
+    // What has ended by itself was not killed.
+    if (this.#status !== 'ended' || this.#restart !== undefined) this.#wasKilled = true
     // One that cannot be started again is as good as killed.
-    await this.#restart?.catch(() => undefined)
-    if (this.#status !== 'ended') {
-      this.#wasKilled = true
-      this.#channel.kill()
-    }
+    while (this.#restart !== undefined) await this.#restart.catch(() => undefined)
+    if (this.#status !== 'ended') this.#channel?.kill()
     await this.#gone
   }
 

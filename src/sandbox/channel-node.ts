@@ -14,7 +14,7 @@
  * Fifos and not sockets: a program may open /dev/stdout. They are used again, one container after the other, when nobody has them open.
  */
 
-import { closeSync, constants, openSync, readdirSync, readSync, rmdirSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, constants, openSync, readdirSync, readSync, rmdirSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Executor } from '../executor/persistent-node.ts'
 import { AT_FDCWD, mknodat, S_IFIFO } from '../linux/files.ts'
@@ -35,7 +35,7 @@ export interface Channel {
   readonly listen: () => { readonly stdout: Incoming; readonly stderr: Incoming; readonly end: () => void }
   /** Opens the fifo `denied`, before the plan does; `end` lets the reader see the end once no supervisor is left. */
   readonly listenDenials: () => { readonly incoming: Incoming; readonly end: () => void }
-  /** Holds the fifo `release` open; what is answered writes to it, once. */
+  /** Holds the fifo `release` open until what is answered is called, which writes to it, or the channel is released. */
   readonly holdRelease: () => () => void
   /** Opens the fifo `in`, before the plan does. */
   readonly openInput: () => Outgoing
@@ -74,13 +74,21 @@ export function openChannels(directory: string, executor: Executor): Channels {
   }
 }
 
-/** A directory that has nothing but files in it; one that is gone already is no matter. */
+/**
+ * A directory that has nothing but files in it; one that is gone already is no matter. Another program may remove it at the same time, and the
+ * executor still makes the fifos that its program has asked for: a few at most, so that this ends.
+ */
 export function removeFiles(directory: string): void {
-  try {
-    for (const name of readdirSync(directory)) unlinkSync(join(directory, name))
-    rmdirSync(directory)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  for (;;) {
+    try {
+      for (const name of readdirSync(directory)) rmSync(join(directory, name), { force: true })
+      rmdirSync(directory)
+      return
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'ENOENT') return
+      if (code !== 'ENOTEMPTY') throw error
+    }
   }
 }
 
@@ -100,6 +108,7 @@ function channelAt(paths: Channel['paths'], terminal: string, giveBack: (channel
   const control = openSync(paths.control, O_RDWR | O_NONBLOCK)
   let isTold = false
   let isAbandoned = false
+  let letGo = (): void => undefined
   const channel: Channel = {
     paths,
     terminal,
@@ -117,10 +126,14 @@ function channelAt(paths: Channel['paths'], terminal: string, giveBack: (channel
     listenDenials: () => openOutput(paths.denied),
     holdRelease: () => {
       const fd = openSync(paths.release, O_RDWR | O_NONBLOCK)
-      return () => {
+      let isHeld = true
+      letGo = () => {
+        if (!isHeld) return
+        isHeld = false
         writeSync(fd, 'r')
         closeSync(fd)
       }
+      return letGo
     },
     openInput: () => writeFifo(paths.stdin),
     kill: () => {
@@ -131,6 +144,8 @@ function channelAt(paths: Channel['paths'], terminal: string, giveBack: (channel
       isAbandoned = true
     },
     release: () => {
+      // What is written goes with the last who has it open, if the executor was killed and nobody reads.
+      letGo()
       // The executor may have ended without having read it.
       if (isTold) drain(control)
       isTold = false

@@ -76,6 +76,8 @@ export async function runCommand(command: Command): Promise<Result> {
   let startedAt = performance.now()
   let stop: () => void = () => undefined
   signal?.addEventListener('abort', abort, { once: true })
+  // While its channel was made.
+  if (signal?.aborted === true) abort()
   const onProgress = (): void => {
     startedAt = performance.now()
     stop = command.onStart(end)

@@ -6,7 +6,7 @@
 
 import { lookup } from 'node:dns'
 import { unlinkSync } from 'node:fs'
-import { createServer, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { frameReader } from '../network/egress-frames.ts'
 import { makePolicy, type PolicyParts, type Refused, type Resolved } from '../network/egress-policy.ts'
@@ -37,10 +37,8 @@ export function egressRequest({ files, directory }: Machine, { listeners }: Rule
 export async function openEgress(machine: Machine, rules: Rules, onDenied: OnDenied): Promise<Egress> {
   const request = egressRequest(machine, rules, `${++count}.relay`)
   const heard = Promise.withResolvers<void>()
-  let hasCome = false
   const server = createServer((relay) => {
     // One relay there is: nobody else gets the directory to see.
-    hasCome = true
     server.close()
     serve(relay, rules, onDenied)
     relay.on('close', () => heard.resolve())
@@ -52,8 +50,17 @@ export async function openEgress(machine: Machine, rules: Rules, onDenied: OnDen
   return {
     request,
     close: async () => {
-      if (hasCome) await heard.promise
-      else server.close()
+      // The relay may wait to be let in, though its container has ended. Who comes now comes behind it, and has nothing to say.
+      if (server.listening) {
+        const last = connect(request.policy, () => last.end())
+        last.on('error', () => {
+          // Its file is gone, and nobody was before it; or the relay was.
+          if (!server.listening) return
+          server.close()
+          heard.resolve()
+        })
+      }
+      await heard.promise
       removeSocket(request.policy)
     },
   }

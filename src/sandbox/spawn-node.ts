@@ -1,6 +1,7 @@
 /** A command in a box, whose input and output are streams. One that is not read lets the command wait. */
 
 import type { Readable, Writable } from 'node:stream'
+import type { OperationError } from '../base/errors.ts'
 import type { Report } from '../executor/report.ts'
 import { slot } from '../linux/call.ts'
 import { pidfdOpen, pidfdSendSignal } from '../linux/process.ts'
@@ -143,6 +144,8 @@ async function spawnThrough<Streams extends object>(box: BoxState, spawning: Spa
   let streams: Promise<Streams> | undefined
   const abort = (): void => channel.kill()
   options.signal?.addEventListener('abort', abort, { once: true })
+  // While its channel was made.
+  if (options.signal?.aborted === true) abort()
 
   const kill = async (name = 'SIGKILL'): Promise<void> => {
     const number = parseSignal(name)
@@ -176,6 +179,8 @@ async function spawnThrough<Streams extends object>(box: BoxState, spawning: Spa
     if (streams === undefined) {
       letGo()
       await wiring.abandon()
+      // The caller changed its mind before the command ran.
+      if ((error as OperationError).code === 'ECANCELED') options.signal?.throwIfAborted()
     }
     exit.resolve({ exitCode: undefined, signal: 'SIGKILL' })
     throw error
@@ -219,7 +224,11 @@ async function throughTerminal(channel: Channel, { columns, rows }: TerminalSize
       return streams
     },
     finish: () => streams?.finish(),
-    abandon: async () => close(),
+    abandon: async () => {
+      close()
+      // It may have come before the command could not run.
+      void connection.then((socket) => socket.destroy())
+    },
     unused: async () => undefined,
   }
 }
