@@ -177,7 +177,7 @@ function cell(row: NamespaceRow, column: Column, table: NamespaceTable, { native
     case 'USER':
       return first?.user ?? ''
     case 'NETNSID':
-      return row.type === 'net' ? String(readNetnsId(native, row.path) ?? 'unassigned') : ''
+      return row.type === 'net' ? String(readNetnsId(native, row.path) ?? '') : ''
     case 'NSFS':
       return row.nsfs.join(',')
     case 'PNS':

@@ -1,9 +1,9 @@
 /** The number by which this network namespace knows another one. rtnetlink(7) */
 
 import type { Native } from '../base/native.ts'
-import { must } from '../executor/embedded-call.ts'
-import { close, open } from '../executor/embedded-files.ts'
-import { O_CLOEXEC, O_RDONLY } from '../linux/files.ts'
+import { must, mustUnless } from '../executor/embedded-call.ts'
+import { close } from '../executor/embedded-files.ts'
+import { AT_FDCWD, O_CLOEXEC, O_RDONLY } from '../linux/files.ts'
 import {
   AF_NETLINK,
   NETLINK_ROUTE,
@@ -19,10 +19,12 @@ import {
 } from '../linux/netlink.ts'
 import { parseAnswers, parseAttributes } from '../linux/netlink-read.ts'
 
-/** Undefined for one without a number. */
-export function readNetnsId(native: Native, file: string): number | undefined {
+/** Undefined for one that is out of reach: its process has ended meanwhile, or its file is in somebody else's directory. */
+export function readNetnsId(native: Native, file: string): number | 'unassigned' | undefined {
   const operation = `learn the number of ${file}`
-  const namespace = open(native, file, O_RDONLY)
+  const out = { native, operation, expected: ['ENOENT', 'EACCES', 'EPERM'] } as const
+  const namespace = mustUnless(out, 'openat', AT_FDCWD, file, O_RDONLY | O_CLOEXEC, 0)
+  if (namespace === undefined) return undefined
   const socket = must(native, operation, 'socket', AF_NETLINK, SOCK_RAW | O_CLOEXEC, NETLINK_ROUTE)
   try {
     const { struct } = netlinkMessage({
@@ -38,7 +40,7 @@ export function readNetnsId(native: Native, file: string): number | undefined {
     const value =
       answer === undefined ? undefined : parseAttributes(answer.body.subarray(RTGENMSG_BYTES)).get(NETNSA_NSID)
     const id = value === undefined ? -1 : new DataView(value.buffer, value.byteOffset).getInt32(0, true)
-    return id < 0 ? undefined : id
+    return id < 0 ? 'unassigned' : id
   } finally {
     close(native, socket)
     close(native, namespace)

@@ -188,7 +188,7 @@ const list: Tool = {
     run: (given, caller) => {
       const rows = readNamedNetworks(caller.files, NETNS_DIRECTORY).map(({ name, identity }) => {
         const id = identity === undefined ? undefined : readNetnsId(caller.native, netnsFile(name))
-        return { name, ...(id === undefined ? {} : { id }) }
+        return { name, ...(typeof id === 'number' ? { id } : {}) }
       })
       const lines = rows.map(({ name, id }) => `${name}${id === undefined ? '' : ` (id: ${id})`}\n`)
       caller.print(given.bool('json') ? `${JSON.stringify(rows)}\n` : lines.join(''))

@@ -1,8 +1,21 @@
 import { expect, test } from 'bun:test'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { COFFER, call, coffer, printed } from './call.ts'
 import { startTarget } from './target.ts'
 
 const lsns = (...words: readonly string[]): string => printed([COFFER, 'lsns', ...words])
+
+/** That of util-linux ends with status 1, and says nothing, if a process ends while it looks at it. */
+function peer(...words: readonly string[]): string {
+  for (;;) {
+    const { exitCode, stdout, stderr } = call(['lsns', ...words])
+    if (exitCode === 0) return stdout
+    if (exitCode !== 1 || stderr !== '') throw new Error(`lsns ${words.join(' ')} ended with ${exitCode}: ${stderr}`)
+  }
+}
+
 const ALL = ['--mount', '--uts', '--ipc', '--net', '--pid', '--fork', '--cgroup', '--time', '--mount-proc']
 const inode = (pid: number | string, type: string): string =>
   /\d+/.exec(printed(['readlink', `/proc/${pid}/ns/${type}`]))?.[0] ?? ''
@@ -15,13 +28,13 @@ test('the namespaces of a process are those that lsns(8) lists, with their types
   const own = (lines: readonly string[]): readonly string[] => lines.filter((line) => !line.includes(' user '))
   const ours = sorted(lsns(...words))
   expect(ours).toHaveLength(8)
-  expect(own(ours)).toEqual(own(sorted(printed(['lsns', ...words]))))
+  expect(own(ours)).toEqual(own(sorted(peer(...words))))
 })
 
 test('JSON has the keys of lsns --json', async () => {
   await using target = await startTarget(ALL)
   const words = ['-J', '-t', 'uts', '-p', String(target.pid), '-o', 'NS,TYPE,NPROCS,PID,USER,COMMAND']
-  expect(JSON.parse(lsns(...words))).toEqual(JSON.parse(printed(['lsns', ...words])))
+  expect(JSON.parse(lsns(...words))).toEqual(JSON.parse(peer(...words)))
 })
 
 test('the owner and the parent are those that lsns(8) finds', async () => {
@@ -29,7 +42,7 @@ test('the owner and the parent are those that lsns(8) finds', async () => {
   for (const type of ['user', 'net', 'pid']) {
     const words = ['-n', '-r', '-t', type, '-p', String(target.pid), '-o', 'NS,PNS,ONS']
     expect(lsns(...words).trim()).toBe(
-      printed(['lsns', ...words])
+      peer(...words)
         .trim()
         .replace(/ 0 /, '  '),
     )
@@ -85,7 +98,7 @@ test('containers of coffer are named, with all of their processes', async () => 
       'host',
       'sh',
       '-c',
-      'echo up; sleep 1000 & read end',
+      'sleep 1000 & echo up; read end',
     ],
     {
       stdin: 'pipe',
@@ -107,6 +120,26 @@ test('a user sees the own processes', () => {
   const { exitCode, stdout } = call(['setpriv', '--reuid=65534', '--clear-groups', COFFER, 'lsns', '-t', 'net'])
   expect(exitCode).toBe(0)
   expect(stdout).toContain('net')
+})
+
+test('a user sees that a file keeps a namespace that the user cannot reach, and not its number', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'coffer-tools-'))
+  const file = join(directory, 'kept')
+  writeFileSync(file, '')
+  printed(['unshare', `--net=${file}`, 'true'])
+  try {
+    const columns = ['-n', '-t', 'net', '-o', 'NETNSID,NSFS']
+    const row = (words: readonly string[]): string | undefined =>
+      printed([...words, COFFER, 'lsns', ...columns])
+        .split('\n')
+        .find((line) => line.includes(file))
+        ?.trim()
+    expect(row(['env'])).toMatch(/^unassigned /)
+    expect(row(['setpriv', '--reuid=65534', '--clear-groups'])).toBe(file)
+  } finally {
+    printed(['umount', file])
+    rmSync(directory, { recursive: true })
+  }
 })
 
 for (const [words, message] of [
