@@ -94,7 +94,7 @@ for (const runtime of ['coffer', 'runc'] as const) {
     using site = makeSite()
     installInside(site)
     // That of runc comes a moment after the program has begun.
-    const awaits = runtime === 'runc' ? 'while [ "$(stty size)" = "0 0" ]; do :; done; ' : ''
+    const awaits = runtime === 'runc' ? 'until [ "$(stty size 2>/dev/null)" = "24 80" ]; do :; done; ' : ''
     site.configure({ ...terminal, 'process.args': ['sh', '-c', `${awaits}inside tty; exit 6`] })
     const { exitCode, stdout } = inTerminal(site, ['run', site.id], { runtime })
     expect([exitCode, stdout]).toEqual([
