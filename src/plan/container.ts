@@ -35,6 +35,7 @@ import { planSeccompListener } from './seccomp.ts'
 import { INIT_PID, INIT_PIDFD, PARENT_END } from './slots.ts'
 import { INIT_EXIT } from './stage.ts'
 import {
+  letDirectoryGo,
   planForget,
   planInitRecord,
   planPidFile,
@@ -71,6 +72,7 @@ export function planContainer(request: ContainerRequest, host: Host): Plan {
       ...(Object.keys(hooks).length === 0 ? [] : [planHookOutput]),
       ...(request.ending === 'create' ? planStartFifo() : []),
       ...request.cgroup.create,
+      ...(request.stateSource === undefined ? [] : [letDirectoryGo]),
       ...request.cgroup.open,
       ...namespaces.open,
       ...init.before,

@@ -44,11 +44,13 @@ test('init comes back as a child of the executor, which is told its pid, and rec
     mkdirat("/run/coffer", 0711) or EEXIST
     mkdirat("/run/coffer/web-1", 0700)
     state-directory = openat("/run/coffer/web-1", O_RDONLY)
+    flock(state-directory, LOCK_EX)
     state-file = openat(state-directory, "state.json", O_WRONLY|O_CREAT|O_EXCL, 0600)
     sendfile(state-file, 5, 67108864)
     read(5, &state-rest) == 0 else ENOSPC
     host-proc = openat("/proc", O_PATH)
     fstatfs(host-proc, &host-proc-statfs) if host-proc-statfs[0:4] == 0x9fa0 else ENODEV
+    flock(state-directory, LOCK_UN)
     criu-pidfd = clone3(pidfd=&criu-pidfd, SIGCHLD)
      the child:
       keyctl(KEYCTL_JOIN_SESSION_KEYRING, "_ses.web-1") or ENOSYS or EPERM

@@ -51,7 +51,7 @@ import type { Plan, Ref, Step } from './plan.ts'
 import { planScheduling } from './scheduling.ts'
 import { INIT_PID, INIT_PIDFD, ROOT } from './slots.ts'
 import { endProcess, INIT_EXIT } from './stage.ts'
-import { planInitRecord, planPidFile, planState, type StatePlace, stateDirectory } from './state.ts'
+import { letDirectoryGo, planInitRecord, planPidFile, planState, type StatePlace, stateDirectory } from './state.ts'
 import { planTarget } from './targets.ts'
 
 export interface RestoreOptions extends CriuOptions {
@@ -106,6 +106,7 @@ export function planRestore(request: RestoreRequest, host: Host): Plan {
       ...planState(place, request.stateSource),
       ...openHostProc,
       ...cgroup.create,
+      letDirectoryGo,
       ...cgroup.open,
       ...request.namespaces.open,
       ...makeWorkDirectory(request.options),

@@ -16,6 +16,7 @@ import {
   AT_REMOVEDIR,
   flock,
   LOCK_EX,
+  LOCK_UN,
   mkdirat,
   mknodat,
   O_CREAT,
@@ -74,6 +75,8 @@ export function planState(place: StatePlace, source: string | number): readonly 
     },
     // What a failed plan takes back by a path waits for whoever removes the container by the same path.
     { call: openat(AT_FDCWD, directory, O_RDONLY), why, see: SEE, into: DIRECTORY, undo: [holdDirectory] },
+    // An executor that was killed ends once the kernel is done with its last call, which may be one that makes a cgroup.
+    { ...holdDirectory, why: 'let nobody remove it before all is made that a removal looks for' },
     {
       call: openat(DIRECTORY, STATE_FILE, O_WRONLY | O_CREAT | O_EXCL, 0o600),
       why,
@@ -88,6 +91,13 @@ export function planState(place: StatePlace, source: string | number): readonly 
 const holdDirectory: Step = {
   call: flock(DIRECTORY, LOCK_EX),
   why: 'remove nothing while somebody else does',
+  see: ['flock(2)'],
+}
+
+/** Behind the cgroups: all else goes with init. */
+export const letDirectoryGo: Step = {
+  call: flock(DIRECTORY, LOCK_UN),
+  why: 'let others remove it from now on',
   see: ['flock(2)'],
 }
 
