@@ -1,9 +1,10 @@
 /** `coffer attach`, and `start`, which may attach too. */
 
 import { type Flag, type Parsed, parseFlags, usage } from '../base/flags.ts'
-import { attach, connect } from '../engine/attach.ts'
+import { attach } from '../engine/attach.ts'
 import { type EngineContainer, findContainer, UNSEEN_STATUS } from '../engine/containers.ts'
 import { tellContainer } from '../engine/events.ts'
+import { connect } from '../engine/listening.ts'
 import type { ContainerRecord } from '../engine/record.ts'
 import { startContainer } from '../engine/start.ts'
 import { type Command, forEach, onlyContainer, say, warn } from './command.ts'

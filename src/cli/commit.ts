@@ -9,7 +9,7 @@ import { healthSection } from '../engine/health.ts'
 import { whilePaused } from '../engine/held-pause.ts'
 import { userIn } from '../engine/image-process.ts'
 import { describeImage, wantedImage } from '../engine/images.ts'
-import { newId } from '../engine/make.ts'
+import { newId } from '../engine/random.ts'
 import type { ContainerRecord } from '../engine/record.ts'
 import { ArchiveWriter } from '../engine/tree-archive.ts'
 import { must } from '../executor/embedded-call.ts'
@@ -51,8 +51,8 @@ export const commit: Command = (session, words) => {
     ...(reference === undefined ? {} : { name: canonicalName(reference) }),
   }
   const pauses = found.status === 'running' && (!given.isSet('pause') || given.bool('pause'))
-  const keeps = (): number => keep(session, found.record, JSON.stringify(wanted))
-  return pauses ? pausing(session, found, keeps) : keeps()
+  const still = pauses ? (body: () => void): void => pausing(session, found, body) : (body: () => void): void => body()
+  return keep(session, found.record, JSON.stringify(wanted), still)
 }
 
 function imageOf(session: Session, { name, image }: ContainerRecord): StoredImage {
@@ -89,11 +89,11 @@ function configOf(
   }
 }
 
-const pausing = ({ engine }: Session, { record }: EngineContainer, body: () => number): number =>
+const pausing = ({ engine }: Session, { record }: EngineContainer, body: () => void): void =>
   whilePaused(engine, record.id, () => {
     tellContainer(engine, record, 'pause')
     try {
-      return body()
+      body()
     } finally {
       tellContainer(engine, record, 'unpause')
     }
@@ -102,8 +102,11 @@ const pausing = ({ engine }: Session, { record }: EngineContainer, body: () => n
 const SIGPIPE = 13
 const STDIN = 0
 
-/** The archive goes to a process that keeps it, as digests are not for this engine; that prints the id. */
-function keep(session: Session, record: ContainerRecord, words: string): number {
+/**
+ * The archive goes to a process that keeps it, as digests are not for this engine; that prints the id. It is made before `still` begins, so
+ * that it does not hold the pause of a command that was killed.
+ */
+function keep(session: Session, record: ContainerRecord, words: string, still: (body: () => void) => void): number {
   const { native } = session
   const { readEnd, writeEnd } = pipe(native)
   const seal = newId(native)
@@ -118,9 +121,11 @@ function keep(session: Session, record: ContainerRecord, words: string): number 
   }
   close(native, readEnd)
   const failed = written(() => {
-    const archive = new ArchiveWriter(native, writeEnd)
-    archiveChanges(session.engine, record, archive)
-    archive.end()
+    still(() => {
+      const archive = new ArchiveWriter(native, writeEnd)
+      archiveChanges(session.engine, record, archive)
+      archive.end()
+    })
     writeText(native, writeEnd, seal)
   })
   close(native, writeEnd)

@@ -82,7 +82,7 @@ function runCommand(session: Session, words: readonly string[]): Command {
       return explainContainer(machine, requestOf(engine, wanted, warn), 'wait')
     },
     run: () => {
-      const record = makeContainer(engine, wanted.container, wanted.id)
+      const record = makeContainer(engine, wanted.container, wanted)
       try {
         const container = connected(engine, record, warn)
         return runExplained(engine.machine, requestOf(engine, { id: record.id, container }, warn))

@@ -3,8 +3,8 @@
 import { OperationError } from '../base/errors.ts'
 import { findContainer } from '../engine/containers.ts'
 import type { CopyOnWrite, Intent, IntentMount } from '../engine/intent.ts'
-import { newId } from '../engine/make.ts'
 import { type Engine, volumePath } from '../engine/place.ts'
+import { newId } from '../engine/random.ts'
 import { isNamespaceWord } from './namespaces.ts'
 import { type Asked, absolute, parseBytes, wrong } from './values.ts'
 

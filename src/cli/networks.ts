@@ -7,9 +7,9 @@ import { printRows } from '../base/rows.ts'
 import { networksOf } from '../engine/connection.ts'
 import { tell, tellNetwork } from '../engine/events.ts'
 import { withNamesLock } from '../engine/lock.ts'
-import { newId } from '../engine/make.ts'
 import { IPVLAN_MODES, MACVLAN_MODES, wordIn } from '../engine/network-plan.ts'
-import { refuseUsed, removeIdleBridge, removeNetwork } from '../engine/network-remove.ts'
+import { removeIdleBridge, removeNetwork } from '../engine/network-remove.ts'
+import { newId } from '../engine/random.ts'
 import {
   BRIDGE_NAME,
   createNetwork,
@@ -205,21 +205,20 @@ const prune: Command = (session, words) => {
   if (!agrees(session, 'all custom networks not used by at least one container.', given)) return 0
   const gone: string[] = []
   for (const one of listNetworks(networksOf(session.engine))) {
-    if (one.name === DEFAULT_NETWORK || !fits(one) || !isUnused(session, one)) continue
-    dropOne(session, one)
-    gone.push(one.name)
+    if (one.name !== DEFAULT_NETWORK && fits(one) && isDropped(session, one)) gone.push(one.name)
   }
   if (given.list('filter').length === 0) removeIdleBridge(session.engine)
   if (gone.length > 0) say(session, `Deleted Networks:\n${gone.map((name) => `${name}\n`).join('')}\n`)
   return 0
 }
 
-function isUnused({ engine }: Parameters<Command>[0], one: NetworkRecord): boolean {
+/** One that is in use, or that somebody else removes, is left alone. */
+function isDropped(session: Parameters<Command>[0], one: NetworkRecord): boolean {
   try {
-    refuseUsed(engine, one)
+    dropOne(session, one)
     return true
   } catch (error) {
-    if (error instanceof OperationError) return false
+    if (error instanceof OperationError && (error.kind === 'conflict' || error.kind === 'missing')) return false
     throw error
   }
 }

@@ -3,18 +3,21 @@
 import { OperationError } from '../base/errors.ts'
 import { parseFlags, usage } from '../base/flags.ts'
 import { hostOf } from '../container/host.ts'
-import { attach, connect } from '../engine/attach.ts'
+import { attach } from '../engine/attach.ts'
 import { UNSEEN_STATUS } from '../engine/containers.ts'
 import { tellContainer } from '../engine/events.ts'
 import { holdImages } from '../engine/image-store.ts'
 import { initProgramPath } from '../engine/init-program.ts'
 import type { Intent } from '../engine/intent.ts'
-import { makeContainer, type NewContainer, newId } from '../engine/make.ts'
+import { connect } from '../engine/listening.ts'
+import { makeContainer, type NewContainer } from '../engine/make.ts'
 import { containerPath } from '../engine/place.ts'
+import { newId } from '../engine/random.ts'
 import type { ContainerRecord } from '../engine/record.ts'
 import { destroyContainer, removeAnonymousVolumes } from '../engine/remove.ts'
 import { startContainer } from '../engine/start.ts'
 import { close, remove, writeNewFile, writeText } from '../executor/embedded-files.ts'
+import type { StoredImage } from '../image/layout.ts'
 import type { ResolvedUser } from '../observe/users.ts'
 import { checkChoices, healthOf, logOf, restartOf, streamsOf } from './life.ts'
 import { mountsOf } from './mounts.ts'
@@ -102,7 +105,7 @@ function makeHeld(asked: Asked, wanted: Wanted): ContainerRecord {
     })
   if (path !== undefined) writeNewFile(native, path, wanted.id, 0o644)
   try {
-    return makeContainer(engine, wanted.container, wanted.id)
+    return makeContainer(engine, wanted.container, wanted)
   } catch (error) {
     if (path !== undefined) remove(native, path)
     throw error
@@ -111,6 +114,7 @@ function makeHeld(asked: Asked, wanted: Wanted): ContainerRecord {
 
 export interface Wanted {
   readonly id: string
+  readonly image: StoredImage | undefined
   readonly container: NewContainer
 }
 
@@ -127,6 +131,7 @@ function wantedContainerOf(asked: Asked): Wanted {
   const exposed = exposedOf(asked, process?.exposedPorts ?? [])
   return {
     id,
+    image: source.image,
     container: {
       name: given.string('name'),
       image: {

@@ -2,10 +2,10 @@
 
 import { OperationError } from '../base/errors.ts'
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
-import { freezeContainer, thawContainer } from '../container/freeze.ts'
 import { waitForEnd } from '../engine/attach.ts'
 import { type EngineContainer, findContainer, idOf } from '../engine/containers.ts'
 import { tellContainer } from '../engine/events.ts'
+import { pauseContainer, resumeContainer } from '../engine/held-pause.ts'
 import { isTorn } from '../engine/record.ts'
 import { removeContainer, removeDamaged } from '../engine/remove.ts'
 import { renameContainer } from '../engine/rename.ts'
@@ -118,7 +118,7 @@ export const pause: Command = (session, words) => {
   const given = parseFlags(words, [], 'coffer pause')
   return forEach(session, 'coffer pause', given, (found, text) => {
     mustRun(found, 'pause')
-    freezeContainer(session.engine.machine, found.record.id)
+    pauseContainer(session.engine, found.record.id)
     tellContainer(session.engine, found.record, 'pause')
     say(session, `${text}\n`)
   })
@@ -128,7 +128,7 @@ export const unpause: Command = (session, words) => {
   const given = parseFlags(words, [], 'coffer unpause')
   return forEach(session, 'coffer unpause', given, (found, text) => {
     mustBePaused(found)
-    thawContainer(session.engine.machine, found.record.id)
+    resumeContainer(session.engine, found.record.id)
     tellContainer(session.engine, found.record, 'unpause')
     say(session, `${text}\n`)
   })
@@ -144,6 +144,6 @@ export const rename: Command = (session, words) => {
   const [text, name, ...others] = rest
   if (text === undefined || name === undefined || others.length > 0)
     throw usage('coffer rename', 'it takes a container and its new name')
-  renameContainer(session.engine, findContainer(session.engine, text).record, name.replace(/^\//, ''))
+  renameContainer(session.engine, findContainer(session.engine, text).record.id, name.replace(/^\//, ''))
   return 0
 }

@@ -5,8 +5,9 @@ import { own } from '../base/own.ts'
 import { printRows } from '../base/rows.ts'
 import { sizeText } from '../base/size.ts'
 import { compileTemplate } from '../base/template.ts'
-import { newId } from '../engine/make.ts'
+import { withNamesLock } from '../engine/lock.ts'
 import { volumePath } from '../engine/place.ts'
+import { newId } from '../engine/random.ts'
 import {
   dropVolume,
   findVolume,
@@ -66,7 +67,9 @@ function create(session: Session, words: Words): number {
   if ((given.string('driver') ?? 'local') !== 'local')
     throw usage('coffer volume create', `there is no driver ${given.string('driver')}`, 'there is local')
   const labels = pairsOf({ command: 'coffer volume create', given, session }, 'label')
-  makeVolume(session.engine, { name, labels, isAnonymous: given.rest.length === 0 })
+  withNamesLock(session.engine, () =>
+    makeVolume(session.engine, { name, labels, isAnonymous: given.rest.length === 0 }),
+  )
   writeText(session.native, 1, `${name}\n`)
   return 0
 }

@@ -6,8 +6,8 @@ import { planFreeze, planThaw } from '../plan/cgroup-freeze.ts'
 import type { Machine } from './machine.ts'
 import { findContainer } from './store.ts'
 
-/** Throws `conflict` unless the container is `running` or `created`. */
-export function freezeContainer(machine: Machine, id: string): void {
+/** Throws `conflict` unless the container is `running` or `created`. The executor has `held` as long as it works. */
+export function freezeContainer(machine: Machine, id: string, held: readonly number[] = []): void {
   const container = findContainer(machine.files, machine.root, id)
   if (container.status !== 'running' && container.status !== 'created')
     throw new OperationError({
@@ -16,7 +16,8 @@ export function freezeContainer(machine: Machine, id: string): void {
       reason: container.status === 'paused' ? 'container is already paused' : 'container not running',
       hint: `it is ${container.status}`,
     })
-  runPlan(machine.native, { operation: `pause ${id}`, steps: planFreeze(container.record.cgroup) })
+  const plan = { operation: `pause ${id}`, steps: planFreeze(container.record.cgroup) }
+  runPlan(machine.native, plan, { extraFds: held })
 }
 
 /** Throws `conflict` unless the container is `paused`. */

@@ -1,13 +1,12 @@
 /** A caller beside a container: sees what it prints, types into it, and learns how it ended. */
 
-import { OperationError } from '../base/errors.ts'
 import { type AttachEnd, attend, wantNoOutput } from '../container/attach.ts'
 import { holdSignals } from '../container/foreground.ts'
 import { attempt } from '../executor/embedded-call.ts'
 import { close } from '../executor/embedded-files.ts'
-import { connectUnix } from '../executor/embedded-sockets.ts'
 import { EXIT_FILE, parseExit, readEngineContainer, UNSEEN_STATUS } from './containers.ts'
-import { attachPath, containerPath, type Engine } from './place.ts'
+import { connectIfListening } from './listening.ts'
+import { containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 
 export interface AttachOptions {
@@ -18,10 +17,6 @@ export interface AttachOptions {
   /** Pass signals on to the container. */
   readonly proxiesSignals: boolean
 }
-
-/** A connection to the monitor that listens, or will once it runs. */
-export const connect = (engine: Engine, id: string): number =>
-  connectUnix(engine.machine.native, attachPath(engine, id))
 
 /** Stays until the container has ended, or the caller goes away. */
 export function attach(
@@ -61,14 +56,4 @@ export function waitForEnd(engine: Engine, record: ContainerRecord): number {
   }
   // Nobody listens, or nobody did any more when we came: it had ended by then.
   return parseExit(machine.files.readText(`${containerPath(engine, record.id)}/${EXIT_FILE}`))?.status ?? UNSEEN_STATUS
-}
-
-/** Undefined if there is no monitor. */
-export function connectIfListening(engine: Engine, id: string): number | undefined {
-  try {
-    return connect(engine, id)
-  } catch (error) {
-    if (error instanceof OperationError && (error.code === 'ENOENT' || error.code === 'ECONNREFUSED')) return undefined
-    throw error
-  }
 }

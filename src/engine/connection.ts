@@ -46,6 +46,9 @@ export function readConnection({ machine, dataRoot }: Engine, id: string): Conne
   return text === undefined ? undefined : (JSON.parse(text) as Connection)
 }
 
+export const connectionOf = (engine: Engine, id: string): Connection =>
+  readConnection(engine, id) ?? { endpoints: [], ports: [] }
+
 export function writeConnection(engine: Engine, id: string, connection: Connection): void {
   const path = `${containerPath(engine, id)}/${CONNECTION_FILE}`
   replaceFile(engine.machine.native, { path, temporary: `${path}.new`, text: JSON.stringify(connection), mode: 0o600 })

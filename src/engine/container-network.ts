@@ -14,16 +14,17 @@ import { planNetwork, planNetworkRemoval, type Setting } from '../plan/network.t
 import {
   CONNECTION_FILE,
   type Connection,
+  connectionOf,
   type Endpoint,
   networksOf,
   readConnection,
   writeConnection,
 } from './connection.ts'
 import { rewriteNamedFiles } from './container-files.ts'
+import { findContainer } from './containers.ts'
 import { foreignDrops } from './foreign-rules.ts'
 import { forgetForwarding, wantForwarding } from './forwarding.ts'
 import { heldLocks, withNamesLock } from './lock.ts'
-import { newId } from './make.ts'
 import {
   bytesOf,
   endpointPlan,
@@ -36,6 +37,7 @@ import {
 } from './network-plan.ts'
 import { networkOf, releaseEndpoint, releasePorts, takeEndpoint, takePorts, tellNames } from './network-take.ts'
 import { containerPath, type Engine, networkDirectory, networkFile } from './place.ts'
+import { newId } from './random.ts'
 import type { ContainerRecord, NetworkWish } from './record.ts'
 import { endResolver, resolverFor } from './resolver.ts'
 
@@ -49,13 +51,13 @@ export function connectContainer(
   warn: (text: string) => void,
 ): string {
   const { native, files } = engine.machine
-  disconnectContainer(engine, record.id)
+  const { id } = record
+  disconnectContainer(engine, id)
   const directory = networkDirectory(engine)
   if (files.status(directory) === undefined) makeDirectory(native, directory, 0o700)
-  const networks = wish.networks.map(({ network }) => networkNamed(engine, network))
-  const taken = withNamesLock(engine, () => take(engine, record, wish, networks))
-  const { connection, settings } = taken
-  const file = networkFile(engine, record.id)
+  for (const { network } of wish.networks) networkNamed(engine, network)
+  const { networks, connection, settings } = withNamesLock(engine, () => take(engine, id, wish))
+  const file = networkFile(engine, id)
   const endpoint = portEndpoint(engine, connection)
   const ports = publishedPorts(connection.ports, endpoint)
   const { resolver, extraFds, done } = resolverFor(engine, record, connection)
@@ -75,7 +77,7 @@ export function connectContainer(
     rewriteNamedFiles(engine, record.intent, connection)
     for (const { device } of networks.filter(isOpen)) for (const text of foreignDrops(native, device)) warn(text)
   } catch (error) {
-    disconnectContainer(engine, record.id)
+    disconnectContainer(engine, id)
     throw error
   } finally {
     done()
@@ -105,28 +107,32 @@ export function networkNamed(engine: Engine, name: string): NetworkRecord {
 }
 
 interface Taken {
+  readonly networks: readonly NetworkRecord[]
   readonly connection: Connection
   readonly settings: readonly Setting[]
 }
 
-function take(engine: Engine, record: ContainerRecord, wish: NetworksWish, networks: readonly NetworkRecord[]): Taken {
+/** For who holds the lock of names: what a network and the container are called now counts. */
+function take(engine: Engine, id: string, wish: NetworksWish): Taken {
+  const { record } = findContainer(engine, id)
+  const networks = wish.networks.map(({ network }) => networkOf(engine, network))
   refusePorts(record, wish, networks)
   const endpoints: Endpoint[] = []
-  const ports = takePorts(engine, record.id, wish.ports)
+  const ports = takePorts(engine, id, wish.ports)
   try {
     networks.forEach((network, number) => {
       const one = wish.networks[number]
       if (one !== undefined) endpoints.push(takeEndpoint(engine, { record, network, wish: one, number }))
     })
   } catch (error) {
-    releasePorts(engine, record.id, ports)
-    for (const endpoint of endpoints) releaseEndpoint(engine, record.id, endpoint)
+    releasePorts(engine, id, ports)
+    for (const endpoint of endpoints) releaseEndpoint(engine, id, endpoint)
     throw error
   }
   const connection: Connection = { endpoints, ports }
-  writeConnection(engine, record.id, connection)
-  for (const endpoint of endpoints) tellNames(engine, record.id, endpoint)
-  return { connection, settings: forwardingFor(engine, networks) }
+  writeConnection(engine, id, connection)
+  for (const endpoint of endpoints) tellNames(engine, id, endpoint)
+  return { networks, connection, settings: forwardingFor(engine, networks) }
 }
 
 /** Where nothing leads in, nothing is published. */
@@ -165,16 +171,16 @@ export const forwardingFor = (engine: Engine, networks: readonly NetworkRecord[]
 /** Whatever of a connection is there. */
 export function disconnectContainer(engine: Engine, id: string): void {
   const { native, files } = engine.machine
-  const connection = readConnection(engine, id)
   const file = networkFile(engine, id)
-  if (connection === undefined) {
+  if (readConnection(engine, id) === undefined) {
     const nothing = { name: id, file, rules: [], settings: [] }
     if (files.status(file) !== undefined) runPlan(native, planNetworkRemoval(nothing), { extraFds: heldLocks() })
     return
   }
-  const { endpoints } = connection
   endResolver(engine, id)
   withNamesLock(engine, () => {
+    const connection = connectionOf(engine, id)
+    const { endpoints } = connection
     const ports = publishedPorts(connection.ports, portEndpoint(engine, connection))
     const { isLast, ...rest } = leave(engine, id, { leaving: endpoints, staying: [], ports })
     runPlan(native, planNetworkRemoval({ name: id, file, ...rest }), { extraFds: heldLocks() })

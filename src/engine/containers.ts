@@ -1,7 +1,8 @@
 /** The containers of the engine, as their files and the kernel show them now. */
 
 import { OperationError } from '../base/errors.ts'
-import { readRemains } from '../container/store.ts'
+import { readRemains, recordedInit } from '../container/store.ts'
+import { isWatched } from './listening.ts'
 import { containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, isTorn, parseRecord, RECORD_FILE } from './record.ts'
 import { isAwaitingRestart } from './waiting.ts'
@@ -10,7 +11,7 @@ import { isAwaitingRestart } from './waiting.ts'
  * | status       | means                                                            |
  * |--------------|------------------------------------------------------------------|
  * | `created`    | it was never started                                             |
- * | `running`    | its first process lives                                          |
+ * | `running`    | its first process lives, or its monitor has yet to tell how that ended |
  * | `paused`     | so it does, and is frozen                                        |
  * | `restarting` | it has ended, and a process waits for the time to start it again |
  * | `exited`     | it has ended; `exit` is undefined if nobody was there to see it  |
@@ -102,13 +103,21 @@ export function readEngineContainer(engine: Engine, id: string): EngineContainer
   if (text === undefined) return undefined
   const record = parseRecord(text, path)
   const started = machine.files.readText(`${directory}/${STARTED_FILE}`)?.trim()
-  const exit = parseExit(machine.files.readText(`${directory}/${EXIT_FILE}`))
+  const readExit = (): Exit | undefined => parseExit(machine.files.readText(`${directory}/${EXIT_FILE}`))
+  const before = readExit()
   if (started === undefined) return { record, status: 'created' }
   // A container that has ended and is being cleaned up has its exit already.
-  const inner = exit === undefined ? readRemains(machine.files, machine.root, id) : undefined
+  const inner = before === undefined ? readRemains(machine.files, machine.root, id) : undefined
   if (inner?.status === 'running' || inner?.status === 'paused')
     return { record, status: inner.status, pid: inner.init.pid, started, cgroups: inner.record.cgroup.paths }
   const restarts = record.restart.when !== 'no' && isAwaitingRestart(engine, id)
+  // It may have ended meanwhile.
+  const exit = before ?? readExit()
+  const init =
+    exit === undefined && inner?.status === 'stopped' ? recordedInit(machine.files, inner.directory) : undefined
+  // Its monitor has yet to tell how it ended.
+  if (init !== undefined && inner?.record !== undefined && isWatched(engine, id))
+    return { record, status: 'running', pid: init.pid, started, cgroups: inner.record.cgroup.paths }
   return { record, status: restarts ? 'restarting' : 'exited', started, exit }
 }
 

@@ -5,6 +5,7 @@
  * it before.
  */
 
+import { OperationError } from '../base/errors.ts'
 import { removeContainer as removeInner } from '../container/remove.ts'
 import { readRemains } from '../container/store.ts'
 import { attempt } from '../executor/embedded-call.ts'
@@ -31,18 +32,29 @@ export function afterEnd(engine: Engine, id: string, warn: Warn): void {
     return
   }
   if (record.restart.when !== 'no') letClientsGo(engine)
-  withContainerLock(engine, id, () => {
-    // Somebody may have started it again before we got here.
-    const inner = readRemains(engine.machine.files, engine.machine.root, id)
-    if (inner !== undefined && 'init' in inner) return
-    cleanUp(engine, id, warn)
-    if (!record.removesItself) {
-      startAgain(engine, record, warn)
-      return
-    }
-    destroyContainer(engine, record)
-    removeAnonymousVolumes(engine, record)
-  })
+  unlessRemoved(() =>
+    withContainerLock(engine, id, () => {
+      // Somebody may have started it again before we got here.
+      const inner = readRemains(engine.machine.files, engine.machine.root, id)
+      if (inner !== undefined && 'init' in inner) return
+      cleanUp(engine, id, warn)
+      if (!record.removesItself) {
+        startAgain(engine, record, warn)
+        return
+      }
+      destroyContainer(engine, record)
+      removeAnonymousVolumes(engine, record)
+    }),
+  )
+}
+
+/** Whoever removes a container cleans up behind it. */
+function unlessRemoved(body: () => void): void {
+  try {
+    body()
+  } catch (error) {
+    if (!(error instanceof OperationError) || error.kind !== 'missing') throw error
+  }
 }
 
 function cleanUp(engine: Engine, id: string, warn: Warn): void {
@@ -65,7 +77,7 @@ function startAgain(engine: Engine, record: ContainerRecord, warn: Warn): void {
     writeRestarts(engine, record.id, next)
     if (!awaitTime(engine, record.id, next.delayMs)) return
     try {
-      startLocked(engine, record, { warn, before: () => undefined })
+      startLocked(engine, readEngineContainer(engine, record.id)?.record ?? record, { warn, before: () => undefined })
       return
     } catch (error) {
       warn(String(error))

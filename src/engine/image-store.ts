@@ -22,6 +22,7 @@ import { AT_FDCWD, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_WRONLY } from '../l
 import type { Descriptor } from '../oci/image.ts'
 import { listEngineContainers } from './containers.ts'
 import type { Engine } from './place.ts'
+import { newId } from './random.ts'
 
 type Entries = readonly Descriptor[]
 
@@ -86,7 +87,8 @@ export function collectUnused(engine: Engine, candidates: readonly string[]): Co
     const blobBytes = removeBlobs(engine, blobs)
     for (const name of files.list(`${dataRoot}/layers`) ?? []) {
       const path = `${dataRoot}/layers/${name}`
-      if (!layers.has(path.replace(/\.size$/, ''))) removeTree(native, path)
+      // What has the name of a layer is all of it, also when somebody kills us.
+      if (!layers.has(path.replace(/\.size$/, ''))) rename(native, path, `${dataRoot}/incoming/${newId(native)}`)
     }
     for (const name of files.list(`${dataRoot}/incoming`) ?? []) removeTree(native, `${dataRoot}/incoming/${name}`)
     return { layers: gone, sizeBytes: layerBytes.reduce((sum, bytes) => sum + bytes, blobBytes) }

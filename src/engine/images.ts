@@ -4,21 +4,14 @@ import { OperationError } from '../base/errors.ts'
 import { parseJson } from '../base/json.ts'
 import { durationText } from '../base/since.ts'
 import { sizeText } from '../base/size.ts'
-import {
-  findImage,
-  layerDirectory,
-  NAME_ANNOTATION,
-  readBlob,
-  readImages,
-  readLayerNote,
-  type StoredImage,
-} from '../image/layout.ts'
+import { findImage, layerDirectory, readBlob, readImages, readLayerNote, type StoredImage } from '../image/layout.ts'
 import { addName, removeImage, removeName } from '../image/names.ts'
 import { canonicalName, familiarName, familiarRepository, isDigest, parseReference } from '../image/reference.ts'
 import type { HistoryEntry } from '../oci/image.ts'
 import { listEngineContainers } from './containers.ts'
 import { tell } from './events.ts'
 import { changeImages, collectUnused } from './image-store.ts'
+import { withNamesLock } from './lock.ts'
 import type { Engine } from './place.ts'
 
 /** Throws `missing`, with docker's words. */
@@ -186,20 +179,46 @@ export function historyOf(
 const CREATED_BY = 45
 
 export function tagImage(engine: Engine, source: string, target: string): void {
-  const { descriptor, id } = wantedImage(engine, source)
   const reference = parseReference(target)
   if (reference.digest !== undefined)
     throw new OperationError({ kind: 'invalid', operation: `tag ${target}`, reason: 'a tag cannot be a digest' })
-  const { [NAME_ANNOTATION]: _, ...annotations } = descriptor.annotations
-  // Where it came from is said of the name that it came by.
-  changeImages(engine, (entries) =>
-    addName(entries, { ...descriptor, annotations: {} as typeof annotations }, canonicalName(reference)),
-  )
+  // Nobody removes it between its being found and its being named.
+  const { id } = withNamesLock(engine, () => {
+    const image = wantedImage(engine, source)
+    // Where it came from is said of the name that it came by.
+    changeImages(engine, (entries) =>
+      addName(entries, { ...image.descriptor, annotations: {} }, canonicalName(reference)),
+    )
+    return image
+  })
   tell(engine, 'image', 'tag', id, { name: familiarName(reference) })
 }
 
 /** Answers docker's lines. Throws `conflict` for an image that is in use, or has other names. */
 export function untagImage(engine: Engine, text: string, isForced: boolean): readonly string[] {
+  const { image, goes, isLast } = withNamesLock(engine, () => takeNames(engine, text, isForced))
+  for (const one of goes) tell(engine, 'image', 'untag', image.id, { name: familiarName(parseReference(one)) })
+  const said = goes.map((one) => `Untagged: ${familiarName(parseReference(one))}`)
+  if (!isLast) return said
+  tell(engine, 'image', 'delete', image.id, { name: image.id })
+  const { layers } = collectUnused(engine, image.config.diffIds)
+  return [
+    ...said,
+    ...image.sources.map((source) => `Untagged: ${source}`),
+    `Deleted: ${image.id}`,
+    ...[...layers].reverse().map((diffId) => `Deleted: ${diffId}`),
+  ]
+}
+
+interface Untagged {
+  readonly image: StoredImage
+  readonly goes: readonly string[]
+  /** No name is left. */
+  readonly isLast: boolean
+}
+
+/** For who holds the lock of names: nobody makes a container of the image meanwhile, or gives it another name. */
+function takeNames(engine: Engine, text: string, isForced: boolean): Untagged {
   const image = wantedImage(engine, text)
   const isId = !/[^0-9a-f]/.test(text.replace(/^sha256:/, '')) && image.id.includes(text.replace(/^sha256:/, ''))
   const name = isId ? undefined : image.names.find((one) => one === canonicalName(parseReference(text)))
@@ -213,17 +232,7 @@ export function untagImage(engine: Engine, text: string, isForced: boolean): rea
   changeImages(engine, (entries) =>
     isLast ? removeImage(entries, image.descriptor.digest) : removeName(entries, name ?? ''),
   )
-  for (const one of goes) tell(engine, 'image', 'untag', image.id, { name: familiarName(parseReference(one)) })
-  const said = goes.map((one) => `Untagged: ${familiarName(parseReference(one))}`)
-  if (!isLast) return said
-  tell(engine, 'image', 'delete', image.id, { name: image.id })
-  const { layers } = collectUnused(engine, image.config.diffIds)
-  return [
-    ...said,
-    ...image.sources.map((source) => `Untagged: ${source}`),
-    `Deleted: ${image.id}`,
-    ...[...layers].reverse().map((diffId) => `Deleted: ${diffId}`),
-  ]
+  return { image, goes, isLast }
 }
 
 interface ImageUser {
@@ -248,19 +257,22 @@ const inUse = ({ id }: StoredImage, reason: string, hint: string): OperationErro
     hint,
   })
 
-/** Images without a name, or all that no container uses. Answers docker's lines. */
+/** Images without a name, or all that no container uses. Answers docker's lines. `fits` asks for no lock. */
 export function pruneImages(
   engine: Engine,
   all: boolean,
   fits: (row: ImageRow) => boolean,
 ): { readonly lines: readonly string[]; readonly sizeBytes: number } {
-  const rows = listImages(engine).filter((row) => (all || row.image.names.length === 0) && fits(row))
-  const images = [...new Map(rows.map(({ image }) => [image.descriptor.digest, image])).values()]
-  const unused = images.filter((image) => userOf(engine, image) === undefined)
-  for (const { descriptor, id } of unused) {
-    changeImages(engine, (entries) => removeImage(entries, descriptor.digest))
-    tell(engine, 'image', 'delete', id, { name: id })
-  }
+  const unused = withNamesLock(engine, () => {
+    const rows = listImages(engine).filter((row) => (all || row.image.names.length === 0) && fits(row))
+    const images = [...new Map(rows.map(({ image }) => [image.descriptor.digest, image])).values()]
+    return images.filter((image) => {
+      if (userOf(engine, image) !== undefined) return false
+      changeImages(engine, (entries) => removeImage(entries, image.descriptor.digest))
+      return true
+    })
+  })
+  for (const { id } of unused) tell(engine, 'image', 'delete', id, { name: id })
   const { layers, sizeBytes } = collectUnused(
     engine,
     unused.flatMap(({ config }) => config.diffIds),

@@ -1,23 +1,33 @@
 /** Who does several steps that belong together holds the lock of the directory that they are about; it goes with the process. flock(2) */
 
-import { close, lock, makeDirectories, open, tryLock } from '../executor/embedded-files.ts'
-import { O_DIRECTORY, O_RDONLY } from '../linux/files.ts'
+import { OperationError } from '../base/errors.ts'
+import { mustUnless } from '../executor/embedded-call.ts'
+import { close, lock, makeDirectories, tryLock } from '../executor/embedded-files.ts'
+import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_RDONLY } from '../linux/files.ts'
 import { containerPath, type Engine, namesDirectory } from './place.ts'
 
-/** One command at a time changes whether a container runs: who starts it, cleans up behind it, or removes it. */
-export const withContainerLock = <Result>(engine: Engine, id: string, body: () => Result): Result =>
-  withLock(engine, containerPath(engine, id), lock, body) as Result
+/**
+ * One command at a time changes whether a container runs: who starts it, cleans up behind it, or removes it. Throws `missing` if there is no
+ * such container, also once whoever had the lock has removed it.
+ */
+export function withContainerLock<Result>(engine: Engine, id: string, body: () => Result): Result {
+  const held = withLock(engine, containerPath(engine, id), lock, body)
+  if (held !== undefined) return held.result
+  throw new OperationError({ kind: 'missing', operation: `find container ${id}`, reason: `No such container: ${id}` })
+}
 
-/** Undefined, and nothing done, if somebody has it. */
+/** Undefined, and nothing done, if somebody has it, or it is gone. */
 export const tryContainerLock = <Result>(engine: Engine, id: string, body: () => Result): Result | undefined =>
-  withLock(engine, containerPath(engine, id), tryLock, body)
+  withLock(engine, containerPath(engine, id), tryLock, body)?.result
 
 /** While it is held nobody else is between a name and its record. */
 export function withNamesLock<Result>(engine: Engine, body: () => Result): Result {
   const { files, native } = engine.machine
   const directory = namesDirectory(engine)
   if (files.status(directory) === undefined) makeDirectories(native, directory, 0o711)
-  return withLock(engine, directory, lock, body) as Result
+  const held = withLock(engine, directory, lock, body)
+  if (held !== undefined) return held.result
+  throw new OperationError({ kind: 'missing', operation: `lock ${directory}`, reason: 'somebody has removed it' })
 }
 
 const held: number[] = []
@@ -28,18 +38,23 @@ const held: number[] = []
  */
 export const heldLocks = (): readonly number[] => held
 
+/** Undefined if it was not taken, or if the directory is gone, which it may be by the time that the lock is free. */
 function withLock<Result>(
-  { machine: { native } }: Engine,
+  { machine: { native, files } }: Engine,
   directory: string,
   take: typeof lock | typeof tryLock,
   body: () => Result,
-): Result | undefined {
-  const fd = open(native, directory, O_RDONLY | O_DIRECTORY[native.architecture])
+): { readonly result: Result } | undefined {
+  const flags = O_RDONLY | O_CLOEXEC | O_DIRECTORY[native.architecture]
+  const operation = `open ${directory}`
+  const fd = mustUnless({ native, operation, expected: ['ENOENT'] }, 'openat', AT_FDCWD, directory, flags, 0)
+  if (fd === undefined) return undefined
   try {
     if (take(native, fd) === false) return undefined
+    if (files.status(directory)?.identity !== files.status(`/proc/self/fd/${fd}`)?.identity) return undefined
     held.push(fd)
     try {
-      return body()
+      return { result: body() }
     } finally {
       held.pop()
     }

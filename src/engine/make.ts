@@ -1,9 +1,9 @@
 /** A container comes into being, without being started: its name, its directories, and the record of what was asked for. */
 
 import { OperationError } from '../base/errors.ts'
-import type { Native } from '../base/native.ts'
 import { attempt, must } from '../executor/embedded-call.ts'
 import { makeDirectories, makeDirectory, remove, replaceFile } from '../executor/embedded-files.ts'
+import { readEntries, type StoredImage } from '../image/layout.ts'
 import { AT_FDCWD } from '../linux/files.ts'
 import type { IdMapping } from '../oci/id-mappings.ts'
 import { writeNamedFiles } from './container-files.ts'
@@ -14,6 +14,7 @@ import type { Intent, IntentMount } from './intent.ts'
 import { withNamesLock } from './lock.ts'
 import { makeName } from './names.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
+import { randomBytes } from './random.ts'
 import { type ContainerRecord, parseRecord, RECORD_FILE } from './record.ts'
 import { makeVolume } from './volumes.ts'
 
@@ -21,11 +22,16 @@ export type NewContainer = Omit<ContainerRecord, 'version' | 'id' | 'name' | 'cr
   readonly name: string | undefined
 }
 
-/** Throws `conflict` if the name is taken, `invalid` if it cannot be one. */
-export function makeContainer(engine: Engine, wanted: NewContainer, id: string): ContainerRecord {
+/** Throws `conflict` if the name is taken, `invalid` if it cannot be one, `missing` if somebody has removed the image since it was found. */
+export function makeContainer(
+  engine: Engine,
+  wanted: NewContainer,
+  { id, image }: { readonly id: string; readonly image?: StoredImage | undefined },
+): ContainerRecord {
   const { native, now } = engine.machine
   prepareEngine(engine)
   return withNamesLock(engine, () => {
+    if (image !== undefined) refuseRemoved(engine, wanted.image.name, image)
     const name = takeName(engine, id, wanted.name)
     const record: ContainerRecord = { ...wanted, version: 1, id, name, created: now().toISOString() }
     const directory = containerPath(engine, id)
@@ -37,6 +43,12 @@ export function makeContainer(engine: Engine, wanted: NewContainer, id: string):
     tellContainer(engine, record, 'create')
     return record
   })
+}
+
+/** Who removes an image does so under the same lock. */
+function refuseRemoved({ machine: { files }, dataRoot }: Engine, name: string, { descriptor }: StoredImage): void {
+  if (readEntries(files, dataRoot).some(({ digest }) => digest === descriptor.digest)) return
+  throw new OperationError({ kind: 'missing', operation: `run the image ${name}`, reason: `No such image: ${name}` })
 }
 
 /** What the container mounts from below the data root, and paths of the host that --volume names and nobody has made. */
@@ -93,18 +105,6 @@ function prepareEngine(engine: Engine): void {
   const { native, files, root } = engine.machine
   const directories = [containersDirectory(engine), root, attachPath(engine, '').slice(0, -1)]
   for (const path of directories) if (files.status(path) === undefined) makeDirectories(native, path, 0o711)
-}
-
-/** docker's ids are 64 hexadecimal digits. */
-export const newId = (native: Native): string => randomHex(native, 32)
-
-export const randomHex = (native: Native, bytes: number): string =>
-  [...randomBytes(native, bytes)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
-
-function randomBytes(native: Native, count: number): Uint8Array {
-  const bytes = new Uint8Array(count)
-  must(native, 'get random bytes', 'getrandom', bytes, count, 0)
-  return bytes
 }
 
 const NAME = /^[a-zA-Z0-9][\w.-]*$/

@@ -12,14 +12,14 @@
  * | a network of one that has ended                 | its network.json                                     | disconnected                  |
  * | one that a command paused for itself            | nobody has the lock of its `pausing`                 | let go on                     |
  * | one that runs without its name server           | nobody has the lock of that                          | a new one                     |
+ * | one that others find by the name before         | the names in its network.json                        | renamed there                 |
  */
 
 import { OperationError } from '../base/errors.ts'
 import { removeContainer as removeInner } from '../container/remove.ts'
 import { containerDirectory, readRemains } from '../container/store.ts'
-import { close, remove, replaceFile } from '../executor/embedded-files.ts'
+import { remove, replaceFile } from '../executor/embedded-files.ts'
 import { removeTree } from '../executor/embedded-tree.ts'
-import { connectIfListening } from './attach.ts'
 import { readConnection } from './connection.ts'
 import { disconnectContainer } from './container-network.ts'
 import {
@@ -31,8 +31,9 @@ import {
 } from './containers.ts'
 import { keepEnd, tellEnd } from './end.ts'
 import { mendPause } from './held-pause.ts'
+import { isWatched } from './listening.ts'
 import { tryContainerLock, withNamesLock } from './lock.ts'
-import { lacksResolver, restoreResolver } from './network-change.ts'
+import { hasOldNames, lacksResolver, renameEndpoints, restoreResolver } from './network-change.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, isTorn, RECORD_FILE } from './record.ts'
 import { destroyContainer, removeAnonymousVolumes } from './remove.ts'
@@ -43,7 +44,7 @@ const quiet = (): void => undefined
 export function listMended(engine: Engine, warn: (text: string) => void): readonly EngineContainer[] {
   mendNamesAndStates(engine)
   const found = listEngineContainers(engine, warn)
-  for (const one of found) if (one.status === 'running') mendNameServer(engine, one.record)
+  for (const one of found) if (one.status === 'running') mendNetwork(engine, one.record)
   const mended = found.filter(({ status, record: { id } }) =>
     status === 'exited' ? mendContainer(engine, id) : status === 'paused' && mendPause(engine, id),
   )
@@ -100,7 +101,12 @@ export function mendContainer(engine: Engine, id: string): boolean {
   return isMended ?? false
 }
 
-function mendNameServer(engine: Engine, record: ContainerRecord): void {
+function mendNetwork(engine: Engine, record: ContainerRecord): void {
+  if (hasOldNames(engine, record))
+    withNamesLock(engine, () => {
+      const now = readEngineContainer(engine, record.id)?.record
+      if (now !== undefined) renameEndpoints(engine, now)
+    })
   if (!lacksResolver(engine, record.id)) return
   tryContainerLock(engine, record.id, () => {
     if (lacksResolver(engine, record.id)) restoreResolver(engine, record)
@@ -138,18 +144,12 @@ function readWhole(engine: Engine, id: string): EngineContainer | undefined {
   }
 }
 
-/** By a monitor, which is about to write down how it ended, or by a command that starts it. */
-function isWatched(engine: Engine, id: string): boolean {
-  const socket = connectIfListening(engine, id)
-  if (socket === undefined) return false
-  close(engine.machine.native, socket)
-  return true
-}
-
 function mendRemains(engine: Engine, id: string): void {
   const { machine } = engine
   const remains = readRemains(machine.files, machine.root, id)
   if (remains?.record?.bundle !== containerPath(engine, id)) return
+  // Its directory is there before its state, and was not when it was looked for.
+  if (machine.files.status(containerPath(engine, id)) !== undefined) return
   try {
     removeInner(machine, id, { force: true, warn: quiet })
   } catch (error) {

@@ -8,7 +8,14 @@ import { runPlan } from '../executor/run-embedded.ts'
 import { relabelAddress } from '../network/members.ts'
 import { planNetworkChange } from '../plan/network.ts'
 import { publish, unpublish } from '../plan/network-rules.ts'
-import { type Connection, type Endpoint, networksOf, readConnection, writeConnection } from './connection.ts'
+import {
+  type Connection,
+  connectionOf,
+  type Endpoint,
+  networksOf,
+  readConnection,
+  writeConnection,
+} from './connection.ts'
 import { rewriteNamedFiles } from './container-files.ts'
 import { adviseNetwork, forwardingFor, type NetworksWish, networkNamed, refusePorts } from './container-network.ts'
 import { findContainer } from './containers.ts'
@@ -24,7 +31,16 @@ import {
   publishedPorts,
   rulesFor,
 } from './network-plan.ts'
-import { releaseEndpoint, releaseNames, releasePorts, takeEndpoint, takePorts, tellNames } from './network-take.ts'
+import {
+  namesOf,
+  networkOf,
+  releaseEndpoint,
+  releaseNames,
+  releasePorts,
+  takeEndpoint,
+  takePorts,
+  tellNames,
+} from './network-take.ts'
 import { type Engine, networkFile } from './place.ts'
 import type { ContainerRecord, EndpointWish, PortWish } from './record.ts'
 import { endResolver, isResolved, isResolving, resolverFor } from './resolver.ts'
@@ -72,13 +88,16 @@ function changing(engine: Engine, id: string, body: (now: Changing) => NetworksW
     const { record } = findContainer(engine, id)
     const network = wishOf(record)
     for (const endpoint of readConnection(engine, id)?.endpoints ?? [])
-      if (!endpoint.isWhole || !network.networks.some((one) => one.network === endpoint.network))
-        removeEndpoint(engine, record, endpoint)
+      if (!endpoint.isWhole || wishFor(network, endpoint) === undefined) removeEndpoint(engine, record, endpoint)
+    movePorts(engine, record, { wishes: network.ports, takesMissing: false })
     const next = body({ record, network })
     // Somebody may have renamed it meanwhile.
     withNamesLock(engine, () => writeRecord(engine, { ...findContainer(engine, id).record, network: next }))
   })
 }
+
+const wishFor = ({ networks }: NetworksWish, { network }: Endpoint): EndpointWish | undefined =>
+  networks.find((one) => one.network === network)
 
 function wishOf({ name, network }: ContainerRecord): NetworksWish {
   if (network.kind === 'networks') return network
@@ -95,18 +114,18 @@ function wishOf({ name, network }: ContainerRecord): NetworksWish {
 
 function addEndpoint(engine: Engine, record: ContainerRecord, wish: EndpointWish): void {
   const { id } = record
-  const network = networkNamed(engine, wish.network)
   const taken = withNamesLock(engine, () => {
+    const network = networkOf(engine, wish.network)
     const before = connectionOf(engine, id)
     const numbers = new Set(before.endpoints.map(({ inside }) => inside))
     let number = 0
     while (numbers.has(`eth${number}`)) number++
-    const endpoint = takeEndpoint(engine, { record, network, wish, number })
+    const endpoint = takeEndpoint(engine, { record: findContainer(engine, id).record, network, wish, number })
     writeConnection(engine, id, { ...before, endpoints: [...before.endpoints, { ...endpoint, isWhole: false }] })
     tellNames(engine, id, endpoint)
-    return { before, endpoint, settings: forwardingFor(engine, [network]) }
+    return { network, before, endpoint, settings: forwardingFor(engine, [network]) }
   })
-  const { before, endpoint, settings } = taken
+  const { network, before, endpoint, settings } = taken
   const after: Connection = { ...before, endpoints: [...before.endpoints, endpoint] }
   const open = portEndpoint(engine, before) === undefined ? portEndpoint(engine, after) : undefined
   const ports = publishedPorts(after.ports, open)
@@ -116,7 +135,11 @@ function addEndpoint(engine: Engine, record: ContainerRecord, wish: EndpointWish
       rules: rulesFor(engine, [network], ports),
       settings: [...settings, ...loopbackSettings(engine, open, ports)],
     })
-    writeConnection(engine, id, after)
+    withNamesLock(engine, () => {
+      const now = connectionOf(engine, id)
+      const endpoints = now.endpoints.map((one) => ({ ...one, isWhole: true }))
+      writeConnection(engine, id, { ...now, endpoints })
+    })
     rewriteNamedFiles(engine, record.intent, after)
   } catch (error) {
     removeEndpoint(engine, record, endpoint)
@@ -124,10 +147,12 @@ function addEndpoint(engine: Engine, record: ContainerRecord, wish: EndpointWish
   }
 }
 
-function removeEndpoint(engine: Engine, record: ContainerRecord, endpoint: Endpoint): void {
+function removeEndpoint(engine: Engine, record: ContainerRecord, { network: name }: Endpoint): void {
   const { id } = record
   const after = withNamesLock(engine, () => {
     const before = connectionOf(engine, id)
+    const endpoint = before.endpoints.find(({ network }) => network === name)
+    if (endpoint === undefined) return before
     const staying = before.endpoints.filter(({ network }) => network !== endpoint.network)
     const left: Connection = { ...before, endpoints: staying }
     writeConnection(engine, id, { ...before, endpoints: [...staying, { ...endpoint, isWhole: false }] })
@@ -151,9 +176,6 @@ function removeEndpoint(engine: Engine, record: ContainerRecord, endpoint: Endpo
   })
   rewriteNamedFiles(engine, record.intent, after)
 }
-
-const connectionOf = (engine: Engine, id: string): Connection =>
-  readConnection(engine, id) ?? { endpoints: [], ports: [] }
 
 interface Change {
   readonly add?: readonly Endpoint[]
@@ -220,8 +242,9 @@ export function changePorts(engine: Engine, id: string, { add, remove }: PortCha
       next,
       next.networks.map((one) => networkNamed(engine, one.network)),
     )
-    const connection = readConnection(engine, id)
-    if (connection !== undefined) movePorts(engine, record, connection, { fresh, goes })
+    movePorts(engine, record, { wishes: next.ports, takesMissing: true })
+    // What somebody was killed at who removed them from its connection.
+    withNamesLock(engine, () => releasePorts(engine, id, network.ports.filter(goes)))
     return next
   })
 }
@@ -233,28 +256,56 @@ const meant = (one: PortWish, port: PortWish): boolean =>
   (one.hostPort === 0 || (one.hostPort === port.hostPort && one.hostAddress === port.hostAddress))
 
 interface Move {
-  readonly fresh: readonly PortWish[]
-  readonly goes: (port: PortWish) => boolean
+  readonly wishes: readonly PortWish[]
+  /** Whether what is asked for and not there is taken, too. */
+  readonly takesMissing: boolean
 }
 
-function movePorts(engine: Engine, record: ContainerRecord, connection: Connection, { fresh, goes }: Move): void {
+/** Ports of one that runs become those that are asked for. */
+function movePorts(engine: Engine, record: ContainerRecord, { wishes, takesMissing }: Move): void {
   const { id } = record
-  const gone = connection.ports.filter(goes)
-  const kept = connection.ports.filter((port) => !goes(port))
+  if (readConnection(engine, id) === undefined) return
   withNamesLock(engine, () => {
-    const taken = takePorts(engine, id, fresh)
-    const ports = [...kept, ...taken]
+    const connection = connectionOf(engine, id)
+    const { missing, unwanted } = apart(wishes, connection.ports)
+    const taken = takesMissing ? takePorts(engine, id, missing) : []
+    if (taken.length === 0 && unwanted.length === 0) return
     writeConnection(engine, id, { ...connection, ports: [...connection.ports, ...taken] })
+    const ports = [...connection.ports.filter((port) => !unwanted.includes(port)), ...taken]
     const endpoint = portEndpoint(engine, connection)
-    const [before, after] = [publishedPorts(gone, endpoint), publishedPorts(ports, endpoint)]
+    const [before, after] = [publishedPorts(unwanted, endpoint), publishedPorts(ports, endpoint)]
     change(engine, record, undefined, {
       rules: [...(before.length === 0 ? [] : [unpublish(before)]), ...(after.length === 0 ? [] : [publish(after)])],
       settings: loopbackSettings(engine, endpoint, after),
     })
     writeConnection(engine, id, { ...connection, ports })
-    releasePorts(engine, id, gone)
+    releasePorts(engine, id, unwanted)
   })
 }
+
+/** What is asked for and not there, and what is there and not asked for. Who wants one port chooses first, and who takes any last. */
+function apart(
+  wishes: readonly PortWish[],
+  ports: readonly PortWish[],
+): { readonly missing: readonly PortWish[]; readonly unwanted: readonly PortWish[] } {
+  const unwanted = [...ports]
+  const missing = [...wishes]
+    .sort((one, other) => choices(one) - choices(other))
+    .filter((wish) => {
+      const at = unwanted.findIndex((port) => fulfils(port, wish))
+      return at < 0 || unwanted.splice(at, 1).length === 0
+    })
+  return { missing, unwanted }
+}
+
+const choices = ({ hostPort, hostPortLast = hostPort }: PortWish): number =>
+  hostPort === 0 ? 65536 : hostPortLast - hostPort
+
+const fulfils = (port: PortWish, { hostPort, hostPortLast = hostPort, ...wish }: PortWish): boolean =>
+  port.port === wish.port &&
+  port.protocol === wish.protocol &&
+  port.hostAddress === wish.hostAddress &&
+  (hostPort === 0 || (port.hostPort >= hostPort && port.hostPort <= hostPortLast))
 
 /** Whether it runs without the name server that it had: somebody killed that. */
 export function lacksResolver(engine: Engine, id: string): boolean {
@@ -266,22 +317,51 @@ export function lacksResolver(engine: Engine, id: string): boolean {
 export const restoreResolver = (engine: Engine, record: ContainerRecord): void =>
   change(engine, record, connectionOf(engine, record.id), { rules: [], settings: [] })
 
-/** Others find it by its new name; for who holds the lock of names. */
-export function renameEndpoints(engine: Engine, record: ContainerRecord, from: string): void {
+/** What others in its networks call it, where that is not what it is called now. */
+function renamedEndpoints({ id, network, ...record }: ContainerRecord, { endpoints }: Connection): readonly Endpoint[] {
+  if (network.kind !== 'networks') return []
+  return endpoints.flatMap((one) => {
+    const wish = wishFor(network, one)
+    if (wish === undefined || one.names.length === 0) return []
+    const names = namesOf({ id, network, ...record }, wish)
+    return names.join() === one.names.join() ? [] : [{ ...one, names }]
+  })
+}
+
+/** Whether somebody was killed who renamed it. */
+export function hasOldNames(engine: Engine, record: ContainerRecord): boolean {
+  const connection = readConnection(engine, record.id)
+  return connection !== undefined && renamedEndpoints(record, connection).length > 0
+}
+
+/** Others find it by its new name; for who holds the lock of names. Until all is done its connection has the names of both. */
+export function renameEndpoints(engine: Engine, record: ContainerRecord): void {
   const { id, name } = record
   const before = readConnection(engine, id)
   if (before === undefined) return
-  const networks = networksOf(engine)
-  const endpoints = before.endpoints.map((one) => ({
-    ...one,
-    names: one.names.map((known) => (known === from ? name : known)),
-  }))
-  writeConnection(engine, id, { ...before, endpoints })
-  for (const [index, endpoint] of endpoints.entries()) {
-    const old = before.endpoints[index]
-    if (old === undefined || old.names.length === 0) continue
-    for (const { address } of endpoint.addresses) relabelAddress(networks, endpoint.network, address, { id, name })
-    releaseNames(engine, id, { ...old, names: old.names.filter((known) => !endpoint.names.includes(known)) })
+  const renamed = renamedEndpoints(record, before)
+  const endpointsWith = (namesOfOne: (one: Endpoint, names: readonly string[]) => readonly string[]): Connection => ({
+    ...before,
+    endpoints: before.endpoints.map((one) => {
+      const other = renamed.find(({ network }) => network === one.network)
+      return other === undefined ? one : { ...one, names: namesOfOne(one, other.names) }
+    }),
+  })
+  writeConnection(
+    engine,
+    id,
+    endpointsWith((one, names) => [...new Set([...one.names, ...names])]),
+  )
+  for (const endpoint of renamed) {
+    const old = before.endpoints.find(({ network }) => network === endpoint.network)?.names ?? []
+    for (const { address } of endpoint.addresses)
+      relabelAddress(networksOf(engine), endpoint.network, address, { id, name })
+    releaseNames(engine, id, { ...endpoint, names: old.filter((known) => !endpoint.names.includes(known)) })
     tellNames(engine, id, endpoint)
   }
+  writeConnection(
+    engine,
+    id,
+    endpointsWith((_, names) => names),
+  )
 }

@@ -4,7 +4,15 @@ import { OperationError } from '../base/errors.ts'
 import { remove } from '../executor/embedded-files.ts'
 import { runPlan } from '../executor/run-embedded.ts'
 import { leaseHolders } from '../network/members.ts'
-import { DEFAULT_NETWORK, dropNetwork, type NetworkRecord, readNetwork, recordPath } from '../network/networks.ts'
+import {
+  DEFAULT_NETWORK,
+  dropNetwork,
+  findNetwork,
+  missingNetwork,
+  type NetworkRecord,
+  readNetwork,
+  recordPath,
+} from '../network/networks.ts'
 import { planBridgeRemoval } from '../plan/network.ts'
 import { networksOf } from './connection.ts'
 import { adviseNetwork } from './container-network.ts'
@@ -12,7 +20,7 @@ import { heldLocks, withNamesLock } from './lock.ts'
 import { isIn } from './network-take.ts'
 import type { Engine } from './place.ts'
 
-/** Throws `conflict` if somebody is in it. */
+/** Throws `conflict` if somebody is in it, `missing` if somebody else has removed it. */
 export function removeNetwork(engine: Engine, network: NetworkRecord): void {
   const networks = networksOf(engine)
   if (network.name === DEFAULT_NETWORK)
@@ -22,6 +30,7 @@ export function removeNetwork(engine: Engine, network: NetworkRecord): void {
       reason: `${network.name} is a pre-defined network and cannot be removed`,
     })
   withNamesLock(engine, () => {
+    if (findNetwork(networks, network.name).id !== network.id) throw missingNetwork(network.name)
     refuseUsed(engine, network)
     removeBridge(engine, network)
     remove(networks.native, recordPath(networks, network.name))
@@ -29,7 +38,7 @@ export function removeNetwork(engine: Engine, network: NetworkRecord): void {
   })
 }
 
-export function refuseUsed(engine: Engine, network: NetworkRecord): void {
+function refuseUsed(engine: Engine, network: NetworkRecord): void {
   if (isUsed(engine, network))
     throw new OperationError({
       kind: 'conflict',

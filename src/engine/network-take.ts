@@ -5,7 +5,6 @@ import { whyTaken } from '../executor/embedded-ports.ts'
 import { addressText, parseAddress, parseSubnet } from '../network/address.ts'
 import {
   addNames,
-  type HostPort,
   releaseAddress,
   releaseOthers,
   releasePort,
@@ -15,8 +14,8 @@ import {
 } from '../network/members.ts'
 import { DEFAULT_NETWORK, findNetwork, type NetworkRecord, type Pool } from '../network/networks.ts'
 import { type Endpoint, networksOf, readConnection } from './connection.ts'
-import { randomHex } from './make.ts'
 import type { Engine } from './place.ts'
+import { randomHex } from './random.ts'
 import type { ContainerRecord, EndpointWish, PortWish } from './record.ts'
 
 /** Names are resolved where somebody made the network for it, as docker has it. */
@@ -89,7 +88,8 @@ export const isIn = (engine: Engine, id: string, network: string): boolean =>
 const hardwareAddressOf = (address: string): string =>
   [2, 0x42, ...(parseAddress(address) ?? [])].map((byte) => byte.toString(16).padStart(2, '0')).join(':')
 
-const namesOf = ({ name, id, intent }: ContainerRecord, { aliases }: EndpointWish): readonly string[] => [
+/** By which others in the network find it. */
+export const namesOf = ({ name, id, intent }: ContainerRecord, { aliases }: EndpointWish): readonly string[] => [
   ...new Set([name, id.slice(0, 12), intent.hostname, ...aliases]),
 ]
 
@@ -119,7 +119,7 @@ export function takePorts(engine: Engine, id: string, wishes: readonly PortWish[
   const networks = networksOf(engine)
   const taken: PortWish[] = []
   try {
-    for (const wish of wishes) taken.push(takeOne(engine, id, wish))
+    for (const wish of wishes) taken.push(takeOne(engine, id, wish, taken))
   } catch (error) {
     for (const port of taken) releasePort(networks, id, port)
     throw error
@@ -127,13 +127,13 @@ export function takePorts(engine: Engine, id: string, wishes: readonly PortWish[
   return taken
 }
 
-function takeOne(engine: Engine, id: string, wish: PortWish): PortWish {
+function takeOne(engine: Engine, id: string, wish: PortWish, taken: readonly PortWish[]): PortWish {
   const { hostPort, hostPortLast = hostPort, ...rest } = wish
   const candidates = hostPort === 0 ? freePorts(engine) : range(hostPort, hostPortLast)
   let refusal = ''
   for (const port of candidates) {
     const one: PortWish = { ...rest, hostPort: port }
-    refusal = take(engine, id, one) ?? ''
+    refusal = take(engine, id, one, taken) ?? ''
     if (refusal === '') return one
   }
   const place = `${placeText(wish)}:${hostPort}${hostPortLast === hostPort ? '' : `-${hostPortLast}`}`
@@ -158,18 +158,19 @@ function* freePorts({ machine }: Engine): Generator<number> {
   for (let round = 0; round < FREE_PORTS; round++) yield FIRST_FREE_PORT + ((start + round) % FREE_PORTS)
 }
 
-/** Answers why not. */
-function take(engine: Engine, id: string, port: PortWish): string | undefined {
+/** Answers why not. `taken`: what it has beside that of its connection. */
+function take(engine: Engine, id: string, port: PortWish, taken: readonly PortWish[]): string | undefined {
   const networks = networksOf(engine)
-  if (!takePort(networks, id, port, (holder, held) => holds(engine, holder, held))) return 'port is already allocated'
+  const heldBy = (holder: string): readonly PortWish[] => [
+    ...(readConnection(engine, holder)?.ports ?? []),
+    ...(holder === id ? taken : []),
+  ]
+  if (!takePort(networks, id, port, heldBy)) return 'port is already allocated'
   const address = parseAddress(port.hostAddress ?? '0.0.0.0') ?? new Uint8Array(4)
   const refusal = whyTaken(engine.machine.native, { address, port: port.hostPort, protocol: port.protocol })
   if (refusal !== undefined) releasePort(networks, id, port)
   return refusal
 }
-
-const holds = (engine: Engine, id: string, { hostPort, protocol }: HostPort): boolean =>
-  readConnection(engine, id)?.ports.some((one) => one.hostPort === hostPort && one.protocol === protocol) ?? false
 
 export function releasePorts(engine: Engine, id: string, ports: readonly PortWish[]): void {
   for (const port of ports) releasePort(networksOf(engine), id, port)

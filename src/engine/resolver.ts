@@ -13,10 +13,10 @@ import { addressHex, parseAddress } from '../network/address.ts'
 import { networksPath } from '../network/networks.ts'
 import type { Resolver } from '../plan/network-resolver.ts'
 import type { Connection } from './connection.ts'
-import { randomHex } from './make.ts'
 import { networkAt } from './network-plan.ts'
 import { hasNames } from './network-take.ts'
 import { type Engine, networkFile } from './place.ts'
+import { randomHex } from './random.ts'
 import type { ContainerRecord } from './record.ts'
 
 const lockPath = (engine: Pick<Engine, 'machine'>, id: string): string => `${networkFile(engine, id)}.names`

@@ -11,7 +11,8 @@
  * | `waiting`  | from the end of the container until it is started again | who waits: waiting.ts                       |
  */
 
-import { remove, replaceFile } from '../executor/embedded-files.ts'
+import { close, open, remove, replaceFile } from '../executor/embedded-files.ts'
+import { O_CREAT, O_WRONLY } from '../linux/files.ts'
 import type { Exit } from './containers.ts'
 import { containerPath, type Engine } from './place.ts'
 import type { ContainerRecord, RestartPolicy } from './record.ts'
@@ -51,7 +52,9 @@ export const isStoppedByHand = (engine: Engine, id: string): boolean =>
 
 /** From now on it is not started again but by hand. Nothing without a policy. */
 export function markStopped(engine: Engine, { id, restart }: ContainerRecord): void {
-  if (restart.when !== 'no') write(engine, stoppedPath(engine, id), '')
+  if (restart.when === 'no') return
+  const { native } = engine.machine
+  close(native, open(native, stoppedPath(engine, id), O_WRONLY | O_CREAT, 0o600))
 }
 
 export function readRestarts(engine: Engine, id: string): Restarts {

@@ -6,6 +6,7 @@ import { replaceFile } from '../executor/embedded-files.ts'
 import { effectiveIds } from '../executor/embedded-process.ts'
 import { parseSignal } from '../linux/signals.ts'
 import { containerPath, type Engine } from './place.ts'
+import { randomHex } from './random.ts'
 
 export interface SentSignal {
   readonly command: 'stop' | 'kill' | 'rm'
@@ -38,10 +39,12 @@ export function keepSent(
     ...(waitedSeconds === undefined ? {} : { waitedSeconds }),
   }
   const path = `${containerPath(engine, id)}/${SENT_FILE}`
+  // Several may send at once.
+  const temporary = `${path}.${randomHex(native, 4)}`
   try {
-    replaceFile(native, { path, temporary: `${path}.new`, text: JSON.stringify(sent), mode: 0o600 })
+    replaceFile(native, { path, temporary, text: JSON.stringify(sent), mode: 0o600 })
   } catch (error) {
-    // On a full disk a container can be stopped all the same.
-    if (!(error instanceof OperationError) || error.kind !== 'exhausted') throw error
+    // On a full disk a container can be stopped all the same, and one that is removed meanwhile wants nothing kept.
+    if (!(error instanceof OperationError) || !['exhausted', 'missing'].includes(error.kind)) throw error
   }
 }

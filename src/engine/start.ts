@@ -12,7 +12,7 @@ import { stringifyExact } from '../observe/count.ts'
 import { readConfig } from '../oci/config.ts'
 import { configOf, type IntentFacts } from './config.ts'
 import { connectContainer, disconnectContainer } from './container-network.ts'
-import { EXIT_FILE, readEngineContainer, STARTED_FILE } from './containers.ts'
+import { EXIT_FILE, findContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
 import { tellContainer, tellNetwork } from './events.ts'
 import { beginHealth, delayMs, HEALTH_COMMAND, HEALTH_FILE } from './health.ts'
@@ -34,10 +34,11 @@ export interface StartOptions {
 /** Answers once the program runs, or at once if it does already. A start by hand begins to count restarts anew. */
 export function startContainer(engine: Engine, record: ContainerRecord, options: StartOptions): void {
   withContainerLock(engine, record.id, () => {
-    const status = readEngineContainer(engine, record.id)?.status
-    if (status === 'running' || status === 'paused') return
-    forgetRestarts(engine, record)
-    startLocked(engine, record, options)
+    // Somebody may have changed it, or removed it, before the lock was ours.
+    const now = findContainer(engine, record.id)
+    if (now.status === 'running' || now.status === 'paused') return
+    forgetRestarts(engine, now.record)
+    startLocked(engine, now.record, options)
   })
 }
 

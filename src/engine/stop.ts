@@ -26,6 +26,19 @@ export interface StopOptions {
 export function stopContainer(engine: Engine, container: EngineContainer, { seconds, signal }: StopOptions): void {
   const { record, status } = forGood(engine, container)
   if (status !== 'running' && status !== 'paused') return
+  try {
+    end(engine, record, { seconds, signal })
+  } catch (error) {
+    // It was faster.
+    if (!(error instanceof OperationError) || (error.kind !== 'conflict' && error.kind !== 'missing')) throw error
+  }
+  waitForEnd(engine, record)
+  mendContainer(engine, record.id)
+  tellStop(engine, record)
+}
+
+/** Answers once its first process has ended. */
+function end(engine: Engine, record: ContainerRecord, { seconds, signal }: StopOptions): void {
   const { machine } = engine
   const inner = liveContainer(findInner(machine.files, machine.root, record.id), `stop ${record.name}`)
   const pidfd = openInit(machine, inner)
@@ -45,9 +58,6 @@ export function stopContainer(engine: Engine, container: EngineContainer, { seco
   } finally {
     close(machine.native, pidfd)
   }
-  waitForEnd(engine, record)
-  mendContainer(engine, record.id)
-  tellStop(engine, record)
 }
 
 /** When whoever cleans up has told of its end; one that removes itself may be gone by then. */

@@ -1,18 +1,19 @@
 /**
  * Volumes: directories that outlive containers, by name.
  *
- * A volume exists from the moment volume.json does. It is made as `.new-…` and renamed, so nobody sees half of one.
+ * A volume exists from the moment volume.json does. It is made as `.new` and renamed, so nobody sees half of one.
  */
 
 import { OperationError } from '../base/errors.ts'
 import { attempt } from '../executor/embedded-call.ts'
-import { makeDirectories, makeDirectory, writeNewFile } from '../executor/embedded-files.ts'
+import { makeDirectories, makeDirectory, rename, writeNewFile } from '../executor/embedded-files.ts'
 import { removeTree } from '../executor/embedded-tree.ts'
 import { AT_FDCWD } from '../linux/files.ts'
 import { listEngineContainers } from './containers.ts'
 import { tell } from './events.ts'
 import { withNamesLock } from './lock.ts'
 import { type Engine, volumePath, volumesDirectory } from './place.ts'
+import { randomHex } from './random.ts'
 
 export interface Volume {
   readonly version: 1
@@ -29,7 +30,7 @@ const VOLUME_NAME = /^[a-zA-Z0-9][\w.-]+$/
 
 export type NewVolume = Pick<Volume, 'name' | 'labels' | 'isAnonymous'>
 
-/** One that is there stays as it is. Throws `invalid` for a name that cannot be one. */
+/** For who holds the lock of names. One that is there stays as it is. Throws `invalid` for a name that cannot be one. */
 export function makeVolume(engine: Engine, wanted: NewVolume): void {
   const { native, files, now } = engine.machine
   const path = volumePath(engine, wanted.name)
@@ -42,14 +43,15 @@ export function makeVolume(engine: Engine, wanted: NewVolume): void {
     })
   if (files.status(path) !== undefined) return
   makeDirectories(native, volumesDirectory(engine), 0o711)
-  const made = `${volumesDirectory(engine)}/.new-${wanted.name}-${now().getTime()}`
+  const made = `${volumesDirectory(engine)}/.new`
+  // What a killed command left.
+  removeTree(native, made)
   makeDirectory(native, made, 0o711)
   makeDirectory(native, `${made}/_data`, 0o755)
   const record: Volume = { version: 1, created: now().toISOString(), ...wanted }
   writeNewFile(native, `${made}/${RECORD}`, JSON.stringify(record), 0o600)
-  // Of two who make the same one, the later finds that of the other.
-  if (attempt(native, 'renameat2', AT_FDCWD, made, AT_FDCWD, path, RENAME_NOREPLACE) < 0) removeTree(native, made)
-  else tell(engine, 'volume', 'create', wanted.name, { driver: 'local' })
+  rename(native, made, path)
+  tell(engine, 'volume', 'create', wanted.name, { driver: 'local' })
 }
 
 /** Undefined for one that is not there. */
@@ -101,9 +103,9 @@ export function removeVolume(engine: Engine, name: string): void {
  * there. From the rename on there is no such volume; what is left of it when somebody kills us goes with the next one.
  */
 export function dropVolume(engine: Engine, name: string): readonly string[] {
-  const { native, files, now } = engine.machine
+  const { native, files } = engine.machine
   const directory = volumesDirectory(engine)
-  const gone = `${directory}/.gone-${name}-${now().getTime()}`
+  const gone = `${directory}/.gone-${randomHex(native, 8)}`
   let isDropped = false
   const users = withNamesLock(engine, () => {
     const users = usersOf(engine, name)

@@ -61,8 +61,9 @@ export function listEntries(native: Native, fd: number, path: string): readonly 
   const view = new DataView(bytes.buffer)
   for (;;) {
     const got = attempt(native, 'getdents64', fd, bytes, bytes.length)
+    // ENOENT: somebody has removed it since it was opened.
+    if (got === 0 || got === -ENOENT) return names
     if (got < 0) throw failure(`list ${path}`, 'getdents64', got)
-    if (got === 0) return names
     for (let at = 0; at < got; at += view.getUint16(at + 16, true)) {
       const start = at + 19
       const name = native.decode(bytes, start, bytes.indexOf(0, start) - start)

@@ -67,23 +67,39 @@ export const printLayerNote = ({ sizeBytes, diffId, blobs }: LayerNote): string 
   [sizeBytes, diffId, ...blobs].join(' ')
 
 /** The entries of index.json; none if there is no store yet. */
-export function readEntries(files: Files, root: string): readonly Descriptor[] {
-  const text = files.readText(indexPath(root))
-  return text === undefined ? [] : readIndex(text, 'index.json of the images').manifests
-}
+export const readEntries = (files: Files, root: string): readonly Descriptor[] =>
+  entriesIn(files.readText(indexPath(root)))
 
-export function readImages(files: Files, root: string): readonly StoredImage[] {
-  const byDigest = new Map<string, Descriptor[]>()
-  for (const entry of readEntries(files, root))
-    byDigest.set(entry.digest, [...(byDigest.get(entry.digest) ?? []), entry])
-  return [...byDigest.values()].map((entries) => imageOf(files, root, entries))
+const entriesIn = (text: string | undefined): readonly Descriptor[] =>
+  text === undefined ? [] : readIndex(text, 'index.json of the images').manifests
+
+export const readImages = (files: Files, root: string): readonly StoredImage[] =>
+  reading(files, root, (index) => {
+    const byDigest = new Map<string, Descriptor[]>()
+    for (const entry of index) byDigest.set(entry.digest, [...(byDigest.get(entry.digest) ?? []), entry])
+    return [...byDigest.values()].map((entries) => imageOf(files, root, entries))
+  })
+
+/** Whoever removes an image takes its entry away first: who reads it by an older one reads again. */
+function reading<Result>(files: Files, root: string, body: (entries: readonly Descriptor[]) => Result): Result {
+  for (;;) {
+    const before = files.readText(indexPath(root))
+    try {
+      return body(entriesIn(before))
+    } catch (error) {
+      const isMissing = error instanceof OperationError && error.kind === 'missing'
+      if (!isMissing || files.readText(indexPath(root)) === before) throw error
+    }
+  }
 }
 
 /** By name, by `name@digest`, or by the beginning of an id. Undefined if there is none; throws `invalid` for an id of several. */
 export function findImage(files: Files, root: string, text: string): StoredImage | undefined {
-  const entries = readEntries(files, root)
-  const named = entriesNamed(entries, text)
-  if (named.length > 0) return imageOf(files, root, sameImage(entries, named))
+  const byName = reading(files, root, (entries) => {
+    const named = entriesNamed(entries, text)
+    return named.length > 0 ? imageOf(files, root, sameImage(entries, named)) : undefined
+  })
+  if (byName !== undefined) return byName
   const id = text.replace(/^sha256:/, '')
   if (!/^[0-9a-f]{4,64}$/.test(id)) return undefined
   const found = readImages(files, root).filter((image) => image.id.startsWith(`sha256:${id}`))

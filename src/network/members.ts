@@ -145,12 +145,12 @@ const meet = (one: string, other: string): boolean => {
   return isAll && isSix(one) === isSix(other)
 }
 
-/** Answers whether it was free; `holds` says whether a container still has what a link says. */
+/** Answers whether it was free; `heldBy` has the ports of a container: a link that says more is what a killed command left. */
 export function takePort(
   networks: Networks,
   id: string,
   port: HostPort,
-  holds: (id: string, port: HostPort) => boolean,
+  heldBy: (id: string) => readonly HostPort[],
 ): boolean {
   const { native, files } = networks
   const directory = portDirectory(networks, port)
@@ -158,7 +158,10 @@ export function takePort(
   for (const other of files.list(directory) ?? []) {
     const holder = files.readLink(`${directory}/${other}`)
     if (holder === undefined) continue
-    if (holder !== id && !holds(holder, port)) remove(native, `${directory}/${other}`)
+    const isHeld = heldBy(holder).some(
+      (one) => one.hostPort === port.hostPort && one.protocol === port.protocol && placeOf(one) === other,
+    )
+    if (!isHeld) remove(native, `${directory}/${other}`)
     else if (meet(place, other)) return false
   }
   makeDirectories(native, directory, 0o711)

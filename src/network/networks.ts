@@ -104,13 +104,16 @@ export function findNetwork(networks: Networks, text: string): NetworkRecord {
   const found =
     readNetwork(networks, text) ?? listNetworks(networks).find(({ id }) => text !== '' && id.startsWith(text))
   if (found !== undefined) return found
-  throw new OperationError({
+  throw missingNetwork(text)
+}
+
+export const missingNetwork = (text: string): OperationError =>
+  new OperationError({
     kind: 'missing',
     operation: `find network ${text}`,
     reason: `network ${text} not found`,
     hint: 'coffer network ls lists them; coffer network create makes one',
   })
-}
 
 export interface NewNetwork {
   readonly id: string
