@@ -47,16 +47,10 @@ const givenOf = (resources: IntentResources): IntentResources =>
 function updateOne(asked: Asked, container: EngineContainer, limits: IntentResources): void {
   const { engine } = asked.session
   const { record, status } = container
-  const before = record.intent.resources
-  // Quota and CPUs say the same; the later word counts.
-  const without: IntentResources =
-    limits.cpus === undefined ? {} : { cpuQuotaMicros: undefined, cpuPeriodMicros: undefined }
-  const overCpus: IntentResources =
-    limits.cpuQuotaMicros === undefined && limits.cpuPeriodMicros === undefined ? {} : { cpus: undefined }
-  const resources = { ...before, ...without, ...overCpus, ...limits, unified: { ...before.unified, ...limits.unified } }
+  const resources = changed(record.intent.resources, limits)
   checkSwap(record.name, resources)
-  const restart = asked.given.isSet('restart') ? restartOf(asked) : record.restart
-  if (restart.when !== 'no' && record.removesItself)
+  const restart = asked.given.isSet('restart') ? restartOf(asked) : undefined
+  if (restart !== undefined && restart.when !== 'no' && record.removesItself)
     throw usage(
       asked.command,
       `Restart policy cannot be updated because AutoRemove is enabled for the container ${record.name}`,
@@ -66,12 +60,22 @@ function updateOne(asked: Asked, container: EngineContainer, limits: IntentResou
   const document = resourcesDocument({ ...limits, ...swap })
   if ((status === 'running' || status === 'paused') && Object.keys(document).length > 0)
     updateContainer(engine.machine, record.id, document, 'the flags of update')
-  // Somebody may have renamed it meanwhile.
+  // Somebody may have changed it meanwhile, too.
   withNamesLock(engine, () => {
     const { record: now } = findContainer(engine, record.id)
-    writeRecord(engine, { ...now, restart, intent: { ...now.intent, resources } })
+    const intent = { ...now.intent, resources: changed(now.intent.resources, limits) }
+    writeRecord(engine, { ...now, restart: restart ?? now.restart, intent })
     tellContainer(engine, now, 'update')
   })
+}
+
+function changed(before: IntentResources, limits: IntentResources): IntentResources {
+  // Quota and CPUs say the same; the later word counts.
+  const without: IntentResources =
+    limits.cpus === undefined ? {} : { cpuQuotaMicros: undefined, cpuPeriodMicros: undefined }
+  const overCpus: IntentResources =
+    limits.cpuQuotaMicros === undefined && limits.cpuPeriodMicros === undefined ? {} : { cpus: undefined }
+  return { ...before, ...without, ...overCpus, ...limits, unified: { ...before.unified, ...limits.unified } }
 }
 
 function checkSwap(name: string, { memoryBytes, memorySwapBytes }: IntentResources): void {

@@ -13,6 +13,7 @@ import type { Process } from '../oci/process.ts'
 import { type EngineContainer, readEngineContainer } from './containers.ts'
 import { tellContainer } from './events.ts'
 import { containerPath, type Engine } from './place.ts'
+import { randomHex } from './random.ts'
 import type { ContainerRecord, HealthPolicy } from './record.ts'
 
 export interface Health {
@@ -51,7 +52,9 @@ function readHealth({ machine: { files }, dataRoot }: Engine, id: string): Healt
 
 function writeHealth({ machine: { native }, dataRoot }: Engine, id: string, health: Health): void {
   const path = `${containerPath({ dataRoot }, id)}/${HEALTH_FILE}`
-  replaceFile(native, { path, temporary: `${path}.new`, text: JSON.stringify(health), mode: 0o600 })
+  // A check of the run before may be at it while the container is started again.
+  const temporary = `${path}.${randomHex(native, 4)}`
+  replaceFile(native, { path, temporary, text: JSON.stringify(health), mode: 0o600 })
 }
 
 /** As configurations of images and containers have it, with docker's names. */

@@ -182,6 +182,27 @@ test('a container that is renamed, connected, updated and started at once keeps 
   for (const network of ['here', 'there']) engine.must('network', 'rm', network)
 })
 
+test('of several who change one container at once each changes what it asks for, and no more', async () => {
+  const id = engine.must('create', '--network', 'none', 'busybox', 'true')
+  for (let round = 0; round < 4; round++) {
+    const failed = await atOnce(
+      [['update', '--memory', `${64 + round}m`, id]],
+      [['update', '--cpu-shares', `${100 + round}`, id]],
+      [['update', '--pids-limit', `${50 + round}`, id]],
+      [['update', '--restart', `on-failure:${round + 1}`, id]],
+    )
+    const { HostConfig } = JSON.parse(engine.must('inspect', id))[0]
+    const { Memory, CpuShares, PidsLimit, RestartPolicy } = HostConfig
+    expect([failed, Memory, CpuShares, PidsLimit, RestartPolicy.MaximumRetryCount]).toEqual([
+      [],
+      (64 + round) << 20,
+      100 + round,
+      50 + round,
+      round + 1,
+    ])
+  }
+})
+
 test('a container that is renamed and removed at once is gone', async () => {
   for (let round = 0; round < 6; round++) {
     const id = engine.must('create', '--name', 'short', 'busybox', 'true')
