@@ -17,7 +17,8 @@ export interface FileStatus {
 
 /** An absent path answers undefined; anything else that goes wrong throws OperationError. */
 export interface Files {
-  readonly readText: (path: string) => string | undefined
+  /** With `limitBytes` so much of its beginning; all of it else. */
+  readonly readText: (path: string, limitBytes?: number) => string | undefined
   readonly readBytes: (path: string) => Uint8Array | undefined
   readonly list: (path: string) => readonly string[] | undefined
   /** Undefined as well for what is no symbolic link. */

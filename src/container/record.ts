@@ -45,14 +45,19 @@ export function printRecord(record: Omit<StateRecord, 'config'>, configText: str
  *
  * The configuration, which is most of the text, is parsed when somebody asks for it: 0.2 ms for each container of a list otherwise.
  */
-export function parseRecord(text: string, path: string): StateRecord {
+export const parseRecord = (text: string, path: string): StateRecord =>
+  parseBeginning(text.endsWith('}}') ? text : '', () => text, path)
+
+/** The same of a file that is known to be whole, from its beginning: `readWhole` is asked if that is not enough. */
+export function parseBeginning(text: string, readWhole: () => string | undefined, path: string): StateRecord {
   const head = headOf(text)
-  if (head === undefined) return parseWhole(text, path)
+  const parse = (): StateRecord => parseWhole(readWhole() ?? '', path)
+  if (head === undefined) return parse()
   let whole: StateRecord | undefined
   return {
     ...head,
     get config() {
-      whole ??= parseWhole(text, path)
+      whole ??= parse()
       return whole.config
     },
   }
@@ -63,7 +68,7 @@ const CONFIG_KEY = ',"config":'
 /** What stands before the configuration; undefined where it cannot be told apart, as with an annotation of that name. */
 function headOf(text: string): StateRecord | undefined {
   const end = text.indexOf(CONFIG_KEY)
-  if (end < 0 || !text.endsWith('}}')) return undefined
+  if (end < 0) return undefined
   try {
     const value: unknown = JSON.parse(`${text.slice(0, end)}}`)
     return isRecord(value) ? value : undefined

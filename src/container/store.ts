@@ -8,7 +8,7 @@ import { FIFO_FILE, INIT_FILE, STATE_FILE, stateDirectory } from '../plan/state.
 import { isFrozen } from './frozen.ts'
 import type { Machine } from './machine.ts'
 import { PLANS_DIRECTORY } from './plan-cache.ts'
-import { parseRecord, READ_RECORD, type StateRecord } from './record.ts'
+import { parseBeginning, parseRecord, READ_RECORD, type StateRecord } from './record.ts'
 
 /**
  * | status     | means                                                                   |
@@ -75,14 +75,19 @@ export const missingContainer = (root: string, id: string): OperationError =>
 /** Where coffer keeps what it knows of a container; it exists from the moment the name is taken. */
 export const containerDirectory = ({ root }: Pick<Machine, 'root'>, id: string): string => stateDirectory({ root, id })
 
+/** All but the configuration, of what is usual. */
+const BEGINNING_BYTES = 4096
+
 export function readContainer(files: Files, root: string, id: string): Container | undefined {
   const directory = stateDirectory({ root, id })
-  const text = files.readText(`${directory}/${STATE_FILE}`)
+  const path = `${directory}/${STATE_FILE}`
+  const init = recordedInit(files, directory)
+  // What is there when init is, was written whole before.
+  const text = files.readText(path, init === undefined ? undefined : BEGINNING_BYTES)
   if (text === undefined || text === '')
     return files.status(directory)?.kind === 'directory' ? creating(id, directory) : undefined
-  const init = recordedInit(files, directory)
-  if (init === undefined) return { id, directory, status: 'creating', record: recordSoFar(text, directory) }
-  const record = parseRecord(text, `${directory}/${STATE_FILE}`)
+  if (init === undefined) return { id, directory, status: 'creating', record: recordSoFar(text, path) }
+  const record = parseBeginning(text, () => files.readText(path), path)
   const { pid, startTime } = init
   const now = readProcessStat(files, pid)
   if (now === undefined || now.startTime !== startTime || hasEnded(now))
@@ -91,9 +96,9 @@ export function readContainer(files: Files, root: string, id: string): Container
 }
 
 /** Before init is there, who writes it may be at it, or was killed meanwhile: then nothing else has been made. */
-function recordSoFar(text: string, directory: string): StateRecord | undefined {
+function recordSoFar(text: string, path: string): StateRecord | undefined {
   try {
-    return parseRecord(text, `${directory}/${STATE_FILE}`)
+    return parseRecord(text, path)
   } catch (error) {
     if (isTorn(error)) return undefined
     throw error

@@ -34,6 +34,7 @@ import { mendPause } from './held-pause.ts'
 import { isWatched } from './listening.ts'
 import { tryContainerLock, withNamesLock } from './lock.ts'
 import { hasOldNames, lacksResolver, renameEndpoints, restoreResolver } from './network-change.ts'
+import { hasNames } from './network-take.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, isTorn, RECORD_FILE } from './record.ts'
 import { destroyContainer, removeAnonymousVolumes } from './remove.ts'
@@ -102,6 +103,8 @@ export function mendContainer(engine: Engine, id: string): boolean {
 }
 
 function mendNetwork(engine: Engine, record: ContainerRecord): void {
+  const { network } = record
+  if (network.kind !== 'networks' || !network.networks.some((one) => hasNames(one.network))) return
   if (hasOldNames(engine, record))
     withNamesLock(engine, () => {
       const now = readEngineContainer(engine, record.id)?.record

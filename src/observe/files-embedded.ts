@@ -49,9 +49,9 @@ export function embeddedFiles(native: Native, architecture: Architecture = nativ
     bytes: new Uint8Array(FIRST_BYTES),
   }
   return {
-    readText: (path) => {
-      const length = readAll(reader, path)
-      return length === undefined ? undefined : native.decode(reader.bytes, 0, length)
+    readText: (path, limitBytes = MAX_FILE_BYTES + 1) => {
+      const length = readAll(reader, path, limitBytes)
+      return length === undefined ? undefined : native.decode(reader.bytes, 0, Math.min(length, limitBytes))
     },
     readBytes: (path) => {
       const length = readAll(reader, path)
@@ -63,8 +63,8 @@ export function embeddedFiles(native: Native, architecture: Architecture = nativ
   }
 }
 
-/** Reads a whole file into `reader.bytes`, and answers its length. */
-function readAll(reader: Reader, path: string): number | undefined {
+/** Reads a file into `reader.bytes`, to its end or until there is as much as is wanted, and answers how much that is. */
+function readAll(reader: Reader, path: string, wantedBytes = MAX_FILE_BYTES + 1): number | undefined {
   const { native, read, close } = reader
   const fd = native.syscall(reader.openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0)
   if (fd < 0) return absent({ operation: `read ${path}`, syscall: 'openat', result: fd, path })
@@ -75,10 +75,10 @@ function readAll(reader: Reader, path: string): number | undefined {
     const free = length === 0 ? reader.bytes : reader.bytes.subarray(length)
     result = native.syscall(read, fd, free, free.length)
     if (result > 0) length += result
-  } while ((result > 0 && length <= MAX_FILE_BYTES) || result === -EINTR)
+  } while ((result > 0 && length < wantedBytes) || result === -EINTR)
   native.syscall(close, fd)
   if (result < 0) return absent({ operation: `read ${path}`, syscall: 'read', result, path })
-  if (result > 0) throw tooLong(path)
+  if (length > MAX_FILE_BYTES) throw tooLong(path)
   return length
 }
 

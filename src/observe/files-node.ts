@@ -8,9 +8,9 @@ import { isGone, kindOfMode, MAX_FILE_BYTES } from './files.ts'
 
 export function nodeFiles(): Files {
   return {
-    readText: (path) => {
+    readText: (path, limitBytes) => {
       const bytes = attempt(`read ${path}`, path, () => readAll(path))
-      return bytes === undefined ? undefined : textOf(bytes)
+      return bytes === undefined ? undefined : textOf(bytes.subarray(0, limitBytes))
     },
     readBytes: (path) => attempt(`read ${path}`, path, () => readAll(path)),
     list: (path) => attempt(`list ${path}`, path, () => readdirSync(bytesOf(path), { encoding: 'buffer' }).map(textOf)),
