@@ -4,14 +4,11 @@
  *     RUNROOT/.netns/ID.names    locked by it, so that everybody sees whether it lives, and which process it is. fcntl(2)
  */
 
-import type { Native } from '../base/native.ts'
-import { attempt } from '../executor/embedded-call.ts'
-import { close, memoryFile, open, remove } from '../executor/embedded-files.ts'
-import { F_GETLK, F_WRLCK, FLOCK_PID, flockOf, O_RDWR } from '../linux/files.ts'
-import { signalNumber } from '../linux/signals.ts'
+import { close, memoryFile } from '../executor/embedded-files.ts'
 import { addressHex, parseAddress } from '../network/address.ts'
 import { networksPath } from '../network/networks.ts'
 import type { Resolver } from '../plan/network-resolver.ts'
+import { killBeside, lives } from './beside.ts'
 import type { Connection } from './connection.ts'
 import { networkAt } from './network-plan.ts'
 import { hasNames } from './network-take.ts'
@@ -51,56 +48,22 @@ export function resolverFor(engine: Engine, record: ContainerRecord, connection:
 }
 
 /** Those of this machine, which the name server asks from this machine's network; none for who has no way out (S236). */
-function serversOf(engine: Engine, { intent }: ContainerRecord, { endpoints }: Connection): readonly string[] {
+function serversOf(engine: Engine, record: ContainerRecord, { endpoints }: Connection): readonly string[] {
   if (endpoints.every(({ network }) => networkAt(engine, network)?.isInternal === true)) return []
-  const lines = (engine.machine.files.readText('/etc/resolv.conf') ?? '').split('\n')
+  return outerServers(engine, record).map(addressHex)
+}
+
+/** Those of --dns, or of this machine. resolv.conf(5) */
+export function outerServers(
+  { machine: { files } }: Pick<Engine, 'machine'>,
+  { intent }: Pick<ContainerRecord, 'intent'>,
+): readonly Uint8Array[] {
+  const lines = (files.readText('/etc/resolv.conf') ?? '').split('\n')
   const ofHost = lines.flatMap((line) => /^\s*nameserver\s+(\S+)/.exec(line)?.[1] ?? [])
   const asked = intent.names?.servers ?? []
-  return (asked.length > 0 ? asked : ofHost).flatMap((text) => {
-    const address = parseAddress(text.replace(/%.*$/, ''))
-    return address === undefined ? [] : [addressHex(address)]
-  })
+  return (asked.length > 0 ? asked : ofHost).flatMap((text) => parseAddress(text.replace(/%.*$/, '')) ?? [])
 }
 
-/** Undefined if none lives. */
-function withResolver(engine: Engine, id: string, body: (pid: () => number) => void): void {
-  const { native, files } = engine.machine
-  const path = lockPath(engine, id)
-  if (files.status(path) === undefined) return
-  const fd = open(native, path, O_RDWR)
-  try {
-    body(() => holderOf(native, fd))
-  } finally {
-    close(native, fd)
-  }
-}
+export const isResolving = (engine: Engine, id: string): boolean => lives(engine, lockPath(engine, id))
 
-/** 0 for nobody. */
-function holderOf(native: Native, fd: number): number {
-  const lock = flockOf(F_WRLCK)
-  const F_UNLCK = 2
-  if (attempt(native, 'fcntl', fd, F_GETLK, lock) < 0 || lock[0] === F_UNLCK) return 0
-  return new DataView(lock.buffer).getInt32(FLOCK_PID, true)
-}
-
-export function isResolving(engine: Engine, id: string): boolean {
-  let found = false
-  withResolver(engine, id, (pid) => {
-    found = pid() > 0
-  })
-  return found
-}
-
-/** The pid is that of the holder still once it is held on to. */
-export function endResolver(engine: Engine, id: string): void {
-  const { native } = engine.machine
-  withResolver(engine, id, (holder) => {
-    const pid = holder()
-    if (pid <= 0) return
-    const pidfd = attempt(native, 'pidfd_open', pid, 0)
-    if (pidfd < 0) return
-    if (holder() === pid) attempt(native, 'pidfd_send_signal', pidfd, signalNumber('SIGKILL'), null, 0)
-    close(native, pidfd)
-  })
-  remove(native, lockPath(engine, id))
-}
+export const endResolver = (engine: Engine, id: string): void => killBeside(engine, lockPath(engine, id))

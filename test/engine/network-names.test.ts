@@ -211,6 +211,28 @@ describe('the name server', () => {
     expect(statusOf(pid)).toMatch(/^$|\nState:\tZ/)
   })
 
+  test('is not looked into by the root of a container that sees it', () => {
+    const attach = `import ctypes, sys
+print(ctypes.CDLL(None).ptrace(16, int(sys.argv[1]), 0, 0))`
+    const id = engine.must(
+      'run',
+      '-d',
+      '--name',
+      'seeing',
+      '--network',
+      'front',
+      '--pid',
+      'host',
+      'host',
+      'sleep',
+      '1000',
+    )
+    expect(engine.must('exec', 'seeing', 'python3', '-c', attach, `${pidOf(id)}`)).toBe('-1')
+    const own = 'sleep 9 >/dev/null 2>&1 & exec python3 -c "$0" $!'
+    expect(engine.must('exec', 'seeing', 'sh', '-c', own, attach)).toBe('0')
+    engine.must('rm', '-f', 'seeing')
+  })
+
   test('that somebody killed is there again with the next start, and the container goes without it too', () => {
     const id = sleeping('orphan', '--network', 'front')
     process.kill(pidOf(id), 'SIGKILL')
