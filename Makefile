@@ -101,9 +101,9 @@ $(OUT)/init $(OUT)/relay: $(OUT)/%: native/%.c native/sys.h Makefile | build/too
 
 $(OUT)/%.o: native/%.c $(addprefix native/,counted.h heap.h natives.h spawn.h text.h) $(OUT)/quickjs/quickjs.h Makefile | build/tools
 	@mkdir -p $(@D)
-	$(STATIC_CC) $(C_FLAGS) $(FRONT_FLAGS) -DEXECUTOR='"$(OUT)/executor"' -DMONITOR='"$(OUT)/monitor"' -DREAPER='"$(OUT)/reaper"' -DRESOLVER='"$(OUT)/resolver"' -c -o $@ $<
+	$(STATIC_CC) $(C_FLAGS) $(FRONT_FLAGS) -DEXECUTOR='"$(OUT)/executor"' -DMONITOR='"$(OUT)/monitor"' -DREAPER='"$(OUT)/reaper"' -DRESOLVER='"$(OUT)/resolver"' -DRELAY='"$(OUT)/relay"' -c -o $@ $<
 
-$(OUT)/spawn.o: $(OUT)/executor $(OUT)/monitor $(OUT)/reaper $(OUT)/resolver
+$(OUT)/spawn.o: $(OUT)/executor $(OUT)/monitor $(OUT)/reaper $(OUT)/resolver $(OUT)/relay
 
 FRONT := $(addprefix $(OUT)/,front.o natives.o text.o spawn.o heap.o $(addprefix quickjs/,quickjs.o libregexp.o libunicode.o libbf.o cutils.o))
 $(OUT)/front: $(FRONT)

@@ -212,6 +212,12 @@ static JSValue native_resolver_image(JSContext *context, JSValueConst this, int 
     return JS_NewArrayBuffer(context, (uint8_t *)resolver_start, (size_t)(resolver_end - resolver_start), NULL, NULL, 0);
 }
 
+static JSValue native_relay_image(JSContext *context, JSValueConst this, int argc, JSValueConst *argv)
+{
+    (void)this, (void)argc, (void)argv;
+    return JS_NewArrayBuffer(context, (uint8_t *)relay_start, (size_t)(relay_end - relay_start), NULL, NULL, 0);
+}
+
 #if defined(__x86_64__)
 #define ARCHITECTURE "x86_64"
 #elif defined(__aarch64__)
@@ -231,6 +237,7 @@ static const JSCFunctionListEntry properties[] = {
     JS_CFUNC_DEF("monitorImage", 0, native_monitor_image),
     JS_CFUNC_DEF("reaperImage", 0, native_reaper_image),
     JS_CFUNC_DEF("resolverImage", 0, native_resolver_image),
+    JS_CFUNC_DEF("relayImage", 0, native_relay_image),
 };
 
 int natives_define(JSContext *context)

@@ -1,4 +1,4 @@
-// Starts the executor. Its ELF file and those of the monitor and of the reaper are part of this program.
+// Starts the executor. Its ELF file and those of the monitor, the reaper, the resolver and the relay are part of this program.
 
 #define _GNU_SOURCE
 #include "spawn.h"
@@ -37,6 +37,9 @@ __asm__(".pushsection .rodata.executor, \"a\"\n"
         ".globl resolver_start, resolver_end\n"
         "resolver_start: .incbin \"" RESOLVER "\"\n"
         "resolver_end:\n"
+        ".globl relay_start, relay_end\n"
+        "relay_start: .incbin \"" RELAY "\"\n"
+        "relay_end:\n"
         ".popsection");
 
 // An anonymous file with the executor's bytes that nobody can change; -errno if there is none. A container that finds

@@ -63,6 +63,9 @@ export interface Native {
 
   /** The ELF file of native/resolver.c. Not to be written to. */
   readonly resolverImage: () => ArrayBuffer
+
+  /** The ELF file of native/relay.c. Not to be written to. */
+  readonly relayImage: () => ArrayBuffer
 }
 
 /** The embedded engine's front; throws `unsupported` in any other engine. */

@@ -76,7 +76,7 @@ function runCommand(session: Session, words: readonly string[]): Command {
   const warn = (text: string): void => writeText(native, 2, `warning: ${text}\n`)
   return {
     explain: () => {
-      if (wanted.container.network.kind === 'networks')
+      if (wanted.container.network.kind === 'networks' || wanted.container.network.kind === 'egress')
         warn('its network is made before, by a plan of its own that is not shown')
       const machine = { ...engine.machine, files: foreseen(engine.machine.files, wanted.container.intent) }
       return explainContainer(machine, requestOf(engine, wanted, warn), 'wait')

@@ -6,7 +6,9 @@ import type { Native } from '../base/native.ts'
 import { nearest } from '../base/nearest.ts'
 import { VERSION } from '../base/version.ts'
 import { openMachine } from '../container/open.ts'
-import { listEngineContainers } from '../engine/containers.ts'
+import { listEngineContainers, readEngineContainer } from '../engine/containers.ts'
+import { EGRESS_COMMAND } from '../engine/egress.ts'
+import { serveRelay } from '../engine/egress-policy.ts'
 import { afterEnd } from '../engine/ended.ts'
 import { checkHealth, HEALTH_COMMAND } from '../engine/health.ts'
 import { ENDED_COMMAND } from '../engine/start.ts'
@@ -63,6 +65,15 @@ function healthCommand(native: Native, [dataRoot = '', root = '', id = '']: read
   }
 }
 
+/** What a plan starts beside a container with a list of hosts; plan/network-egress.ts. */
+function egressCommand(native: Native, [dataRoot = '', root = '', id = '', relay = '']: readonly string[]): number {
+  const { machine } = openMachine(native, { root })
+  const engine = { machine, dataRoot, program: '' }
+  const record = readEngineContainer(engine, id)?.record
+  if (record?.network.kind === 'egress') serveRelay(engine, record, record.network.hosts, Number(relay))
+  return 0
+}
+
 /** None where the caller may not look: a tool needs no engine. */
 function containerNames(native: Native): ReadonlyMap<string, string> {
   try {
@@ -117,6 +128,8 @@ function runWords(native: Native, name: string | undefined, rest: readonly strin
       return labDoor(openSession(native).engine, rest)
     case ENDED_COMMAND:
       return endedCommand(native, rest)
+    case EGRESS_COMMAND:
+      return egressCommand(native, rest)
     case HEALTH_COMMAND:
       return healthCommand(native, rest)
     default:

@@ -23,7 +23,7 @@ export function namesOf(asked: Asked, { directory, source, namespaces }: NamesRe
     options: [...given.list('dns-option'), ...given.list('dns-opt')],
   }
   const isAsked = [names.hosts, names.servers, names.search, names.options].some(({ length }) => length > 0)
-  const needsThem = isAsked || source.root.kind === 'layers' || isNamed(asked)
+  const needsThem = isAsked || source.root.kind === 'layers' || isNamed(asked) || given.isSet('egress')
   return namespaces.mount.kind === 'private' && needsThem ? names : undefined
 }
 

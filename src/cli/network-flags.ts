@@ -1,8 +1,11 @@
 /** --network, --publish and their like: words become a wish. */
 
+import { OperationError } from '../base/errors.ts'
 import { usage } from '../base/flags.ts'
+import { EGRESS_FIELD } from '../engine/egress.ts'
 import type { EndpointWish, NetworkWish } from '../engine/record.ts'
 import { addressText, isIpv6, parseAddress } from '../network/address.ts'
+import { parseRules } from '../network/egress-rules.ts'
 import { DEFAULT_NETWORK, NETWORK_NAME } from '../network/networks.ts'
 import { portsOf, portWord } from './port-words.ts'
 import { type Asked, wrong } from './values.ts'
@@ -34,6 +37,7 @@ export const isNamed = ({ given }: Asked): boolean =>
 /** `exposed` is what the image says of its ports. */
 export function networkOf(asked: Asked, isRootless: boolean, exposed: readonly string[]): NetworkWish {
   const { given, command } = asked
+  if (given.isSet('egress')) return egressOf(asked, isRootless)
   const words = networkWords(asked, isRootless)
   const ports = [
     ...given.list('publish').flatMap((text) => portsOf(text, { command, flag: 'publish' })),
@@ -55,6 +59,27 @@ export function networkOf(asked: Asked, isRootless: boolean, exposed: readonly s
   if (twice !== undefined)
     throw wrong(asked, 'network', twice.network, `network "${twice.network}" is specified multiple times`)
   return { kind: 'networks', networks, ports }
+}
+
+/** A list of hosts is all that a container has of networks: nothing leads into it, and there are no neighbours. */
+function egressOf({ given, command }: Asked, isRootless: boolean): NetworkWish {
+  if (isRootless)
+    throw new OperationError({
+      kind: 'unsupported',
+      operation: 'run a container with --egress',
+      reason: 'its network namespace needs CAP_NET_ADMIN over the network of this machine',
+      hint: "run it as root; without root the library has it: run(command, { network: { allow: ['example.com:443'] } })",
+    })
+  const set = ['network', 'net', 'publish', 'publish-all', ...ENDPOINT_FLAGS].find((name) => given.isSet(name))
+  if (set !== undefined)
+    throw usage(
+      command,
+      `--egress and --${set} exclude each other`,
+      'a container with a list of hosts has no network beside them: leave one of the two away',
+    )
+  const hosts = given.list('egress')
+  parseRules(hosts, EGRESS_FIELD)
+  return { kind: 'egress', hosts }
 }
 
 const ENDPOINT_FLAGS = ['ip', 'ip6', 'mac-address', 'network-alias', 'net-alias'] as const

@@ -75,6 +75,7 @@ const NAMESPACES: readonly Flag[] = [
   flag('pid', 'string', NAMESPACE, 'its process ids'),
   flag('network', 'list', NETWORK_NAME, 'its network; bridge if not given, none without root'),
   flag('net', 'list', NETWORK_NAME, 'the same as --network'),
+  flag('egress', 'list', 'HOST:PORT', 'a host that it reaches, and no others, e.g. example.com:443'),
   flag('ipc', 'string', `${NAMESPACE}|shareable|none`, 'its System V objects, message queues and shared memory'),
   flag('uts', 'string', NAMESPACE, 'its host name'),
   flag('userns', 'string', `${NAMESPACE}|auto|keep-id|map:INSIDE:HOST:COUNT`, 'its user ids'),

@@ -230,7 +230,18 @@ function annotationsOf(asked: Asked): Readonly<Record<string, string>> {
 type Spaces = Pick<Intent, 'namespaces' | 'userMaps'>
 
 /** Of a mount namespace that is joined, or the host's, nothing is changed: plan/init.ts. */
-const NEEDS_TREE = ['volume', 'volumes-from', 'tmpfs', 'read-only', 'device', 'init', 'add-host', 'dns', 'shm-size']
+const NEEDS_TREE = [
+  'volume',
+  'volumes-from',
+  'tmpfs',
+  'read-only',
+  'device',
+  'init',
+  'add-host',
+  'dns',
+  'egress',
+  'shm-size',
+]
 
 function checkTree(asked: Asked, { root }: Source, { namespaces }: Spaces): void {
   const { given, command } = asked

@@ -9,6 +9,8 @@ export interface Connection {
   /** In the order in which they were made: the first leads out. */
   readonly endpoints: readonly Endpoint[]
   readonly ports: readonly PortWish[]
+  /** The hosts that it may reach, with a relay beside it; then it has no endpoints. */
+  readonly egress?: readonly string[] | undefined
 }
 
 export interface Endpoint {

@@ -3,6 +3,7 @@
 import { must } from '../executor/embedded-call.ts'
 import { close, open, replaceFile, writeAll } from '../executor/embedded-files.ts'
 import { O_WRONLY } from '../linux/files.ts'
+import { NAME_SERVER as RELAYS_SERVER } from '../plan/egress.ts'
 import { NAMED_FILES } from './config-mounts.ts'
 import type { Connection } from './connection.ts'
 import type { ContainerNames, Intent } from './intent.ts'
@@ -18,19 +19,25 @@ export function namedFiles(
   connection?: Connection,
 ): Readonly<Record<(typeof NAMED_FILES)[number], string>> {
   const isHosts = namespaces.network.kind === 'host'
+  const server = nameServerOf(connection)
   const own = domainname === undefined ? hostname : `${hostname}.${domainname} ${hostname}`
   return {
     hosts: (isHosts ? withNewline(host.hosts) : LOCAL_HOSTS) + hostLines(names) + ownLines(own, connection),
     hostname: `${hostname}\n`,
-    'resolv.conf': resolvConf(host.resolvConf, names, { isHosts, isResolved: isResolvedIn(connection) }),
+    'resolv.conf': resolvConf(host.resolvConf, names, { isHosts, server }),
   }
 }
 
 const hostLines = ({ hosts }: Pick<ContainerNames, 'hosts'>): string =>
   hosts.map(({ address, name }) => `${address}\t${name}\n`).join('')
 
-const isResolvedIn = (connection: Connection | undefined): boolean =>
-  connection?.endpoints.some(({ names }) => names.length > 0) ?? false
+/** The one beside it. */
+function nameServerOf(connection: Connection | undefined): string | undefined {
+  if (connection?.egress !== undefined) return RELAYS_SERVER
+  return connection?.endpoints.some(({ names }) => names.length > 0) ? RESOLVER : undefined
+}
+
+const RESOLVER = '127.0.0.11'
 
 /** Its own addresses; those of others it asks for. The whole name comes first: hosts(5). */
 const ownLines = (names: string, connection: Connection | undefined): string =>
@@ -54,7 +61,7 @@ const LOCAL_HOSTS = [
 function resolvConf(
   text: string,
   { servers, search, options }: Pick<ContainerNames, 'servers' | 'search' | 'options'>,
-  { isHosts, isResolved }: { readonly isHosts: boolean; readonly isResolved: boolean },
+  { isHosts, server }: { readonly isHosts: boolean; readonly server: string | undefined },
 ): string {
   const lines = text.split('\n').map((line) => line.trim().split(/\s+/))
   const valuesOf = (keyword: string): readonly string[] =>
@@ -62,7 +69,7 @@ function resolvConf(
   const reachable = valuesOf('nameserver').filter((address) => isHosts || !/^(127\.|::1$)/.test(address))
   const domains = search.length > 0 ? search.filter((domain) => domain !== '.') : valuesOf('search')
   const wanted = options.length > 0 ? options : valuesOf('options')
-  if (isResolved) return resolvedConf(domains, wanted)
+  if (server !== undefined) return resolvedConf(server, domains, wanted)
   return [
     ...(servers.length > 0 ? servers : reachable).map((address) => `nameserver ${address}\n`),
     ...(domains.length > 0 ? [`search ${domains.join(' ')}\n`] : []),
@@ -71,9 +78,9 @@ function resolvConf(
 }
 
 /** The name server beside the container asks all others. Names of neighbours have no dots. */
-const resolvedConf = (domains: readonly string[], options: readonly string[]): string =>
+const resolvedConf = (server: string, domains: readonly string[], options: readonly string[]): string =>
   [
-    'nameserver 127.0.0.11\n',
+    `nameserver ${server}\n`,
     ...(domains.length > 0 ? [`search ${domains.join(' ')}\n`] : []),
     `options ${[...options.filter((option) => !option.startsWith('ndots:')), ...ndots(options)].join(' ')}\n`,
   ].join('')

@@ -22,6 +22,7 @@ import {
 } from './connection.ts'
 import { rewriteNamedFiles } from './container-files.ts'
 import { findContainer } from './containers.ts'
+import { endEgress } from './egress.ts'
 import { foreignDrops } from './foreign-rules.ts'
 import { forgetForwarding, wantForwarding } from './forwarding.ts'
 import { heldLocks, withNamesLock } from './lock.ts'
@@ -172,12 +173,13 @@ export const forwardingFor = (engine: Engine, networks: readonly NetworkRecord[]
 export function disconnectContainer(engine: Engine, id: string): void {
   const { native, files } = engine.machine
   const file = networkFile(engine, id)
+  endResolver(engine, id)
+  endEgress(engine, id)
   if (readConnection(engine, id) === undefined) {
     const nothing = { name: id, file, rules: [], settings: [] }
     if (files.status(file) !== undefined) runPlan(native, planNetworkRemoval(nothing), { extraFds: heldLocks() })
     return
   }
-  endResolver(engine, id)
   withNamesLock(engine, () => {
     const connection = connectionOf(engine, id)
     const { endpoints } = connection

@@ -114,6 +114,7 @@ function hostConfigOf(record: ContainerRecord): Json {
       Config: log.limitBytes > 0 ? { 'max-size': `${log.limitBytes}`, 'max-file': `${log.files}` } : {},
     },
     NetworkMode: networkMode(record),
+    ...(network.kind === 'egress' ? { Egress: network.hosts } : {}),
     PortBindings: wantedBindings(network.kind === 'networks' ? network.ports : []),
     RestartPolicy: { Name: restart.when, MaximumRetryCount: restart.maxRetries },
     AutoRemove: removesItself,

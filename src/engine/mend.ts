@@ -11,16 +11,17 @@
  * | state below the run root without a container    | its bundle would be below our data root              | cleaned                       |
  * | a network of one that has ended                 | its network.json                                     | disconnected                  |
  * | one that a command paused for itself            | nobody has the lock of its `pausing`                 | let go on                     |
- * | one that runs without its name server           | nobody has the lock of that                          | a new one                     |
+ * | one that runs without its name server, or relay | nobody has the lock of that                          | a new one                     |
  * | one that others find by the name before         | the names in its network.json                        | renamed there                 |
  */
 
-import { OperationError } from '../base/errors.ts'
+import { describeError, OperationError } from '../base/errors.ts'
 import { removeContainer as removeInner } from '../container/remove.ts'
 import { containerDirectory, readRemains } from '../container/store.ts'
 import { remove, replaceFile } from '../executor/embedded-files.ts'
 import { removeTree } from '../executor/embedded-tree.ts'
 import { readConnection } from './connection.ts'
+import { restoreEgress } from './container-egress.ts'
 import { disconnectContainer } from './container-network.ts'
 import {
   type EngineContainer,
@@ -29,6 +30,7 @@ import {
   readEngineContainer,
   UNSEEN_STATUS,
 } from './containers.ts'
+import { lacksEgress } from './egress.ts'
 import { keepEnd, tellEnd } from './end.ts'
 import { mendPause } from './held-pause.ts'
 import { isWatched } from './listening.ts'
@@ -45,7 +47,7 @@ const quiet = (): void => undefined
 export function listMended(engine: Engine, warn: (text: string) => void): readonly EngineContainer[] {
   mendNamesAndStates(engine)
   const found = listEngineContainers(engine, warn)
-  for (const one of found) if (one.status === 'running') mendNetwork(engine, one.record)
+  for (const one of found) if (one.status === 'running') mendBeside(engine, one.record, warn)
   const mended = found.filter(({ status, record: { id } }) =>
     status === 'exited' ? mendContainer(engine, id) : status === 'paused' && mendPause(engine, id),
   )
@@ -102,19 +104,31 @@ export function mendContainer(engine: Engine, id: string): boolean {
   return isMended ?? false
 }
 
-function mendNetwork(engine: Engine, record: ContainerRecord): void {
-  const { network } = record
-  if (network.kind !== 'networks' || !network.networks.some((one) => hasNames(one.network))) return
-  if (hasOldNames(engine, record))
-    withNamesLock(engine, () => {
-      const now = readEngineContainer(engine, record.id)?.record
-      if (now !== undefined) renameEndpoints(engine, now)
+/** What runs beside it for its network. A container that hinders us does not hinder the command. */
+function mendBeside(engine: Engine, record: ContainerRecord, warn: (text: string) => void): void {
+  const { id, network } = record
+  if (network.kind !== 'egress' && !mayHaveNames(network)) return
+  try {
+    if (hasOldNames(engine, record)) renameAsIs(engine, id)
+    if (!lacksResolver(engine, id) && !lacksEgress(engine, id)) return
+    tryContainerLock(engine, id, () => {
+      if (lacksResolver(engine, id)) restoreResolver(engine, record)
+      if (lacksEgress(engine, id)) restoreEgress(engine, record)
     })
-  if (!lacksResolver(engine, record.id)) return
-  tryContainerLock(engine, record.id, () => {
-    if (lacksResolver(engine, record.id)) restoreResolver(engine, record)
-  })
+  } catch (error) {
+    if (!(error instanceof OperationError)) throw error
+    warn(describeError(error))
+  }
 }
+
+const mayHaveNames = (network: ContainerRecord['network']): boolean =>
+  network.kind === 'networks' && network.networks.some((one) => hasNames(one.network))
+
+const renameAsIs = (engine: Engine, id: string): void =>
+  withNamesLock(engine, () => {
+    const now = readEngineContainer(engine, id)?.record
+    if (now !== undefined) renameEndpoints(engine, now)
+  })
 
 /** On a full disk it stays without: that is cleaned up as well, and shown as the end that nobody saw. */
 function noteEnd(engine: Engine, id: string): void {

@@ -42,7 +42,7 @@ import {
   tellNames,
 } from './network-take.ts'
 import { type Engine, networkFile } from './place.ts'
-import type { ContainerRecord, EndpointWish, PortWish } from './record.ts'
+import type { ContainerRecord, EndpointWish, NetworkWish, PortWish } from './record.ts'
 import { endResolver, isResolved, isResolving, resolverFor } from './resolver.ts'
 
 /** Throws `conflict` if it is in it, or if it has no networks. */
@@ -104,12 +104,15 @@ function wishOf({ name, network }: ContainerRecord): NetworksWish {
   throw new OperationError({
     kind: 'conflict',
     operation: `change the networks of ${name}`,
-    reason:
-      network.kind === 'none'
-        ? 'container cannot be connected to multiple networks with one of the networks in private (none) mode'
-        : 'container sharing network namespace with another container or host cannot be connected to any other network',
+    reason: WHY_NONE[network.kind],
     hint: 'make it with --network and the name of a network',
   })
+}
+
+const WHY_NONE: Readonly<Record<Exclude<NetworkWish['kind'], 'networks'>, string>> = {
+  none: 'container cannot be connected to multiple networks with one of the networks in private (none) mode',
+  joined: 'container sharing network namespace with another container or host cannot be connected to any other network',
+  egress: 'container with a list of hosts (--egress) has no network beside them',
 }
 
 function addEndpoint(engine: Engine, record: ContainerRecord, wish: EndpointWish): void {

@@ -37,6 +37,8 @@ export interface ContainerRecord {
 /** Where a container's packets go. With `none` and `joined` the intent's namespace says all. */
 export type NetworkWish =
   | { readonly kind: 'none' | 'joined' }
+  /** `NAME:PORT`, as network/egress-rules.ts has them: these and nothing else. */
+  | { readonly kind: 'egress'; readonly hosts: readonly string[] }
   | {
       readonly kind: 'networks'
       /** The first leads out, and ports lead to it; none is left when it was disconnected of all. */

@@ -11,6 +11,7 @@ import { capabilitiesIn } from '../linux/capabilities.ts'
 import { stringifyExact } from '../observe/count.ts'
 import { readConfig } from '../oci/config.ts'
 import { configOf, type IntentFacts } from './config.ts'
+import { connectEgress } from './container-egress.ts'
 import { connectContainer, disconnectContainer } from './container-network.ts'
 import { EXIT_FILE, findContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
@@ -100,8 +101,11 @@ export function connected(
   warn: StartOptions['warn'],
 ): Pick<ContainerRecord, 'intent'> {
   const { network, intent } = record
-  if (network.kind !== 'networks') return record
-  const path = connectContainer(engine, record, network, warn)
+  if (network.kind !== 'networks' && network.kind !== 'egress') return record
+  const path =
+    network.kind === 'networks'
+      ? connectContainer(engine, record, network, warn)
+      : connectEgress(engine, record, network.hosts)
   return { intent: { ...intent, namespaces: { ...intent.namespaces, network: { kind: 'path', path } } } }
 }
 

@@ -2,7 +2,7 @@
 
 import type { Native } from '../base/native.ts'
 import { errnoNumber } from '../linux/errno.ts'
-import { AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM } from '../linux/sockets.ts'
+import { AF_INET, AF_INET6, inetAddress, SOCK_DGRAM, SOCK_STREAM } from '../linux/sockets.ts'
 import { attempt, must } from './embedded-call.ts'
 import { close } from './embedded-files.ts'
 
@@ -31,22 +31,11 @@ export function whyTaken(native: Native, { address, port, protocol }: LocalPort)
     // What is left of old connections is in nobody's way.
     if (protocol === 'tcp') must(native, 'try a port', 'setsockopt', fd, SOL_SOCKET, SO_REUSEADDR, yes, 4)
     if (isSix) must(native, 'try a port', 'setsockopt', fd, IPPROTO_IPV6, IPV6_V6ONLY, yes, 4)
-    const place = socketAddress(address, port)
+    const place = inetAddress(address, port)
     const result = attempt(native, 'bind', fd, place, place.length)
     if (result === -errnoNumber('EADDRINUSE')) return 'address already in use'
     return result === -errnoNumber('EADDRNOTAVAIL') ? 'cannot assign requested address' : undefined
   } finally {
     close(native, fd)
   }
-}
-
-/** struct sockaddr_in: family, port (big-endian), address, padding; struct sockaddr_in6: family, port, flow, address, scope. ipv6(7) */
-function socketAddress(address: Uint8Array, port: number): Uint8Array {
-  const isSix = address.length === 16
-  const bytes = new Uint8Array(isSix ? 28 : 16)
-  const view = new DataView(bytes.buffer)
-  view.setUint16(0, isSix ? AF_INET6 : AF_INET, true)
-  view.setUint16(2, port)
-  bytes.set(address, isSix ? 8 : 4)
-  return bytes
 }

@@ -48,6 +48,13 @@ export const freeBind = (fd: Slot): Call => ({
   args: [fd, SOL_IPV6, IPV6_FREEBIND, Uint8Array.of(1, 0, 0, 0), 4],
 })
 
+const SO_REUSEADDR = 2
+/** What is left of connections of somebody before is in nobody's way. socket(7) */
+export const reuseAddress = (fd: Slot): Call => ({
+  name: 'setsockopt',
+  args: [fd, SOL_SOCKET, SO_REUSEADDR, Uint8Array.of(1, 0, 0, 0), 4],
+})
+
 const SO_ATTACH_FILTER = 26
 /** Only what the filter of classic BPF lets through is received. struct sock_fprog: as for seccomp(2). socket(7) */
 export function attachFilter(fd: Slot, filter: Uint8Array): Call {

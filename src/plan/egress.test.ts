@@ -18,6 +18,7 @@ test('init makes every address one of lo, and hands the sockets over before anyt
   const lines = linesOf(planEgress(egress))
   expect(lines).toContain(
     `listener-1 = socket(AF_INET6, SOCK_STREAM|SOCK_NONBLOCK)
+setsockopt(listener-1, SOL_SOCKET, SO_REUSEADDR, <4 bytes>)
 setsockopt(listener-1, SOL_IPV6, IPV6_V6ONLY, <4 bytes>)
 setsockopt(listener-1, SOL_IPV6, IPV6_FREEBIND, <4 bytes>)
 bind(listener-1, [2001:2::100]:443)

@@ -22,7 +22,7 @@ import {
   IFA_LOCAL,
   localRouteBody,
   NLM_F_CREATE,
-  NLM_F_EXCL,
+  NLM_F_REPLACE,
   numberAttribute,
   RTA_OIF,
   RTM_NEWADDR,
@@ -56,6 +56,7 @@ import {
   onlyIpv6,
   RIGHTS_FD,
   receiveDescriptor,
+  reuseAddress,
   rightsBytes,
   rightsLength,
   SOCK_DGRAM,
@@ -74,11 +75,14 @@ import { CHILD_END, PARENT_END } from './slots.ts'
 import { endProcess } from './stage.ts'
 import { planConnect } from './unix-socket.ts'
 
-export interface EgressRequest {
+export interface EgressRequest extends Ways {
   /** native/relay.c, as an ELF file. */
   readonly relay: Uint8Array
   /** The path of a unix socket at which the policy of the relay waits for it. */
   readonly policy: string
+}
+
+export interface Ways {
   /** Where the relay listens inside; `bytes` are 4 or 16. At most 240. */
   readonly listeners: readonly { readonly address: { readonly bytes: Uint8Array }; readonly port: number }[]
   /** Whether a new network namespace of this machine has IPv6. */
@@ -108,23 +112,25 @@ export const openEgress = ({ relay, policy }: EgressRequest): readonly Step[] =>
 ]
 
 /** For init, in its network namespace, with lo on. */
-export function planEgress(egress: EgressRequest): readonly Step[] {
-  const listeners = listenersOf(egress)
-  return [
-    openRoute(ROUTE),
-    ...familiesOf(egress).flatMap(ownAll),
-    ...listenAt({ bytes: NAME_SERVER_BYTES, port: 53, into: NAMES_TCP }),
-    { call: socket(AF_INET, SOCK_DGRAM), why: WHY_NAMES, see: SEE, into: NAMES_UDP },
-    { call: bind(NAMES_UDP, inetAddress(NAME_SERVER_BYTES, 53)), why: WHY_NAMES, see: SEE },
-    ...planRefusals(egress.hasIpv6),
-    ...listeners.flatMap(listenAt),
-    {
-      call: sendDescriptors(CHILD_END, socketsOf(egress), utf8('e')),
-      why: 'hand the sockets to the relay',
-      see: ['unix(7)', 'cmsg(3)'],
-    },
-  ]
-}
+export const planEgress = (egress: EgressRequest): readonly Step[] => [
+  ...planWays(egress),
+  {
+    call: sendDescriptors(CHILD_END, socketsOf(egress), utf8('e')),
+    why: 'hand the sockets to the relay',
+    see: ['unix(7)', 'cmsg(3)'],
+  },
+]
+
+/** In the network namespace, with CAP_NET_ADMIN and CAP_NET_RAW over it. The relay of before is gone, if there was one. */
+export const planWays = (ways: Ways): readonly Step[] => [
+  openRoute(ROUTE),
+  ...familiesOf(ways).flatMap(ownAll),
+  ...listenAt({ bytes: NAME_SERVER_BYTES, port: 53, into: NAMES_TCP }),
+  { call: socket(AF_INET, SOCK_DGRAM), why: WHY_NAMES, see: SEE, into: NAMES_UDP },
+  { call: bind(NAMES_UDP, inetAddress(NAME_SERVER_BYTES, 53)), why: WHY_NAMES, see: SEE },
+  ...planRefusals(ways.hasIpv6),
+  ...listenersOf(ways).flatMap(listenAt),
+]
 
 const WHY_NAMES = 'be asked for names'
 const NAME_SERVER_BYTES = Uint8Array.from(NAME_SERVER.split('.'), Number)
@@ -132,7 +138,7 @@ const BACKLOG = 128
 const LO = 1
 const SCOPE_UNIVERSE = 0
 
-const familiesOf = ({ hasIpv6 }: EgressRequest): readonly Family[] => (hasIpv6 ? [FOUR, SIX] : [FOUR])
+const familiesOf = ({ hasIpv6 }: Ways): readonly Family[] => (hasIpv6 ? [FOUR, SIX] : [FOUR])
 
 interface Family {
   readonly name: string
@@ -149,7 +155,7 @@ const SIX: Family = {
 }
 
 function ownAll({ name, number, own }: Family): readonly Step[] {
-  const flags = NLM_F_CREATE | NLM_F_EXCL
+  const flags = NLM_F_CREATE | NLM_F_REPLACE
   return [
     ...ask(
       ROUTE,
@@ -183,7 +189,7 @@ interface Listener {
   readonly into: Slot
 }
 
-const listenersOf = ({ listeners, hasIpv6 }: EgressRequest): readonly Listener[] =>
+const listenersOf = ({ listeners, hasIpv6 }: Ways): readonly Listener[] =>
   listeners
     .filter(({ address }) => hasIpv6 || address.bytes.length === 4)
     .map(({ address: { bytes }, port }, index) => ({ bytes, port, into: slot(`listener-${index}`) }))
@@ -193,6 +199,8 @@ function listenAt({ bytes, port, into }: Listener): readonly Step[] {
   const at = { why: into === NAMES_TCP ? WHY_NAMES : `take connections to port ${port} in its stead`, see: SEE }
   return [
     { call: socket(isFour ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK), ...at, into },
+    // Somebody may have killed the relay of before.
+    { call: reuseAddress(into), ...at },
     ...(isFour ? [] : [onlyIpv6(into), freeBind(into)].map((call) => ({ call, ...at }))),
     { call: bind(into, inetAddress(bytes, port)), ...at },
     { call: listen(into, BACKLOG), ...at },
@@ -200,11 +208,11 @@ function listenAt({ bytes, port, into }: Listener): readonly Step[] {
 }
 
 /** In the order in which they are handed over. */
-const socketsOf = (egress: EgressRequest): readonly Slot[] => [
+const socketsOf = (ways: Ways): readonly Slot[] => [
   NAMES_UDP,
   NAMES_TCP,
-  ...refusalSockets(egress.hasIpv6),
-  ...listenersOf(egress).map(({ into }) => into),
+  ...refusalSockets(ways.hasIpv6),
+  ...listenersOf(ways).map(({ into }) => into),
 ]
 
 /** For the executor, as the first that it hears from init: the sockets, and the relay, which has them from then on. */
@@ -234,7 +242,16 @@ export function planRelay(egress: EgressRequest, cgroup: CgroupJoin, host: Pick<
       why: 'make the relay',
       see: ['clone(2)', 'native/relay.c'],
       keep: [{ slot: PIDFD, in: pidfd, offset: 0, sizeBytes: 4 }],
-      child: [...cgroup.join, ...becomeNobody(host), ...becomeRelay(egress)],
+      child: [
+        ...cgroup.join,
+        ...becomeNobody(host),
+        {
+          call: prctl(PR_SET_PDEATHSIG, 9),
+          why: 'have the relay end with the executor',
+          see: ['PR_SET_PDEATHSIG(2const)'],
+        },
+        ...becomeRelay(egress, { image: PROGRAM, policy: POLICY }),
+      ],
       undo: endProcess(PIDFD, 'the relay'),
     },
     {
@@ -277,8 +294,8 @@ const NOBODY = 65_534
 /** native/relay.c has at most two for each of 256 connections, 240 listeners, and some. */
 const DESCRIPTORS = 1024
 
-/** It needs nothing of root, and hostile programs talk to it. */
-function becomeNobody({ isRootless }: Pick<Host, 'isRootless'>): readonly Step[] {
+/** The relay needs nothing of root, and hostile programs talk to it. */
+export function becomeNobody({ isRootless }: Pick<Host, 'isRootless'>): readonly Step[] {
   const at = { why: 'have the relay be nobody', see: ['credentials(7)'] }
   return [
     {
@@ -296,33 +313,35 @@ function becomeNobody({ isRootless }: Pick<Host, 'isRootless'>): readonly Step[]
           { call: setresuid(NOBODY, NOBODY, NOBODY), ...at },
         ]),
     { call: prctl(PR_SET_NO_NEW_PRIVS, 1), ...at },
-    {
-      call: prctl(PR_SET_PDEATHSIG, 9),
-      why: 'have the relay end with the executor',
-      see: ['PR_SET_PDEATHSIG(2const)'],
-    },
   ]
 }
 
 /** So many native/relay.c has arguments for. */
 const REFUSALS = 4
 
-function becomeRelay(egress: EgressRequest): readonly Step[] {
-  const refusals = refusalSockets(egress.hasIpv6)
+interface RelayParts {
+  readonly image: Slot | number
+  /** The relay's end of a socket to its policy. */
+  readonly policy: Slot
+}
+
+/** With the sockets of planWays. */
+export function becomeRelay(ways: Ways, { image, policy }: RelayParts): readonly Step[] {
+  const refusals = refusalSockets(ways.hasIpv6)
   const words = [
     'coffer-relay',
-    ...[POLICY, NAMES_UDP, NAMES_TCP, ...refusals].map((fd) => text(fd)),
+    ...[policy, NAMES_UDP, NAMES_TCP, ...refusals].map((fd) => text(fd)),
     ...new Array<string>(REFUSALS - refusals.length).fill('-'),
-    ...listenersOf(egress).map(({ into }) => text(into)),
+    ...listenersOf(ways).map(({ into }) => text(into)),
   ]
   return [
-    ...[POLICY, ...socketsOf(egress)].map((fd) => ({
+    ...[policy, ...socketsOf(ways)].map((fd) => ({
       call: fcntl(fd, F_SETFD, 0),
       why: 'hand it to the relay',
       see: ['fcntl(2)'],
     })),
     {
-      call: execveat(PROGRAM, '', strings(words), strings([]), AT_EMPTY_PATH),
+      call: execveat(image, '', strings(words), strings([]), AT_EMPTY_PATH),
       why: 'become the relay',
       see: ['execveat(2)', 'native/relay.c'],
     },

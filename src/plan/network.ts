@@ -15,6 +15,7 @@ import { CLONE_NEWNET, setns, unshare } from '../linux/namespaces.ts'
 import { PR_SET_PDEATHSIG, prctl } from '../linux/process.ts'
 import { signalNumber } from '../linux/signals.ts'
 import { seeCaller } from './caller.ts'
+import { type NetworkEgress, planNetworkEgress } from './network-egress.ts'
 import { type Endpoint, planDetach, planDeviceRemoval, planEndpoint } from './network-endpoint.ts'
 import { planRules } from './network-filter.ts'
 import { planLoopback } from './network-lo.ts'
@@ -38,13 +39,15 @@ export interface NetworkRequest {
   readonly settings: readonly Setting[]
   /** Undefined where no names are resolved. */
   readonly resolver?: Resolver | undefined
+  /** For a list of hosts; without endpoints. */
+  readonly egress?: NetworkEgress | undefined
 }
 
 const SIGKILL = signalNumber('SIGKILL')
 const SEE: readonly Ref[] = ['rtnetlink(7)', 'network_namespaces(7)']
 
 /** The namespace is new. */
-export const planNetwork = ({ name, file, endpoints, rules, settings, resolver }: NetworkRequest): Plan => ({
+export const planNetwork = ({ name, file, endpoints, rules, settings, ...beside }: NetworkRequest): Plan => ({
   operation: `make the network of ${name}`,
   steps: [
     ...withCaller,
@@ -63,9 +66,14 @@ export const planNetwork = ({ name, file, endpoints, rules, settings, resolver }
     ...endpoints.flatMap(planEndpoint),
     ...settings.flatMap(planSetting),
     ...rules.flatMap(planRules),
-    ...(resolver === undefined ? [] : planResolver(resolver)),
+    ...planProcesses(beside),
   ],
 })
+
+const planProcesses = ({ resolver, egress }: Pick<NetworkRequest, 'resolver' | 'egress'>): readonly Step[] => [
+  ...(resolver === undefined ? [] : planResolver(resolver)),
+  ...(egress === undefined ? [] : planNetworkEgress(egress)),
+]
 
 export interface NetworkChange {
   readonly name: string
@@ -74,8 +82,9 @@ export interface NetworkChange {
   readonly remove: readonly Endpoint[]
   readonly rules: readonly Uint8Array[]
   readonly settings: readonly Setting[]
-  /** In the place of the one before, which has ended. */
+  /** In the place of those before, which have ended. */
   readonly resolver?: Resolver | undefined
+  readonly egress?: NetworkEgress | undefined
 }
 
 /** One device more or less in a namespace that is there, be its container running or not. */
@@ -91,7 +100,7 @@ export const planNetworkChange = (change: NetworkChange): Plan => ({
     ...change.add.flatMap(planEndpoint),
     ...change.settings.flatMap(planSetting),
     ...change.rules.flatMap(planRules),
-    ...(change.resolver === undefined ? [] : planResolver(change.resolver)),
+    ...planProcesses(change),
   ],
 })
 

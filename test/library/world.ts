@@ -102,6 +102,8 @@ async function startNames(asked: string[], names: World['names']): Promise<{ rea
     message.copy(head, 0, 0, 2)
     server.send(Buffer.concat([head, message.subarray(12, at + 5), ...records]), from.port, from.address)
   })
+  // Who asked has ended meanwhile.
+  server.on('error', () => undefined)
   await new Promise<void>((resolve) => server.bind(53, '127.0.0.1', resolve))
   return server
 }
