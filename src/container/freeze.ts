@@ -6,7 +6,7 @@ import { planFreeze, planThaw } from '../plan/cgroup-freeze.ts'
 import type { Machine } from './machine.ts'
 import { findContainer } from './store.ts'
 
-/** Throws `conflict` unless the container is `running` or `created`. The executor has `held` as long as it works. */
+/** Throws `conflict` unless the container is `running` or `created`. The executor has the descriptors `held` as well. */
 export function freezeContainer(machine: Machine, id: string, held: readonly number[] = []): void {
   const container = findContainer(machine.files, machine.root, id)
   if (container.status !== 'running' && container.status !== 'created')

@@ -20,6 +20,8 @@ export interface RemoveOptions {
   readonly force: boolean
   /** The pid of its init, where another container may have the name by now: that one is let be. */
   readonly init?: number
+  /** Descriptors of locks, which the executor has as well. */
+  readonly held?: readonly number[]
   /** Hears of poststop hooks that failed. */
   readonly warn: (text: string) => void
 }
@@ -39,7 +41,7 @@ export function removeContainer(machine: Machine, id: string, options: RemoveOpt
 function removeHeld(
   machine: Machine,
   { id, held }: { readonly id: string; readonly held: number },
-  { force, init, warn }: RemoveOptions,
+  { force, init, warn, held: locks = [] }: RemoveOptions,
 ): void {
   const container = force
     ? readRemains(machine.files, machine.root, id)
@@ -68,7 +70,7 @@ function removeHeld(
       ...('init' in container && isAlive(machine.files, container.init) ? { init: container.init.pid } : {}),
       ...(recorded === undefined ? {} : { poststop: { hooks: poststop, ...recorded.state } }),
     }),
-    { extraFds: [held] },
+    { extraFds: [held, ...locks] },
   )
   warnOfPoststop(report, poststop, warn)
 }

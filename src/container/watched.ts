@@ -13,6 +13,8 @@ import { prepareContainer } from './prepare.ts'
 export interface WatchRequest {
   /** Where the end and the log are written; absolute. */
   readonly directory: string
+  /** Descriptors of locks, which the executor has as well until it becomes the monitor. */
+  readonly held: readonly number[]
   /** Where the monitor listens. */
   readonly attachPath: string
   readonly terminal: boolean
@@ -54,7 +56,8 @@ export function runWatched(machine: Machine, request: CreateRequest, watched: Wa
     const manner = { ending: 'watch' as const, keep: false, stdio: streams.stdio, console: streams.console, watch }
     const { frame, options } = prepareContainer(machine, request, manner)
     before()
-    const running = startFrame(native, frame, options)
+    const extraFds = [...(options.extraFds ?? []), ...watched.held]
+    const running = startFrame(native, frame, { ...options, extraFds })
     for (const fd of opened.splice(0)) close(native, fd)
     running.next()
     running.becomes()

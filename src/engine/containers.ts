@@ -22,6 +22,8 @@ export type EngineContainer = { readonly record: ContainerRecord } & (
       readonly status: 'running' | 'paused'
       readonly pid: number
       readonly started: string
+      /** Its first process has ended: who waits for its monitor will see how. */
+      readonly isEnding?: true
       /** Its directory for each controller. */
       readonly cgroups: Readonly<Record<string, string>>
     }
@@ -117,7 +119,7 @@ export function readEngineContainer(engine: Engine, id: string): EngineContainer
     exit === undefined && inner?.status === 'stopped' ? recordedInit(machine.files, inner.directory) : undefined
   // Its monitor has yet to tell how it ended.
   if (init !== undefined && inner?.record !== undefined && isWatched(engine, id))
-    return { record, status: 'running', pid: init.pid, started, cgroups: inner.record.cgroup.paths }
+    return { record, status: 'running', isEnding: true, pid: init.pid, started, cgroups: inner.record.cgroup.paths }
   return { record, status: restarts ? 'restarting' : 'exited', started, exit }
 }
 

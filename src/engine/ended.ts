@@ -15,7 +15,7 @@ import { CLOCK_MONOTONIC, clockNanos } from '../executor/embedded-process.ts'
 import { disconnectContainer } from './container-network.ts'
 import { readEngineContainer, UNSEEN_STATUS } from './containers.ts'
 import { keepEnd, tellEnd } from './end.ts'
-import { withContainerLock } from './lock.ts'
+import { heldLocks, withContainerLock } from './lock.ts'
 import { attachPath, containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 import { destroyContainer, removeAnonymousVolumes } from './remove.ts'
@@ -60,7 +60,7 @@ function unlessRemoved(body: () => void): void {
 function cleanUp(engine: Engine, id: string, warn: Warn): void {
   keepEnd(engine, id)
   tellEnd(engine, id)
-  removeInner(engine.machine, id, { force: true, warn })
+  removeInner(engine.machine, id, { force: true, warn, held: heldLocks() })
   disconnectContainer(engine, id)
   remove(engine.machine.native, attachPath(engine, id))
 }

@@ -34,7 +34,7 @@ import { lacksEgress } from './egress.ts'
 import { keepEnd, tellEnd } from './end.ts'
 import { mendPause } from './held-pause.ts'
 import { isWatched } from './listening.ts'
-import { tryContainerLock, withNamesLock } from './lock.ts'
+import { heldLocks, tryContainerLock, withNamesLock } from './lock.ts'
 import { hasOldNames, lacksResolver, renameEndpoints, restoreResolver } from './network-change.ts'
 import { hasNames } from './network-take.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
@@ -91,7 +91,7 @@ export function mendContainer(engine: Engine, id: string): boolean {
     noteEnd(engine, id)
     keepEnd(engine, id)
     tellEnd(engine, id)
-    removeInner(engine.machine, id, { force: true, warn: quiet })
+    removeInner(engine.machine, id, { force: true, warn: quiet, held: heldLocks() })
     disconnectContainer(engine, id)
     remove(engine.machine.native, attachPath(engine, id))
     const record = readEngineContainer(engine, id)?.record
@@ -168,7 +168,7 @@ function mendRemains(engine: Engine, id: string): void {
   // Its directory is there before its state, and was not when it was looked for.
   if (machine.files.status(containerPath(engine, id)) !== undefined) return
   try {
-    removeInner(machine, id, { force: true, warn: quiet })
+    removeInner(machine, id, { force: true, warn: quiet, held: heldLocks() })
   } catch (error) {
     if (!(error instanceof OperationError) || error.kind !== 'missing') throw error
   }

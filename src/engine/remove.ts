@@ -8,7 +8,7 @@ import { disconnectContainer } from './container-network.ts'
 import { type EngineContainer, readEngineContainer } from './containers.ts'
 import { tellDie } from './end.ts'
 import { tellContainer } from './events.ts'
-import { withContainerLock, withNamesLock } from './lock.ts'
+import { heldLocks, withContainerLock, withNamesLock } from './lock.ts'
 import { attachPath, containerPath, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, RECORD_FILE } from './record.ts'
 import { markStopped } from './restart.ts'
@@ -39,7 +39,7 @@ export function removeContainer(
       keepSent(engine, record.id, { command: 'rm', signal: 'KILL' })
       tellContainer(engine, record, 'kill', { signal: '9' })
     }
-    removeInner(engine.machine, record.id, { force: true, warn })
+    removeInner(engine.machine, record.id, { force: true, warn, held: heldLocks() })
     if (isAlive) tellDie(engine, record, KILLED, ranSeconds(engine, now.started))
     disconnectContainer(engine, record.id)
     remove(engine.machine.native, attachPath(engine, record.id))
@@ -78,7 +78,7 @@ function refuseLive({ name }: ContainerRecord, status: EngineContainer['status']
 /** One whose record is not whole: its name is not known, so that it goes as one that leads nowhere. */
 export function removeDamaged(engine: Engine, id: string, warn: (text: string) => void): void {
   const { native, files } = engine.machine
-  removeInner(engine.machine, id, { force: true, warn })
+  removeInner(engine.machine, id, { force: true, warn, held: heldLocks() })
   disconnectContainer(engine, id)
   remove(native, attachPath(engine, id))
   for (const name of files.list(namesDirectory(engine)) ?? [])

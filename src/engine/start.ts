@@ -10,6 +10,7 @@ import { effectiveCapabilities } from '../executor/embedded-process.ts'
 import { capabilitiesIn } from '../linux/capabilities.ts'
 import { stringifyExact } from '../observe/count.ts'
 import { readConfig } from '../oci/config.ts'
+import { waitForEnd } from './attach.ts'
 import { configOf, type IntentFacts } from './config.ts'
 import { connectEgress } from './container-egress.ts'
 import { connectContainer, disconnectContainer } from './container-network.ts'
@@ -17,7 +18,7 @@ import { EXIT_FILE, findContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
 import { tellContainer, tellNetwork } from './events.ts'
 import { beginHealth, delayMs, HEALTH_COMMAND, HEALTH_FILE } from './health.ts'
-import { withContainerLock } from './lock.ts'
+import { heldLocks, withContainerLock } from './lock.ts'
 import { attachPath, containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 import { forgetRestarts } from './restart.ts'
@@ -34,13 +35,17 @@ export interface StartOptions {
 
 /** Answers once the program runs, or at once if it does already. A start by hand begins to count restarts anew. */
 export function startContainer(engine: Engine, record: ContainerRecord, options: StartOptions): void {
-  withContainerLock(engine, record.id, () => {
-    // Somebody may have changed it, or removed it, before the lock was ours.
-    const now = findContainer(engine, record.id)
-    if (now.status === 'running' || now.status === 'paused') return
-    forgetRestarts(engine, now.record)
-    startLocked(engine, now.record, options)
-  })
+  const startNow = (): boolean =>
+    withContainerLock(engine, record.id, () => {
+      // Somebody may have changed it, or removed it, before the lock was ours.
+      const now = findContainer(engine, record.id)
+      if (now.status === 'running' || now.status === 'paused') return now.isEnding !== true
+      forgetRestarts(engine, now.record)
+      startLocked(engine, now.record, options)
+      return true
+    })
+  // Its monitor writes down how it ended before it is started anew.
+  while (!startNow()) waitForEnd(engine, record)
 }
 
 /** As startContainer, for who holds the lock. What a start that fails has made is taken back, and how the container ended before is known. */
@@ -51,7 +56,8 @@ export function startLocked(engine: Engine, record: ContainerRecord, { warn, bef
   const directory = containerPath(engine, id)
   const attach = attachPath(engine, id)
   // What a cleaner left that was killed.
-  if (files.status(containerDirectory(machine, id)) !== undefined) removeInner(machine, id, { force: true, warn })
+  if (files.status(containerDirectory(machine, id)) !== undefined)
+    removeInner(machine, id, { force: true, warn, held: heldLocks() })
   remove(native, attach)
   const put = (name: string, text: string): void => {
     const path = `${directory}/${name}`
@@ -63,6 +69,7 @@ export function startLocked(engine: Engine, record: ContainerRecord, { warn, bef
   beginHealth(engine, record)
   const watched = {
     directory,
+    held: heldLocks(),
     attachPath: attach,
     terminal: intent.terminal,
     hasInput: record.hasInput,

@@ -50,7 +50,13 @@ export function makeVolume(engine: Engine, wanted: NewVolume): void {
   makeDirectory(native, `${made}/_data`, 0o755)
   const record: Volume = { version: 1, created: now().toISOString(), ...wanted }
   writeNewFile(native, `${made}/${RECORD}`, JSON.stringify(record), 0o600)
-  rename(native, made, path)
+  try {
+    rename(native, made, path)
+  } catch (error) {
+    // A name may be too long for a file.
+    removeTree(native, made)
+    throw error
+  }
   tell(engine, 'volume', 'create', wanted.name, { driver: 'local' })
 }
 

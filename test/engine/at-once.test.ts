@@ -62,6 +62,9 @@ async function interrupt(micros: number, ...words: readonly string[]): Promise<v
   until('the end of its executor', () => children.every(hasEnded))
 }
 
+/** What an executor becomes. */
+const isMonitor = (pid: number): boolean => (readText(`/proc/${pid}/cmdline`) ?? '').startsWith('coffer-monitor')
+
 const ROUNDS = 12
 
 test('a port that a killed start took is free for the next start of the same container, and held by none', () => {
@@ -181,6 +184,37 @@ test('a container that is renamed, connected, updated and started at once keeps 
   }
   for (const network of ['here', 'there']) engine.must('network', 'rm', network)
 })
+
+for (const name of ['start', 'stop', 'restart'])
+  test(`when ${name} loses its command and executor at any moment, the container starts again, with all that it had`, async () => {
+    engine.must('network', 'create', 'kept')
+    const id = engine.must('create', '--network', 'kept', '-p', '8145:80', 'busybox', 'sleep', '1000')
+    const words = name === 'start' ? ['start', id] : [name, '-t', '0', id]
+    engine.must('start', id)
+    const longest = durationOf('restart', '-t', '0', id)
+    for (let round = 0; round < ROUNDS; round++) {
+      if (name === 'start') engine.must('stop', '-t', '0', id)
+      const started = engine.spawn(...words)
+      const begin = Bun.nanoseconds()
+      while (Bun.nanoseconds() - begin < ((longest * (round + 1)) / ROUNDS) * 1000);
+      const victims = [started.pid, ...childrenOf(started.pid)]
+      for (const pid of round % 3 === 2 ? victims.slice(1) : victims.slice(0, 1 + (round % 3) * 9)) kill(pid)
+      await started.exited
+      until('the end of its executor', () => victims.every((pid) => hasEnded(pid) || isMonitor(pid)))
+      // The signal may be on its way still.
+      if (name !== 'start') engine.must('stop', '-t', '0', id)
+      const began = engine.coffer('start', id)
+      expect([round, began.stderr, engine.coffer('exec', id, 'true').stderr]).toEqual([round, '', ''])
+      expect([round, namesIn('kept').length, engine.must('port', id)]).toEqual([
+        round,
+        2,
+        expect.stringContaining('8145'),
+      ])
+    }
+    engine.must('rm', '-f', id)
+    expect([namesIn('kept'), readdirSync(inData('networks', '.ports'))]).toEqual([[], []])
+    engine.must('network', 'rm', 'kept')
+  })
 
 test('of several who change one container at once each changes what it asks for, and no more', async () => {
   const id = engine.must('create', '--network', 'none', 'busybox', 'true')
