@@ -32,6 +32,20 @@ writeFileSync(
   `import { run } from ${index}\nconsole.log((await run(['true'], { root: 'host', cwd: '/' })).verdict)`,
 )
 
+const hasty = join(directory, 'hasty.mts')
+writeFileSync(
+  hasty,
+  `import { boxPool, run, sandbox } from ${index}
+   const [ms = '', how] = process.argv.slice(2)
+   setTimeout(() => how === 'exit' ? process.exit(7) : process.kill(process.pid, 'SIGKILL'), Number(ms))
+   const options = { root: 'host', cwd: '/', denials: true, network: { allow: ['example.com:443'] } } as const
+   for (let count = 0; count < 20; count++) void run(['true'], options).catch(() => undefined)
+   for (;;) {
+     const box = await sandbox(options)
+     await Promise.all([box.fork(), box.spawn(['sleep', '1000']), run(['true'], options), boxPool({ ...options, size: 2 })])
+   }`,
+)
+
 async function startCaller(runtime: string): Promise<{ readonly pid: number; readonly exited: Promise<number> }> {
   const caller = Bun.spawn([binOf(runtime), program], { stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' })
   const reader = caller.stdout.getReader()
@@ -42,16 +56,31 @@ async function startCaller(runtime: string): Promise<{ readonly pid: number; rea
 for (const runtime of RUNTIMES) {
   test(`a caller that is killed takes its boxes along, ${runtime} (S293)`, async () => {
     const { pid, exited } = await startCaller(runtime)
-    const before = processesOf(`coffer-lib-${pid}-`).length
+    // The first process of the box, what it was told to run, what that started, a shell in a terminal and its sleep; that of another box and
+    // its relay; and of the pool one or two.
+    until('its processes', () => processesOf(`coffer-lib-${pid}-`).length >= 8)
     expect(monitorsOf(pid).length).toBe(1)
     process.kill(pid, 'SIGKILL')
     await exited
     until('its processes to end', () => processesOf(`coffer-lib-${pid}-`).length === 0)
     until('its monitors to end', () => monitorsOf(pid).length === 0)
     until('its cgroups to go', () => cgroupsBelow(`coffer-lib-${pid}-`).length === 0)
-    // The first process of the box, what it was told to run, what that started, a shell in a terminal and its sleep; that of another box and
-    // its relay; and of the pool one or two.
-    expect(before).toBeGreaterThanOrEqual(8)
+  })
+
+  test(`a caller that ends or is killed at any moment leaves nothing, ${runtime} (S293)`, async () => {
+    for (const how of ['SIGKILL', 'exit'] as const)
+      for (const ms of [30, 150]) {
+        const caller = Bun.spawn([binOf(runtime), hasty, `${ms}`, how], { stdout: 'pipe', stderr: 'pipe' })
+        const printed = await new Response(caller.stderr).text()
+        await caller.exited
+        expect([caller.exitCode, caller.signalCode, printed]).toEqual(
+          how === 'exit' ? [7, null, ''] : [null, 'SIGKILL', ''],
+        )
+        const word = `lib-${caller.pid}-`
+        until('its processes to end', () => processesOf(`coffer-${word}`).length === 0)
+        until('its cgroups to go', () => cgroupsBelow(`coffer-${word}`).length === 0)
+        if (how === 'exit') expect(readdirSync('/run/coffer').filter((name) => name.startsWith(word))).toEqual([])
+      }
   })
 
   test(`cgroups and fifos of callers that are gone are removed at the next start, and no others, ${runtime}`, () => {
