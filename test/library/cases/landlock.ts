@@ -260,11 +260,18 @@ export const cases: Cases = {
     const { stdout, exitCode } = await sh('cat; echo $A; pwd; exit 3', { stdin: 'in\n', env: { A: '1' }, cwd: '/usr' })
     assert.deepEqual([stdout, exitCode], ['in\n1\n/usr\n', 3])
     assert.equal((await errorOf(run(['no-such-program'], { root: 'host', cwd: '/', accept }))).code, 'ENOENT')
-    const controller = new AbortController()
-    const ended = sh('sleep 1000', { signal: controller.signal })
-    setTimeout(() => controller.abort(), 200)
-    assert.equal((await ended).verdict, 'killed')
   },
+  'a signal ends it when it runs': () =>
+    inDirectory(async (directory) => {
+      const controller = new AbortController()
+      const ended = sh(`: >${directory}/up; sleep 1000`, {
+        signal: controller.signal,
+        mounts: [{ source: directory, writable: true }],
+      })
+      await until('it to run', () => existsSync(join(directory, 'up')))
+      controller.abort()
+      assert.equal((await ended).verdict, 'killed')
+    }),
   'explain shows the rules in words': async () => {
     const text = await explain(['true'], { root: 'host', cwd: '/', accept })
     assert.match(text, /landlock_create_ruleset\(\{handled_access_fs=LANDLOCK_ACCESS_FS_EXECUTE\|/)
