@@ -1,6 +1,6 @@
 /** Makes a test of each case for each runtime. A program runs all cases of a module, and each test looks at its line. */
 
-import { describe, expect, test } from 'bun:test'
+import { afterAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import type { CaseReport, Cases } from './cases.ts'
 
@@ -22,14 +22,15 @@ export interface CaseModule {
 export function testInBothRuntimes({ title, cases, path, through = [], env = {}, envOf }: CaseModule): void {
   for (const runtime of RUNTIMES) {
     describe(`${title}, ${runtime}`, () => {
-      let reports: Promise<ReadonlyMap<string, CaseReport>> | undefined
-      for (const name of Object.keys(cases)) {
+      const names = Object.keys(cases)
+      let program: Program | undefined
+      // It may use what the module of the test removes.
+      afterAll(() => program?.exited)
+      for (const name of names) {
         test(name, async () => {
-          reports ??= runAll([...through, binOf(runtime), join(directory, 'run-cases.ts'), path], {
-            ...env,
-            ...envOf?.(runtime),
-          })
-          const report = (await reports).get(name)
+          const command = [...through, binOf(runtime), join(directory, 'run-cases.ts'), path]
+          program ??= runAll(names, command, { ...env, ...envOf?.(runtime) })
+          const report = await program.told.get(name)
           expect(report === undefined ? 'the program ended before this case' : (report.error ?? 'passed')).toBe(
             'passed',
           )
@@ -39,17 +40,43 @@ export function testInBothRuntimes({ title, cases, path, through = [], env = {},
   }
 }
 
-async function runAll(
-  command: readonly string[],
-  env: Readonly<Record<string, string>>,
-): Promise<ReadonlyMap<string, CaseReport>> {
+/** Undefined: the program ended before that case. */
+type Told = CaseReport | undefined
+
+interface Program {
+  readonly told: ReadonlyMap<string, Promise<Told>>
+  readonly exited: Promise<unknown>
+}
+
+/** What is told of each case comes as it is told: the time that a test has is that of its case. */
+function runAll(names: readonly string[], command: readonly string[], env: Readonly<Record<string, string>>): Program {
   const child = Bun.spawn([...command], {
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'inherit',
     env: { ...process.env, ...env },
   })
-  const lines = (await new Response(child.stdout).text()).split('\n').filter((line) => line.startsWith('{'))
-  await child.exited
-  return new Map(lines.map((line) => JSON.parse(line) as CaseReport).map((report) => [report.name, report]))
+  const told = new Map(names.map((name) => [name, Promise.withResolvers<Told>()]))
+  const hear = async (): Promise<void> => {
+    for await (const line of linesOf(child.stdout)) {
+      if (!line.startsWith('{')) continue
+      const report = JSON.parse(line) as CaseReport
+      told.get(report.name)?.resolve(report)
+    }
+    for (const { resolve } of told.values()) resolve(undefined)
+  }
+  return {
+    told: new Map([...told].map(([name, { promise }]) => [name, promise])),
+    exited: Promise.all([hear(), child.exited]),
+  }
+}
+
+async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  for await (const bytes of stream) {
+    const lines = (rest + decoder.decode(bytes, { stream: true })).split('\n')
+    rest = lines.pop() ?? ''
+    yield* lines
+  }
 }
