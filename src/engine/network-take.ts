@@ -12,7 +12,7 @@ import {
   takeAddress,
   takePort,
 } from '../network/members.ts'
-import { DEFAULT_NETWORK, findNetwork, type NetworkRecord, type Pool } from '../network/networks.ts'
+import { DEFAULT_NETWORK, findNetwork, NETWORK_NAME, type NetworkRecord, type Pool } from '../network/networks.ts'
 import { type Endpoint, networksOf, readConnection } from './connection.ts'
 import type { Engine } from './place.ts'
 import { randomHex } from './random.ts'
@@ -88,9 +88,9 @@ export const isIn = (engine: Engine, id: string, network: string): boolean =>
 const hardwareAddressOf = (address: string): string =>
   [2, 0x42, ...(parseAddress(address) ?? [])].map((byte) => byte.toString(16).padStart(2, '0')).join(':')
 
-/** By which others in the network find it. */
+/** By which others in the network find it. A host name may be anything that the kernel takes, and these are names of files. */
 export const namesOf = ({ name, id, intent }: ContainerRecord, { aliases }: EndpointWish): readonly string[] => [
-  ...new Set([name, id.slice(0, 12), intent.hostname, ...aliases]),
+  ...new Set([name, id.slice(0, 12), ...[intent.hostname].filter((text) => NETWORK_NAME.test(text)), ...aliases]),
 ]
 
 const addressesOf = ({ addresses }: Endpoint): readonly string[] => addresses.map(({ address }) => address)

@@ -1,6 +1,7 @@
 /** Names in networks: who answers, what for, and what becomes of other questions. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { mkdirSync, readdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
 
@@ -38,6 +39,16 @@ describe('a network that somebody made', () => {
     engine.must('rm', '-f', 'late')
     expect(lookUp('early', 'late')).not.toContain(late)
     engine.must('rm', '-f', 'early')
+  })
+
+  test('does not take a host name for the name of a file (S246)', () => {
+    const outsideOfNames = join(engine.dataRoot, 'networks', 'front', 'elsewhere')
+    mkdirSync(outsideOfNames)
+    sleeping('climber', '--network', 'front', '--hostname', '../elsewhere')
+    expect(readdirSync(outsideOfNames)).toEqual([])
+    expect(engine.must('exec', 'climber', 'hostname')).toBe('../elsewhere')
+    engine.must('rm', '-f', 'climber')
+    rmdirSync(outsideOfNames)
   })
 
   test('names several of one alias all together, and an address by its name', () => {
