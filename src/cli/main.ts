@@ -18,6 +18,7 @@ import { toolsDoor } from '../tools/door.ts'
 import { columns, groupHelp, toolHelp, wordsHelp } from '../tools/help.ts'
 import type { Words } from '../tools/tool.ts'
 import { findTool, GROUPS, TOOLS } from '../tools/tools.ts'
+import { BOX_COMMAND, boxCommand } from './box.ts'
 import { ALL_WORDS, COMMANDS, containerIn, withoutGroup } from './commands.ts'
 import { completionScript } from './completion.ts'
 import { keepCommandFailure, keptBy } from './failure.ts'
@@ -132,6 +133,8 @@ function runWords(native: Native, name: string | undefined, rest: readonly strin
       return egressCommand(native, rest)
     case HEALTH_COMMAND:
       return healthCommand(native, rest)
+    case BOX_COMMAND:
+      return boxCommand(openSession(native), rest)
     default:
       if (TRANSFER_COMMANDS.includes(name)) return transfer(openSession(native), name, rest)
       return command?.run === undefined ? runTools(native, name, rest) : command.run(openSession(native), rest)

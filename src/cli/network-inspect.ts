@@ -4,6 +4,7 @@ import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { compileTemplate } from '../base/template.ts'
 import { type Endpoint, networksOf, readConnection } from '../engine/connection.ts'
 import { findContainer } from '../engine/containers.ts'
+import { type Engine, isBox } from '../engine/place.ts'
 import { leaseHolders } from '../network/members.ts'
 import { BRIDGE_NAME, type NetworkRecord } from '../network/networks.ts'
 import { type Command, eachOf, say } from './command.ts'
@@ -36,7 +37,7 @@ export function describeNetwork({ engine }: Session, network: NetworkRecord): ob
   const ids = [...new Set(leaseHolders(networksOf(engine), network.name))].sort()
   const containers = ids.flatMap((id) => {
     const endpoint = readConnection(engine, id)?.endpoints.find((one) => one.network === network.name)
-    return endpoint === undefined ? [] : [[id, containerIn(findContainer(engine, id).record.name, endpoint)] as const]
+    return endpoint === undefined ? [] : [[id, containerIn(nameOf(engine, id), endpoint)] as const]
   })
   return {
     Name: network.name,
@@ -65,6 +66,8 @@ export function describeNetwork({ engine }: Session, network: NetworkRecord): ob
     Labels: network.labels,
   }
 }
+
+const nameOf = (engine: Engine, id: string): string => (isBox(id) ? id : findContainer(engine, id).record.name)
 
 function containerIn(name: string, { hardwareAddress, addresses }: Endpoint): object {
   const [four, six] = [false, true].map((isSix) => addresses.find(({ address }) => address.includes(':') === isSix))

@@ -4,6 +4,7 @@ import { OperationError } from '../base/errors.ts'
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { nearest } from '../base/nearest.ts'
 import { printRows } from '../base/rows.ts'
+import { mendBoxes } from '../engine/box-network.ts'
 import { networksOf } from '../engine/connection.ts'
 import { tell, tellNetwork } from '../engine/events.ts'
 import { withNamesLock } from '../engine/lock.ts'
@@ -29,7 +30,10 @@ import { type Asked, pairsOf, wrong } from './values.ts'
 /** `coffer network COMMAND`. */
 export const network: Command = (session, [word = 'help', ...rest]) => {
   const run = SUBCOMMANDS.get(word)
-  if (run !== undefined) return run(session, rest)
+  if (run !== undefined) {
+    mendBoxes(session.engine)
+    return run(session, rest)
+  }
   const near = nearest(word, [...SUBCOMMANDS.keys()])
   throw usage(
     'coffer network',

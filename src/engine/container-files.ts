@@ -10,6 +10,7 @@ import type { ContainerNames, Intent } from './intent.ts'
 import type { Engine } from './place.ts'
 
 type Named = Pick<Intent, 'hostname' | 'domainname' | 'namespaces'>
+type WithNames = Named & Pick<Intent, 'names'>
 
 /** What `names` asks for, on a machine with this hosts and resolv.conf. */
 export function namedFiles(
@@ -91,7 +92,7 @@ const ndots = (options: readonly string[]): readonly string[] => {
 }
 
 /** Into the directory of the container, before it is mounted from there. */
-export function writeNamedFiles({ machine }: Engine, intent: Intent): void {
+export function writeNamedFiles({ machine }: Engine, intent: WithNames): void {
   if (intent.names === undefined) return
   const texts = textsOf(machine, intent, intent.names)
   for (const name of NAMED_FILES) {
@@ -101,7 +102,7 @@ export function writeNamedFiles({ machine }: Engine, intent: Intent): void {
 }
 
 /** What a connection changes of them, in place: a file that is mounted stays the same one. */
-export function rewriteNamedFiles({ machine }: Engine, intent: Intent, connection: Connection): void {
+export function rewriteNamedFiles({ machine }: Engine, intent: WithNames, connection: Connection): void {
   if (intent.names === undefined) return
   const texts = textsOf(machine, intent, intent.names, connection)
   for (const name of ['hosts', 'resolv.conf'] as const) {
@@ -118,7 +119,7 @@ export function rewriteNamedFiles({ machine }: Engine, intent: Intent, connectio
 
 const textsOf = (
   { files }: Engine['machine'],
-  intent: Intent,
+  intent: Named,
   names: ContainerNames,
   connection?: Connection,
 ): ReturnType<typeof namedFiles> =>

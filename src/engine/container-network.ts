@@ -36,8 +36,16 @@ import {
   publishedPorts,
   rulesFor,
 } from './network-plan.ts'
-import { networkOf, releaseEndpoint, releasePorts, takeEndpoint, takePorts, tellNames } from './network-take.ts'
-import { containerPath, type Engine, networkDirectory, networkFile } from './place.ts'
+import {
+  type Connectable,
+  networkOf,
+  releaseEndpoint,
+  releasePorts,
+  takeEndpoint,
+  takePorts,
+  tellNames,
+} from './network-take.ts'
+import { containerPath, type Engine, isBox, networkDirectory, networkFile } from './place.ts'
 import { newId } from './random.ts'
 import type { ContainerRecord, NetworkWish } from './record.ts'
 import { endResolver, resolverFor } from './resolver.ts'
@@ -47,7 +55,7 @@ export type NetworksWish = Extract<NetworkWish, { readonly kind: 'networks' }>
 /** Answers the file of its network namespace. */
 export function connectContainer(
   engine: Engine,
-  record: ContainerRecord,
+  record: Connectable,
   wish: NetworksWish,
   warn: (text: string) => void,
 ): string {
@@ -57,7 +65,9 @@ export function connectContainer(
   const directory = networkDirectory(engine)
   if (files.status(directory) === undefined) makeDirectory(native, directory, 0o700)
   for (const { network } of wish.networks) networkNamed(engine, network)
-  const { networks, connection, settings } = withNamesLock(engine, () => take(engine, id, wish))
+  const { networks, connection, settings } = withNamesLock(engine, () =>
+    take(engine, isBox(id) ? record : findContainer(engine, id).record, wish),
+  )
   const file = networkFile(engine, id)
   const endpoint = portEndpoint(engine, connection)
   const ports = publishedPorts(connection.ports, endpoint)
@@ -114,8 +124,8 @@ interface Taken {
 }
 
 /** For who holds the lock of names: what a network and the container are called now counts. */
-function take(engine: Engine, id: string, wish: NetworksWish): Taken {
-  const { record } = findContainer(engine, id)
+function take(engine: Engine, record: Connectable, wish: NetworksWish): Taken {
+  const { id } = record
   const networks = wish.networks.map(({ network }) => networkOf(engine, network))
   refusePorts(record, wish, networks)
   const endpoints: Endpoint[] = []

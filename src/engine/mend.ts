@@ -10,6 +10,7 @@
  * | a name that leads to no record                  | the same                                             | removed                       |
  * | state below the run root without a container    | its bundle would be below our data root              | cleaned                       |
  * | a network of one that has ended                 | its network.json                                     | disconnected                  |
+ * | that of a box whose program was killed          | the pid and start time in its id                     | disconnected: box-network.ts  |
  * | one that a command paused for itself            | nobody has the lock of its `pausing`                 | let go on                     |
  * | one that runs without its name server, or relay | nobody has the lock of that                          | a new one                     |
  * | one that others find by the name before         | the names in its network.json                        | renamed there                 |
@@ -20,6 +21,7 @@ import { removeContainer as removeInner } from '../container/remove.ts'
 import { containerDirectory, readRemains } from '../container/store.ts'
 import { remove, replaceFile } from '../executor/embedded-files.ts'
 import { removeTree } from '../executor/embedded-tree.ts'
+import { mendBoxes } from './box-network.ts'
 import { readConnection } from './connection.ts'
 import { restoreEgress } from './container-egress.ts'
 import { disconnectContainer } from './container-network.ts'
@@ -46,6 +48,7 @@ const quiet = (): void => undefined
 /** Mends all that is there, and answers the containers then; `warn` hears of those whose record is not whole. */
 export function listMended(engine: Engine, warn: (text: string) => void): readonly EngineContainer[] {
   mendNamesAndStates(engine)
+  mendBoxes(engine)
   const found = listEngineContainers(engine, warn)
   for (const one of found) if (one.status === 'running') mendBeside(engine, one.record, warn)
   const mended = found.filter(({ status, record: { id } }) =>

@@ -326,7 +326,7 @@ function renamedEndpoints({ id, network, ...record }: ContainerRecord, { endpoin
   return endpoints.flatMap((one) => {
     const wish = wishFor(network, one)
     if (wish === undefined || one.names.length === 0) return []
-    const names = namesOf({ id, network, ...record }, wish)
+    const names = namesOf({ id, ...record }, wish)
     return names.join() === one.names.join() ? [] : [{ ...one, names }]
   })
 }

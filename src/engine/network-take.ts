@@ -14,15 +14,21 @@ import {
 } from '../network/members.ts'
 import { DEFAULT_NETWORK, findNetwork, NETWORK_NAME, type NetworkRecord, type Pool } from '../network/networks.ts'
 import { type Endpoint, networksOf, readConnection } from './connection.ts'
-import type { Engine } from './place.ts'
+import type { Intent } from './intent.ts'
+import { type Engine, isBox } from './place.ts'
 import { randomHex } from './random.ts'
 import type { ContainerRecord, EndpointWish, PortWish } from './record.ts'
 
 /** Names are resolved where somebody made the network for it, as docker has it. */
 export const hasNames = (network: string): boolean => network !== DEFAULT_NETWORK
 
+/** What networks have to know of a container, or of a box of the library. */
+export type Connectable = Pick<ContainerRecord, 'id' | 'name'> & {
+  readonly intent: Pick<Intent, 'hostname' | 'domainname' | 'namespaces' | 'names'>
+}
+
 export interface EndpointRequest {
-  readonly record: ContainerRecord
+  readonly record: Connectable
   readonly network: NetworkRecord
   readonly wish: EndpointWish
   /** The number of its device. */
@@ -89,8 +95,13 @@ const hardwareAddressOf = (address: string): string =>
   [2, 0x42, ...(parseAddress(address) ?? [])].map((byte) => byte.toString(16).padStart(2, '0')).join(':')
 
 /** By which others in the network find it. A host name may be anything that the kernel takes, and these are names of files. */
-export const namesOf = ({ name, id, intent }: ContainerRecord, { aliases }: EndpointWish): readonly string[] => [
-  ...new Set([name, id.slice(0, 12), ...[intent.hostname].filter((text) => NETWORK_NAME.test(text)), ...aliases]),
+export const namesOf = ({ name, id, intent }: Connectable, { aliases }: EndpointWish): readonly string[] => [
+  ...new Set([
+    name,
+    ...(isBox(id) ? [] : [id.slice(0, 12)]),
+    ...[intent.hostname].filter((text) => NETWORK_NAME.test(text)),
+    ...aliases,
+  ]),
 ]
 
 const addressesOf = ({ addresses }: Endpoint): readonly string[] => addresses.map(({ address }) => address)

@@ -16,6 +16,7 @@
  *     containers/ID/rootfs       an empty directory, at which its root is mounted in its own mount namespace
  *     containers/ID/network.json     its addresses, while it runs: connection.ts
  *     containers/ID/hosts hostname resolv.conf   mounted over those of the image
+ *     boxes/ID                   the network of a box of the library: box-network.ts
  *     networks/NAME              network/networks.ts, network/members.ts
  *     volumes/NAME/volume.json   a volume; its files are in volumes/NAME/_data
  *     init                       the program of --init: native/reaper.c
@@ -34,7 +35,12 @@ export interface Engine {
 
 export const containersDirectory = ({ dataRoot }: Pick<Engine, 'dataRoot'>): string => `${dataRoot}/containers`
 export const containerPath = (engine: Pick<Engine, 'dataRoot'>, id: string): string =>
-  `${containersDirectory(engine)}/${id}`
+  `${isBox(id) ? boxesDirectory(engine) : containersDirectory(engine)}/${id}`
+/** Boxes of the library that are in networks: containers to these, and to nothing else of the engine. */
+export const boxesDirectory = ({ dataRoot }: Pick<Engine, 'dataRoot'>): string => `${dataRoot}/boxes`
+/** The pid and the start time of the program that has it, and a number: sandbox/machine-node.ts. Ids of containers are hexadecimal. */
+export const BOX_ID: RegExp = /^lib-(\d+)-(\d+)-\d+$/
+export const isBox = (id: string): boolean => BOX_ID.test(id)
 export const namesDirectory = ({ dataRoot }: Pick<Engine, 'dataRoot'>): string => `${dataRoot}/names`
 export const volumesDirectory = ({ dataRoot }: Pick<Engine, 'dataRoot'>): string => `${dataRoot}/volumes`
 export const volumePath = (engine: Pick<Engine, 'dataRoot'>, name: string): string =>

@@ -11,10 +11,9 @@ import type { Resolver } from '../plan/network-resolver.ts'
 import { killBeside, lives } from './beside.ts'
 import type { Connection } from './connection.ts'
 import { networkAt } from './network-plan.ts'
-import { hasNames } from './network-take.ts'
+import { type Connectable, hasNames } from './network-take.ts'
 import { type Engine, networkFile } from './place.ts'
 import { randomHex } from './random.ts'
-import type { ContainerRecord } from './record.ts'
 
 const lockPath = (engine: Pick<Engine, 'machine'>, id: string): string => `${networkFile(engine, id)}.names`
 
@@ -31,7 +30,7 @@ export interface ResolverProgram {
 }
 
 /** What a plan needs to start one, if the connection wants one. */
-export function resolverFor(engine: Engine, record: ContainerRecord, connection: Connection): ResolverProgram {
+export function resolverFor(engine: Engine, record: Connectable, connection: Connection): ResolverProgram {
   const { native } = engine.machine
   if (!isResolved(connection)) return { resolver: undefined, extraFds: [], done: () => undefined }
   const image = memoryFile(native, 'coffer-resolver', new Uint8Array(native.resolverImage()))
@@ -48,7 +47,7 @@ export function resolverFor(engine: Engine, record: ContainerRecord, connection:
 }
 
 /** Those of this machine, which the name server asks from this machine's network; none for who has no way out (S236). */
-function serversOf(engine: Engine, record: ContainerRecord, { endpoints }: Connection): readonly string[] {
+function serversOf(engine: Engine, record: Connectable, { endpoints }: Connection): readonly string[] {
   if (endpoints.every(({ network }) => networkAt(engine, network)?.isInternal === true)) return []
   return outerServers(engine, record).map(addressHex)
 }
@@ -56,7 +55,7 @@ function serversOf(engine: Engine, record: ContainerRecord, { endpoints }: Conne
 /** Those of --dns, or of this machine. resolv.conf(5) */
 export function outerServers(
   { machine: { files } }: Pick<Engine, 'machine'>,
-  { intent }: Pick<ContainerRecord, 'intent'>,
+  { intent }: Pick<Connectable, 'intent'>,
 ): readonly Uint8Array[] {
   const lines = (files.readText('/etc/resolv.conf') ?? '').split('\n')
   const ofHost = lines.flatMap((line) => /^\s*nameserver\s+(\S+)/.exec(line)?.[1] ?? [])

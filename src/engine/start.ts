@@ -11,6 +11,7 @@ import { capabilitiesIn } from '../linux/capabilities.ts'
 import { stringifyExact } from '../observe/count.ts'
 import { readConfig } from '../oci/config.ts'
 import { waitForEnd } from './attach.ts'
+import { mendBoxes } from './box-network.ts'
 import { configOf, type IntentFacts } from './config.ts'
 import { connectEgress } from './container-egress.ts'
 import { connectContainer, disconnectContainer } from './container-network.ts'
@@ -109,6 +110,7 @@ export function connected(
 ): Pick<ContainerRecord, 'intent'> {
   const { network, intent } = record
   if (network.kind !== 'networks' && network.kind !== 'egress') return record
+  mendBoxes(engine)
   const path =
     network.kind === 'networks'
       ? connectContainer(engine, record, network, warn)

@@ -23,6 +23,7 @@ import type { Channel } from './channel-node.ts'
 import type { Result } from './command-node.ts'
 import { type DenialListener, denialsTo, hearDenials, limitRate } from './denial-node.ts'
 import { openEgress } from './egress-node.ts'
+import { joinNetwork, leaveNetwork } from './engine-network-node.ts'
 import { type ExecOptions, execIn } from './exec-node.ts'
 import type { Feature } from './features.ts'
 import { type Frames, keepFrames } from './frames-node.ts'
@@ -31,7 +32,7 @@ import { layerView } from './layer-view.ts'
 import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type Limits } from './limits.ts'
 import { type Machine, theMachine } from './machine-node.ts'
 import { checkNames, SANDBOX_NAMES, type SandboxOptions } from './options.ts'
-import { type InstanceRequest, intentResources, requestFor, type Shape } from './request.ts'
+import { type InstanceRequest, intentResources, type Joined, requestFor, type Shape } from './request.ts'
 import { type BoxProcess, type SpawnOptions, spawnIn, spawnInTerminal, type TerminalProcess } from './spawn-node.ts'
 import { shapeFor } from './surroundings-node.ts'
 import type { TerminalSize } from './terminal-node.ts'
@@ -129,6 +130,7 @@ class LiveBox implements Box, BoxState {
   readonly apply: Box['apply']
   readonly on: Box['on']
   readonly #workspace: Workspace
+  readonly #instanceIn: (network: Joined | undefined) => InstanceRequest
   #instance: InstanceRequest
   #channel: Channel | undefined
   /** Lets go of what this program has for it. */
@@ -165,7 +167,9 @@ class LiveBox implements Box, BoxState {
     this.changes = this.#workspace.changes
     this.apply = this.#workspace.apply
     const hostParts = parts === undefined ? machine.hostParts : () => parts
-    this.#instance = requestFor({ host: machine.host, hostParts, id: this.id, shape, stays: true })
+    this.#instanceIn = (joined) =>
+      requestFor({ host: machine.host, hostParts, id: this.id, shape, stays: true, joined })
+    this.#instance = this.#instanceIn(undefined)
     this.#limits = shape.limits
   }
 
@@ -201,6 +205,11 @@ class LiveBox implements Box, BoxState {
     this.#channel = channel
     if (this.#wasKilled) channel.kill()
     const listener = this.#denialListener()
+    const joined = await joinNetwork(shape, this.id)
+    if (joined !== undefined) {
+      this.#opened.push(() => leaveNetwork(shape, this.id))
+      this.#instance = this.#instanceIn(joined)
+    }
     const egress = shape.hosts === undefined ? undefined : await openEgress(machine, shape.hosts, listener.take)
     if (egress !== undefined) this.#opened.push(egress.close)
     if (shape.denials) this.#opened.push(hearDenials(channel, listener))

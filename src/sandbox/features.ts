@@ -3,7 +3,7 @@
 import { placeFor, placesOf } from '../plan/cgroup-place.ts'
 import type { Host } from '../plan/host.ts'
 import type { ExactLimits, LimitName } from './limits.ts'
-import type { Network } from './network.ts'
+import { allowedHosts, type Network } from './network.ts'
 
 export type Feature =
   | 'namespaces'
@@ -70,7 +70,7 @@ export function featuresOf(host: Host, { limits, network, hasLayer }: Asked): re
     'no-capabilities',
     ...(host.isRootless ? (['user-namespace'] as const) : (['devices'] as const)),
     ...(network === 'host' ? [] : (['network'] as const)),
-    ...(typeof network === 'object' ? (['hosts'] as const) : []),
+    ...(allowedHosts(network) !== undefined ? (['hosts'] as const) : []),
     ...byCgroup.map(([name]) => name),
     ...others,
   ]

@@ -110,7 +110,7 @@ function refuseOptions({ root, user, hostname, network, denials }: RunOptions): 
     ['root', root !== 'host', "without a mount namespace there is only this machine's root"],
     ['user', user !== undefined, 'without privilege nobody becomes another user'],
     ['hostname', hostname !== undefined, 'the name of the machine is that of all'],
-    ['network', typeof network === 'object', 'hosts are told apart in a network namespace'],
+    ['network', network !== undefined && network !== 'none' && network !== 'host', 'it takes a network namespace'],
     ['denials', denials === true, 'nobody without privilege may look into the process that asks'],
   ]
   const [name, , reason] = rows.find(([, isGiven]) => isGiven) ?? []

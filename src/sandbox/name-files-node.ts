@@ -27,11 +27,17 @@ export function nameFiles({ directory }: Machine, roots: readonly string[], host
     for (const path of [hosts, resolvConf]) chmodSync(path, 0o644)
     written.set(hostname, hosts)
   }
-  return [
-    { source: hosts, target: behindLinks(roots, '/etc/hosts') },
-    { source: resolvConf, target: behindLinks(roots, '/etc/resolv.conf') },
-  ]
+  return placed(roots, hosts, resolvConf)
 }
+
+/** The same for files that are, or will be, in a directory. */
+export const nameFilesIn = (directory: string, roots: readonly string[]): readonly NameFile[] =>
+  placed(roots, join(directory, 'hosts'), join(directory, 'resolv.conf'))
+
+const placed = (roots: readonly string[], hosts: string, resolvConf: string): readonly NameFile[] => [
+  { source: hosts, target: behindLinks(roots, '/etc/hosts') },
+  { source: resolvConf, target: behindLinks(roots, '/etc/resolv.conf') },
+]
 
 const MOST_LINKS = 8
 

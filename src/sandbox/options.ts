@@ -128,10 +128,15 @@ function unserved(name: string): OperationError {
 
 /** Throws `invalid`. */
 export function checkNetwork(network: unknown): asserts network is Network {
-  if (network === 'none' || network === 'host') return
-  const isList = typeof network === 'object' && network !== null && 'allow' in network && Array.isArray(network.allow)
-  if (isList && Object.keys(network).length === 1) return
-  throw invalid(`network is ${JSON.stringify(network)}`, "use 'none', 'host' or { allow: ['example.com:443'] }")
+  if (network === 'none' || network === 'host' || network === 'bridge') return
+  if (typeof network === 'object' && network !== null && Object.keys(network).length === 1) {
+    if ('allow' in network && Array.isArray(network.allow)) return
+    if ('name' in network && typeof network.name === 'string') return
+  }
+  throw invalid(
+    `network is ${JSON.stringify(network)}`,
+    "use 'none', 'host', 'bridge', { name: 'NETWORK' } or { allow: ['example.com:443'] }",
+  )
 }
 
 /** Throws `invalid` for a command that is none. */

@@ -14,7 +14,7 @@ import type { ContainerRequest } from '../plan/request.ts'
 import { CONTROLLERS, type Feature, featuresOf, hasController } from './features.ts'
 import type { BoxImage } from './image.ts'
 import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type LimitName } from './limits.ts'
-import type { Network } from './network.ts'
+import { allowedHosts, engineNetwork, type Network } from './network.ts'
 import { type BoxOptions, checkNetwork, checkWord, invalid, type Root, type UserOption } from './options.ts'
 
 /** What is known of the machine and the caller. */
@@ -51,14 +51,30 @@ export interface Shape {
   readonly denials: boolean
   /** The hosts that it may reach, where there is a list of them. */
   readonly hosts?: Rules | undefined
+  /** The network of the engine that it is in. */
+  readonly joins?: string | undefined
 }
+
+/** What is made of a network of the engine for one box: engine/box-network.ts. */
+export interface Joined {
+  /** The file of the network namespace. */
+  readonly namespace: string
+  /** Where hosts and resolv.conf are. */
+  readonly directory: string
+}
+
+/** What stands for that in a shape, of which many boxes are made, and in plans that are only shown. */
+export const JOINED: Joined = { namespace: '/network-of-the-box/namespace', directory: '/network-of-the-box' }
 
 /** Throws `invalid` for options that are wrong and `unsupported` for what this machine cannot enforce. */
 export function shapeOf(options: BoxOptions, around: Surroundings, defaults: ExactLimits = DEFAULT_LIMITS): Shape {
   const limits = exactLimits(options.limits, defaults)
   const network = options.network ?? 'none'
   checkNetwork(network)
-  const hosts = typeof network === 'object' ? parseRules(network.allow, 'network.allow') : undefined
+  const allowed = allowedHosts(network)
+  const hosts = allowed === undefined ? undefined : parseRules(allowed, 'network.allow')
+  const joins = engineNetwork(network)
+  if (joins !== undefined) refuseJoining(joins, around.host)
   const enforced = featuresOf(around.host, { limits, network, hasLayer: hasLayer(options.root) })
   refuseMissing(options, { enforced, limits, host: around.host })
   const env = environmentOf(options, around)
@@ -81,7 +97,19 @@ export function shapeOf(options: BoxOptions, around: Surroundings, defaults: Exa
     holds: around.image?.store,
     denials: options.denials === true,
     hosts,
+    joins,
   }
+}
+
+function refuseJoining(name: string, { isRootless }: Host): void {
+  checkWord('network', name)
+  if (!isRootless) return
+  throw new OperationError({
+    kind: 'unsupported',
+    operation: `join the network ${name}`,
+    reason: 'bridges, addresses and rules of this machine are for root to make',
+    hint: "network: { allow: ['example.com:443'] } reaches hosts that are named, without root",
+  })
 }
 
 let lastKey = 0
@@ -119,6 +147,11 @@ interface Parts {
 
 const PRIVATE = { kind: 'private' } as const
 
+function namespaceOf(network: Network): Intent['namespaces']['network'] {
+  if (network === 'host') return { kind: 'host' }
+  return engineNetwork(network) === undefined ? PRIVATE : { kind: 'path', path: JOINED.namespace }
+}
+
 function intentOf(options: BoxOptions, { around, limits, network, env }: Parts): Intent {
   const { root, mounts = [] } = options
   const isHost = root === 'host'
@@ -138,7 +171,7 @@ function intentOf(options: BoxOptions, { around, limits, network, env }: Parts):
     capabilitiesDropped: ['ALL'],
     namespaces: {
       pid: PRIVATE,
-      network: network === 'host' ? { kind: 'host' } : PRIVATE,
+      network: namespaceOf(network),
       ipc: PRIVATE,
       uts: PRIVATE,
       cgroup: PRIVATE,
@@ -154,9 +187,10 @@ function intentOf(options: BoxOptions, { around, limits, network, env }: Parts):
     devices: [],
     deviceRules: [],
     mounts: [
-      ...(typeof network === 'object' ? around.nameFiles(originOf(root, around.image), hostname) : []).map(
-        ({ source, target }) => bindOf(source, target, ['bind', 'rprivate', 'ro', 'nosuid', 'nodev', 'noexec']),
-      ),
+      ...(allowedHosts(network) !== undefined || engineNetwork(network) !== undefined
+        ? around.nameFiles(originOf(root, around.image), hostname)
+        : []
+      ).map(({ source, target }) => bindOf(source, target, ['bind', 'rprivate', 'ro', 'nosuid', 'nodev', 'noexec'])),
       ...mounts.map(({ source, target = source, writable = false }, index) => {
         for (const path of [source, target]) if (!path.startsWith('/')) throw notAbsolute(`mounts[${index}]`, path)
         return bindOf(source, target, ['rbind', 'rprivate', writable ? 'rw' : 'ro'])
@@ -269,6 +303,8 @@ export interface Instance {
   /** Whether it can be stopped where it is, which takes one more cgroup on v1. */
   readonly stays?: boolean | undefined
   readonly egress?: EgressRequest | undefined
+  /** For a shape that joins a network. Default JOINED, for a plan that is not run. */
+  readonly joined?: Joined | undefined
 }
 
 export interface InstanceRequest {
@@ -288,8 +324,8 @@ function layoutFor(layout: CgroupLayout, stays: boolean): CgroupLayout {
 }
 
 /** One container of a shape; what it shall run comes on top. */
-export function requestFor({ id, shape, host, hostParts, egress, stays = false }: Instance): InstanceRequest {
-  const { config } = shape
+export function requestFor({ id, shape, host, hostParts, egress, joined, stays = false }: Instance): InstanceRequest {
+  const config = joined === undefined ? shape.config : withNetwork(shape.config, joined)
   const { linux } = config
   const layout = layoutFor(host.cgroup, stays)
   // Without a path of its own a cgroup has no directories on the way to it.
@@ -316,5 +352,22 @@ export function requestFor({ id, shape, host, hostParts, egress, stays = false }
       listTree: () => [],
       keep: false,
     },
+  }
+}
+
+/** With what was made of the network in the place of what stands for it. */
+function withNetwork(config: Config, { namespace, directory }: Joined): Config {
+  const { linux, mounts } = config
+  const namespaces = linux.namespaces.map((one) => (one.path === JOINED.namespace ? { ...one, path: namespace } : one))
+  const place = `${JOINED.directory}/`
+  return {
+    ...config,
+    linux: { ...linux, namespaces },
+    mounts: mounts.map((mount) => {
+      const { source } = mount
+      return source?.startsWith(place) === true
+        ? { ...mount, source: `${directory}/${source.slice(place.length)}` }
+        : mount
+    }),
   }
 }

@@ -3,6 +3,7 @@
 import type { Frame } from '../executor/template.ts'
 import { planContainer } from '../plan/container.ts'
 import type { EgressRequest } from '../plan/egress.ts'
+import type { Host } from '../plan/host.ts'
 import { layersOf } from '../plan/overlay.ts'
 import type { Plan } from '../plan/plan.ts'
 import { accountFiles } from './account.ts'
@@ -12,10 +13,11 @@ import { watchCpu } from './cpu-watch-node.ts'
 import type { Denial } from './denial.ts'
 import { denialsTo, hearDenials, MOST_DENIALS } from './denial-node.ts'
 import { egressRequest, openEgress } from './egress-node.ts'
+import { joinNetwork, leaveNetwork } from './engine-network-node.ts'
 import { adviseLandlock, landlockedFor, planLandlockedRun, runLandlocked } from './landlock-node.ts'
 import { type Machine, theMachine } from './machine-node.ts'
 import { checkCommand, checkNames, RUN_NAMES, type RunOptions } from './options.ts'
-import { type InstanceRequest, requestFor, type Shape } from './request.ts'
+import { type InstanceRequest, JOINED, type Joined, requestFor, type Shape } from './request.ts'
 import { shapeFor } from './surroundings-node.ts'
 
 /**
@@ -42,6 +44,9 @@ interface Start {
   readonly command: readonly string[]
   readonly options: RunOptions
   readonly egress?: EgressRequest | undefined
+  /** With a network, that of the container which was made for it. */
+  readonly id?: string | undefined
+  readonly joined?: Joined | undefined
 }
 
 /** The plan that `run` would run. Throws and rejects as that does. */
@@ -58,10 +63,17 @@ export async function planOf(command: readonly string[], options: RunOptions): P
   const shape = shapeFor(machine, options)
   return inChannel(machine, async ({ paths }) => {
     const egress = shape.hosts === undefined ? undefined : egressRequest(machine, shape.hosts, 'NAME.relay')
-    const start = { machine, shape, command, options, egress }
+    const host = shape.joins === undefined ? machine.host : withJoined(machine.host)
+    const start = { machine: { ...machine, host }, shape, command, options, egress }
     return planRun(start, { id: machine.nextId(), paths, args: command, measuresDisk: measures(start) })
   })
 }
+
+/** As if the files of its network were made. */
+const withJoined = (host: Host): Host => ({
+  ...host,
+  kindOf: (path) => (path.startsWith(JOINED.directory) ? 'file' : host.kindOf(path)),
+})
 
 async function inChannel<Value>(
   { channels }: Pick<Machine, 'channels'>,
@@ -78,6 +90,19 @@ async function inChannel<Value>(
 const measures = ({ shape }: Start): boolean => shape.hasLayer && shape.limits.diskBytes !== undefined
 
 async function runThrough(channel: Channel, start: Start): Promise<Result> {
+  const { machine, shape, options } = start
+  if (shape.joins === undefined) return runTold(channel, start)
+  const id = machine.nextId()
+  const joined = await joinNetwork(shape, id)
+  try {
+    options.signal?.throwIfAborted()
+    return await runTold(channel, { ...start, id, joined })
+  } finally {
+    await leaveNetwork(shape, id)
+  }
+}
+
+async function runTold(channel: Channel, start: Start): Promise<Result> {
   const { machine, shape } = start
   if (!shape.denials && shape.hosts === undefined) return runHeard(channel, start)
   const denials: Denial[] = []
@@ -103,9 +128,8 @@ async function runThrough(channel: Channel, start: Start): Promise<Result> {
 }
 
 function runHeard(channel: Channel, start: Start): Promise<Result> {
-  const { machine, shape, options } = start
+  const { machine, shape, options, id = machine.nextId() } = start
   const { limits, enforced } = shape
-  const id = machine.nextId()
   const { cgroup } = instanceOf(start, id)
   const measuresDisk = measures(start)
   return runCommand({
@@ -122,8 +146,8 @@ function runHeard(channel: Channel, start: Start): Promise<Result> {
   })
 }
 
-const instanceOf = ({ machine, shape, egress }: Start, id: string): InstanceRequest =>
-  requestFor({ ...machine, id, shape, egress })
+const instanceOf = ({ machine, shape, egress, joined }: Start, id: string): InstanceRequest =>
+  requestFor({ ...machine, id, shape, egress, joined })
 
 interface FrameParts {
   readonly channel: Channel
@@ -138,7 +162,10 @@ function frameFor(start: Start, { channel, measuresDisk, id }: FrameParts): Fram
   const { control, stdout, stderr, denied } = channel.paths
   // What a view of the whole machine is put together of may be another thing each time, and the address of a socket is no text to fill in.
   const isAlike =
-    options.stdin === undefined && start.egress === undefined && !(machine.host.isRootless && options.root === 'host')
+    options.stdin === undefined &&
+    start.egress === undefined &&
+    start.joined === undefined &&
+    !(machine.host.isRootless && options.root === 'host')
   return machine.frames({
     key: isAlike ? JSON.stringify(['run', shape.key, program, rest.length, measuresDisk]) : undefined,
     words: [id, control, stdout, stderr, denied, ...rest],

@@ -4,9 +4,10 @@ import { homedir } from 'node:os'
 import { imageOf } from './image.ts'
 import type { ExactLimits } from './limits.ts'
 import type { Machine } from './machine-node.ts'
-import { nameFiles } from './name-files-node.ts'
+import { nameFiles, nameFilesIn } from './name-files-node.ts'
+import { engineNetwork } from './network.ts'
 import type { BoxOptions } from './options.ts'
-import { type Shape, shapeOf } from './request.ts'
+import { JOINED, type Shape, shapeOf } from './request.ts'
 import { secretPaths } from './secrets.ts'
 import { type ExistingPaths, existingPaths } from './secrets-node.ts'
 
@@ -32,7 +33,10 @@ export function shapeFor(machine: Machine, options: BoxOptions, defaults?: Exact
     cwd,
     home: homedir(),
     image,
-    nameFiles: (roots: readonly string[], hostname: string) => nameFiles(machine, roots, hostname),
+    nameFiles: (roots: readonly string[], hostname: string) =>
+      engineNetwork(network ?? 'none') === undefined
+        ? nameFiles(machine, roots, hostname)
+        : nameFilesIn(JOINED.directory, roots),
   }
   const shape = shapeOf(options, around, defaults)
   if (shapes.size >= MAX_SHAPES) shapes.clear()

@@ -1,7 +1,7 @@
 /** The library for a caller without privilege. */
 
 import assert from 'node:assert/strict'
-import { boxPool, probe, type RunOptions, run, sandbox } from '../../../src/index.ts'
+import { boxPool, OperationError, probe, type RunOptions, run, sandbox } from '../../../src/index.ts'
 import type { Cases } from '../cases.ts'
 
 const sh = (script: string, options: Partial<RunOptions> = {}) =>
@@ -27,6 +27,16 @@ export const cases: Cases = {
     for (const feature of missing) assert.equal(enforced.includes(feature) || enforces.includes(feature), false)
     if (missing.includes('memory'))
       await assert.rejects(sh('true', { limits: { memory: '1g' } }), /cannot enforce memory/)
+  },
+  'a network of the engine is refused by name, with what there is instead': async () => {
+    for (const network of ['bridge', { name: 'front' }] as const)
+      await assert.rejects(sh('true', { network }), (error: unknown) => {
+        assert.ok(error instanceof OperationError)
+        assert.equal(error.kind, 'unsupported')
+        assert.match(error.message, /cannot join the network (bridge|front): .* are for root to make/)
+        assert.match(error.hint ?? '', /allow: \[/)
+        return true
+      })
   },
   'a box has files and commands': async () => {
     const box = await sandbox({ root: 'host', cwd: '/' })
