@@ -5,11 +5,11 @@ import { type Flag, type Parsed, parseFlags, usage } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
 import { execExplained, explainExec } from '../container/exec.ts'
 import { explainContainer, runExplained } from '../container/explain.ts'
-import { disconnectContainer } from '../engine/container-network.ts'
+import { disconnectContainer, foreseeConnection } from '../engine/container-network.ts'
 import { foreseen } from '../engine/foreseen.ts'
 import { makeContainer } from '../engine/make.ts'
 import { removeFiles } from '../engine/remove.ts'
-import { connected, requestOf } from '../engine/start.ts'
+import { connected, joined, requestOf } from '../engine/start.ts'
 import { architectureOf } from '../executor/embedded-call.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { explainDiff } from '../explain/diff.ts'
@@ -76,10 +76,13 @@ function runCommand(session: Session, words: readonly string[]): Command {
   const warn = (text: string): void => writeText(native, 2, `warning: ${text}\n`)
   return {
     explain: () => {
-      if (wanted.container.network.kind === 'networks' || wanted.container.network.kind === 'egress')
-        warn('its network is made before, by a plan of its own that is not shown')
-      const machine = { ...engine.machine, files: foreseen(engine.machine.files, wanted.container.intent) }
-      return explainContainer(machine, requestOf(engine, wanted, warn), 'wait')
+      const { id, container } = wanted
+      const { intent, network, name = id.slice(0, 12) } = container
+      if (network.kind === 'egress') warn('its network is made before, by a plan of its own that is not shown')
+      const machine = { ...engine.machine, files: foreseen(engine.machine.files, intent) }
+      const before = network.kind === 'networks' ? foreseeConnection(engine, { id, name, intent }, network) : undefined
+      const joining = before === undefined ? container : { intent: joined(engine, { id, intent }) }
+      return { ...explainContainer(machine, requestOf(engine, { id, container: joining }, warn), 'wait'), before }
     },
     run: () => {
       const record = makeContainer(engine, wanted.container, wanted)
@@ -127,7 +130,10 @@ function diffCommands(session: Session, given: Parsed): number {
     )
   const [one, other] = [before, after].map((text) => commandOf(session, wordsIn(text)).explain())
   if (one === undefined || other === undefined) return 0
-  const text = explainDiff(one.plan, other.plan, { architecture: one.architecture })
+  const show = { architecture: one.architecture }
+  const nothing = { operation: 'no plan before it', steps: [] }
+  const text =
+    explainDiff(one.before ?? nothing, other.before ?? nothing, show) + explainDiff(one.plan, other.plan, show)
   writeText(session.native, STDOUT, text)
   return text === '' ? 0 : 1
 }

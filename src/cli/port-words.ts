@@ -2,7 +2,8 @@
 
 import { usage } from '../base/flags.ts'
 import type { PortWish } from '../engine/record.ts'
-import { addressText, parseAddress } from '../network/address.ts'
+import { addressText } from '../linux/address-text.ts'
+import { parseAddress } from '../network/address.ts'
 
 export interface PortFlag {
   readonly command: string

@@ -37,10 +37,11 @@ export interface EndpointAddress {
 
 export const CONNECTION_FILE = 'network.json'
 
-export const networksOf = ({ machine, dataRoot }: Engine): Networks => ({
+export const networksOf = ({ machine, dataRoot, foreseen }: Engine): Networks => ({
   native: machine.native,
   files: machine.files,
   dataRoot,
+  foreseen,
 })
 
 export function readConnection({ machine, dataRoot }: Engine, id: string): Connection | undefined {
@@ -53,5 +54,12 @@ export const connectionOf = (engine: Engine, id: string): Connection =>
 
 export function writeConnection(engine: Engine, id: string, connection: Connection): void {
   const path = `${containerPath(engine, id)}/${CONNECTION_FILE}`
-  replaceFile(engine.machine.native, { path, temporary: `${path}.new`, text: JSON.stringify(connection), mode: 0o600 })
+  if (engine.foreseen === undefined)
+    replaceFile(engine.machine.native, {
+      path,
+      temporary: `${path}.new`,
+      text: JSON.stringify(connection),
+      mode: 0o600,
+    })
+  else engine.foreseen.texts.set(path, JSON.stringify(connection))
 }

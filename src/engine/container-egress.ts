@@ -13,8 +13,7 @@ import type { ContainerRecord } from './record.ts'
 
 const NOTHING = { endpoints: [], rules: [], settings: [] } as const
 
-/** Answers the file of its network namespace. */
-export function connectEgress(engine: Engine, record: ContainerRecord, hosts: readonly string[]): string {
+export function connectEgress(engine: Engine, record: ContainerRecord, hosts: readonly string[]): void {
   const { native, files } = engine.machine
   const { id, name, intent } = record
   disconnectContainer(engine, id)
@@ -34,7 +33,6 @@ export function connectEgress(engine: Engine, record: ContainerRecord, hosts: re
   } finally {
     done()
   }
-  return file
 }
 
 /** In the place of those that somebody killed; for who holds the lock of the container. */

@@ -9,8 +9,10 @@ import { OperationError } from '../base/errors.ts'
 import { makeDirectory, remove } from '../executor/embedded-files.ts'
 import { runPlan } from '../executor/run-embedded.ts'
 import { isIpv6 } from '../network/address.ts'
+import { withForeseen } from '../network/foreseen.ts'
 import { createNetwork, DEFAULT_NETWORK, defaultNetwork, type NetworkRecord, readNetwork } from '../network/networks.ts'
-import { planNetwork, planNetworkRemoval, type Setting } from '../plan/network.ts'
+import { type NetworkRequest, planNetwork, planNetworkRemoval, type Setting } from '../plan/network.ts'
+import type { Plan } from '../plan/plan.ts'
 import {
   CONNECTION_FILE,
   type Connection,
@@ -65,25 +67,11 @@ export function connectContainer(
   const directory = networkDirectory(engine)
   if (files.status(directory) === undefined) makeDirectory(native, directory, 0o700)
   for (const { network } of wish.networks) networkNamed(engine, network)
-  const { networks, connection, settings } = withNamesLock(engine, () =>
-    take(engine, isBox(id) ? record : findContainer(engine, id).record, wish),
-  )
-  const file = networkFile(engine, id)
-  const endpoint = portEndpoint(engine, connection)
-  const ports = publishedPorts(connection.ports, endpoint)
+  const taken = withNamesLock(engine, () => take(engine, isBox(id) ? record : findContainer(engine, id).record, wish))
+  const { connection, networks } = taken
   const { resolver, extraFds, done } = resolverFor(engine, record, connection)
   try {
-    const plan = planNetwork({
-      name: record.name,
-      file,
-      endpoints: connection.endpoints.flatMap((one, index) => {
-        const network = networks[index]
-        return network === undefined ? [] : [endpointPlan(network, one)]
-      }),
-      rules: rulesFor(engine, networks, ports),
-      settings: [...settings, ...loopbackSettings(engine, endpoint, ports)],
-      resolver,
-    })
+    const plan = planTaken(engine, record, { ...taken, resolver })
     runPlan(native, plan, { advise: adviseNetwork, extraFds: [...extraFds, ...heldLocks()] })
     rewriteNamedFiles(engine, record.intent, connection)
     for (const { device } of networks.filter(isOpen)) for (const text of foreignDrops(native, device)) warn(text)
@@ -93,7 +81,43 @@ export function connectContainer(
   } finally {
     done()
   }
-  return file
+  return networkFile(engine, id)
+}
+
+/** The plan of connectContainer for a container that is not made yet. Nothing is taken. */
+export function foreseeConnection(engine: Engine, record: Connectable, wish: NetworksWish): Plan {
+  const foreseen = { texts: new Map<string, string>(), links: new Map<string, string>() }
+  const { machine } = engine
+  const looking = { ...engine, foreseen, machine: { ...machine, files: withForeseen(machine.files, foreseen) } }
+  for (const { network } of wish.networks) networkNamed(looking, network)
+  const taken = take(looking, record, wish)
+  const { resolver, done } = resolverFor(looking, record, taken.connection)
+  done()
+  return planTaken(looking, record, { ...taken, resolver })
+}
+
+interface Connecting extends Taken {
+  readonly resolver: NetworkRequest['resolver']
+}
+
+function planTaken(
+  engine: Engine,
+  { id, name }: Connectable,
+  { connection, settings, networks, resolver }: Connecting,
+): Plan {
+  const endpoint = portEndpoint(engine, connection)
+  const ports = publishedPorts(connection.ports, endpoint)
+  return planNetwork({
+    name,
+    file: networkFile(engine, id),
+    endpoints: connection.endpoints.flatMap((one, index) => {
+      const network = networks[index]
+      return network === undefined ? [] : [endpointPlan(network, one)]
+    }),
+    rules: rulesFor(engine, networks, ports),
+    settings: [...settings, ...loopbackSettings(engine, endpoint, ports)],
+    resolver,
+  })
 }
 
 export const adviseNetwork = (

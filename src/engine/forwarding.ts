@@ -45,7 +45,8 @@ export function wantForwarding(engine: Engine, wants: { readonly ipv6: boolean }
     settings: [...new Set([...before.settings, ...missing])],
     devices: before.settings.length === 0 ? devices : before.devices,
   }
-  replaceFile(native, { path: pathOf(engine), temporary: asideOf(engine), text: JSON.stringify(now), mode: 0o600 })
+  if (engine.foreseen !== undefined) engine.foreseen.texts.set(pathOf(engine), JSON.stringify(now))
+  else replaceFile(native, { path: pathOf(engine), temporary: asideOf(engine), text: JSON.stringify(now), mode: 0o600 })
   return missing.map((setting) => [setting, '1'])
 }
 

@@ -2,7 +2,8 @@
 
 import { OperationError } from '../base/errors.ts'
 import { whyTaken } from '../executor/embedded-ports.ts'
-import { addressText, parseAddress, parseSubnet } from '../network/address.ts'
+import { addressText } from '../linux/address-text.ts'
+import { parseAddress, parseSubnet } from '../network/address.ts'
 import {
   addNames,
   releaseAddress,

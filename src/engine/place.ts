@@ -24,6 +24,7 @@
 
 import type { Machine } from '../container/machine.ts'
 import { ATTACH_DIRECTORY, NETWORKS_DIRECTORY } from '../container/store.ts'
+import type { Foreseen } from '../network/foreseen.ts'
 
 export interface Engine {
   readonly machine: Machine
@@ -31,6 +32,8 @@ export interface Engine {
   readonly dataRoot: string
   /** This program, which the monitor runs to clean up. */
   readonly program: string
+  /** For who only looks at what would be taken of networks: container-network.ts. Nothing is locked or written then. */
+  readonly foreseen?: Foreseen | undefined
 }
 
 export const containersDirectory = ({ dataRoot }: Pick<Engine, 'dataRoot'>): string => `${dataRoot}/containers`

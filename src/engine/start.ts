@@ -19,8 +19,9 @@ import { EXIT_FILE, findContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
 import { tellContainer, tellNetwork } from './events.ts'
 import { beginHealth, delayMs, HEALTH_COMMAND, HEALTH_FILE } from './health.ts'
+import type { Intent } from './intent.ts'
 import { heldLocks, withContainerLock } from './lock.ts'
-import { attachPath, containerPath, type Engine } from './place.ts'
+import { attachPath, containerPath, type Engine, networkFile } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 import { forgetRestarts } from './restart.ts'
 import { SENT_FILE } from './sent.ts'
@@ -108,14 +109,18 @@ export function connected(
   record: ContainerRecord,
   warn: StartOptions['warn'],
 ): Pick<ContainerRecord, 'intent'> {
-  const { network, intent } = record
+  const { network } = record
   if (network.kind !== 'networks' && network.kind !== 'egress') return record
   mendBoxes(engine)
-  const path =
-    network.kind === 'networks'
-      ? connectContainer(engine, record, network, warn)
-      : connectEgress(engine, record, network.hosts)
-  return { intent: { ...intent, namespaces: { ...intent.namespaces, network: { kind: 'path', path } } } }
+  if (network.kind === 'networks') connectContainer(engine, record, network, warn)
+  else connectEgress(engine, record, network.hosts)
+  return { intent: joined(engine, record) }
+}
+
+/** In the network namespace that its connection makes. */
+export function joined(engine: Engine, { id, intent }: Pick<ContainerRecord, 'id' | 'intent'>): Intent {
+  const network = { kind: 'path', path: networkFile(engine, id) } as const
+  return { ...intent, namespaces: { ...intent.namespaces, network } }
 }
 
 /** The configuration of a container, as a bundle would have it. */

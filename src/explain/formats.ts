@@ -21,13 +21,15 @@ export const FORMAT_FLAGS: readonly Flag[] = [
 
 export interface Explained {
   readonly plan: Plan
+  /** What another executor runs before it. */
+  readonly before?: Plan | undefined
   readonly architecture: Architecture
   /** With `run`: what each step did. */
   readonly trace?: readonly TraceEntry[]
 }
 
 /** The plan as `given` asks for, by FORMAT_FLAGS. Throws `invalid` for a format that there is not. `tool` is whose flags they are. */
-export function formatted(given: Parsed, { plan, architecture, trace }: Explained, tool: string): string {
+export function formatted(given: Parsed, { plan, before, architecture, trace }: Explained, tool: string): string {
   const format = formatOf(given, tool)
   const show = { undo: given.bool('undo'), architecture }
   if (trace !== undefined) {
@@ -37,13 +39,18 @@ export function formatted(given: Parsed, { plan, architecture, trace }: Explaine
   }
   switch (format) {
     case 'text':
-      return explainText(plan, show)
+      return before === undefined
+        ? explainText(plan, show)
+        : [before, plan].map((one) => `${one.operation}\n\n${explainText(one, show)}`).join('\n')
     case 'tree':
-      return explainTree(plan, show)
+      return [...(before === undefined ? [] : [before]), plan].map((one) => explainTree(one, show)).join('\n')
     case 'json':
-      return jsonText(explainJson(plan, show))
+      return jsonText({
+        ...explainJson(plan, show),
+        ...(before === undefined ? {} : { before: explainJson(before, show) }),
+      })
     case 'script':
-      return explainScript(plan, show)
+      return [...(before === undefined ? [] : [before]), plan].map((one) => explainScript(one, show)).join('\n')
     case 'svg':
       throw refusal('svg', tool)
   }

@@ -30,6 +30,8 @@ export interface ExplainedPlan {
   readonly version: 1
   readonly operation: string
   readonly steps: readonly ExplainedStep[]
+  /** What another executor runs before it: the plan of the network of a container. */
+  readonly before?: ExplainedPlan
   /** The slots and buffers that the report brings back. */
   readonly returns: readonly string[]
   readonly reads: readonly Json[]

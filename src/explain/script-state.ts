@@ -139,12 +139,16 @@ export function placeOf(state: State, value: Argument | undefined): Place | unde
 /** The path that a call means by a directory and a path below it; undefined if the script does not know it. */
 export function pathOf(state: State, directory: Argument | undefined, path: Argument | undefined): Quoted | undefined {
   const below = textOf(state, path)
-  if (below === undefined || directory === AT_FDCWD) return below
+  if (below === undefined || directory === AT_FDCWD || isByDescriptor(path)) return below
   const place = placeOf(state, directory)
   const base = place === undefined ? undefined : pathOfPlace(place)
   if (base === undefined) return undefined
   return joined(base, below)
 }
+
+/** `self/fd/N` of a procfs, of which textOf makes the whole path. */
+const isByDescriptor = (path: Argument | undefined): boolean =>
+  typeof path === 'object' && 'text' in path && typeof path.text[0] === 'string' && BY_DESCRIPTOR.test(path.text[0])
 
 export function joined(base: Quoted, below: Quoted): Quoted {
   const rest = below.replace(/^\/+/, '')

@@ -12,7 +12,17 @@ import { type Node, nodesOf } from './outline.ts'
 import { fileCommands } from './script-files.ts'
 import { mountCommands } from './script-mounts.ts'
 import { namespaceOptions, processCommands, unshareOptions, wrapperWords } from './script-processes.ts'
-import { copyOf, NONE, pathOfPlace, type State, type Translation, variable, word } from './script-state.ts'
+import {
+  commands,
+  copyOf,
+  NONE,
+  pathOfPlace,
+  SILENT,
+  type State,
+  type Translation,
+  variable,
+  word,
+} from './script-state.ts'
 
 /** A script for bash(1). Undo steps are not in it. */
 export function explainScript(plan: Plan, options: ShowOptions = {}): string {
@@ -95,7 +105,16 @@ function writeStep(writer: Writer, node: Node): void {
 }
 
 const translate = (step: Step, state: State, number: number): Translation =>
-  fileCommands(step, state) ?? mountCommands(step, state, number) ?? processCommands(step, state) ?? NONE
+  typedCommands(step) ??
+  fileCommands(step, state) ??
+  mountCommands(step, state, number) ??
+  processCommands(step, state) ??
+  NONE
+
+function typedCommands({ typed }: Step): Translation | undefined {
+  if (typed === undefined) return undefined
+  return typed === '' ? SILENT : commands(typed)
+}
 
 function comment({ why, see }: Step, number: number, first = number): string {
   const numbers = first === number ? String(number) : `${first}-${number}`
@@ -210,7 +229,9 @@ function writeChild(writer: Writer, node: Node): void {
   const start = options.length === 0 ? name : words.join(' ')
   const cgroup = cgroupOf(step, writer.state)
   const command =
-    cgroup === undefined ? start : `( echo "$BASHPID" > ${word(`${cgroup}/cgroup.procs`)}; exec ${start} )`
+    cgroup === undefined
+      ? start
+      : `( echo "$BASHPID" > ${word(`${cgroup}/cgroup.procs`)}; ${options.length === 0 ? '' : 'exec '}${start} )`
   const pid = variable((step.into ?? step.keep?.[0]?.slot)?.slot ?? name)
   const job = isForked ? `${pid}_job` : pid
   writer.lines.push('', comment(step, number), `${command} <&0 &`, `${job}=$!`)

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
+import { addressText } from '../linux/address-text.ts'
 import {
-  addressText,
   isInside,
   nth,
   overlaps,

@@ -1,6 +1,7 @@
 /** Addresses of IPv4 and IPv6 and the networks that they are in, as text and as 4 or 16 bytes. RFC 4632, RFC 4291, RFC 5952 */
 
 import { OperationError } from '../base/errors.ts'
+import { addressText } from '../linux/address-text.ts'
 
 /** Undefined for what is no address: four decimal numbers without leading zeros, or up to eight hexadecimal ones. */
 export const parseAddress = (text: string): Uint8Array | undefined =>
@@ -29,19 +30,6 @@ function parseIpv6(text: string): Uint8Array | undefined {
 }
 
 export const isIpv6 = ({ length }: Uint8Array): boolean => length === 16
-
-export function addressText(address: Uint8Array): string {
-  if (!isIpv6(address)) return address.join('.')
-  const groups = Array.from({ length: 8 }, (_, index) =>
-    (((address[index * 2] ?? 0) << 8) | (address[index * 2 + 1] ?? 0)).toString(16),
-  )
-  // The longest run of two zeros or more is left out, the first of equal ones.
-  const runs = [...groups.join(' ').matchAll(/\b0(?: 0)+\b/g)].map(([run]) => run.split(' ').length)
-  const longest = Math.max(0, ...runs)
-  if (longest === 0) return groups.join(':')
-  const start = groups.findIndex((_, index) => groups.slice(index, index + longest).join('') === '0'.repeat(longest))
-  return `${groups.slice(0, start).join(':')}::${groups.slice(start + longest).join(':')}`
-}
 
 /** 8 or 32 digits. */
 export const addressHex = (address: Uint8Array): string =>

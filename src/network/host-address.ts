@@ -1,6 +1,7 @@
 /** Addresses of hosts, and which of them are of this machine or its neighbourhood. RFC 6890, RFC 4291 */
 
-import { addressText, isIpv6, parseAddress } from './address.ts'
+import { addressText } from '../linux/address-text.ts'
+import { isIpv6, parseAddress } from './address.ts'
 
 export interface HostAddress {
   readonly family: 4 | 6

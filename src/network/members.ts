@@ -10,8 +10,9 @@
 import { OperationError } from '../base/errors.ts'
 import { attempt, mustUnless } from '../executor/embedded-call.ts'
 import { makeDirectories, remove, rename } from '../executor/embedded-files.ts'
+import { addressText } from '../linux/address-text.ts'
 import { AT_FDCWD, AT_REMOVEDIR } from '../linux/files.ts'
-import { addressHex, addressText, isInside, isIpv6, nth, parseAddress, parseSubnet, sizeOf } from './address.ts'
+import { addressHex, isInside, isIpv6, nth, parseAddress, parseSubnet, sizeOf } from './address.ts'
 import { type NetworkRecord, type Networks, networkPath, networksPath, type Pool } from './networks.ts'
 
 export interface Member {
@@ -30,7 +31,7 @@ export function takeAddress(
   wanted: string | undefined,
 ): string {
   const directory = leasesPath(networks, network.name)
-  makeDirectories(networks.native, directory, 0o755)
+  prepare(networks, directory, 0o755)
   const lease = (address: Uint8Array): boolean =>
     link(networks, `${member.id} ${member.name}`, `${directory}/${addressHex(address)}`)
   if (wanted !== undefined) return takeWanted(pool, wanted, lease)
@@ -60,12 +61,26 @@ function takeWanted(pool: Pool, wanted: string, lease: (address: Uint8Array) => 
   throw new OperationError({ kind: 'conflict', operation, reason: 'Address already in use' })
 }
 
-const link = ({ native }: Networks, text: string, path: string): boolean =>
-  attempt(native, 'symlinkat', text, AT_FDCWD, path) >= 0
+/** Answers whether nobody has it. */
+function link({ native, files, foreseen }: Networks, text: string, path: string): boolean {
+  if (foreseen === undefined) return attempt(native, 'symlinkat', text, AT_FDCWD, path) >= 0
+  if (files.readLink(path) !== undefined) return false
+  foreseen.links.set(path, text)
+  return true
+}
+
+function unlink({ native, foreseen }: Networks, path: string): void {
+  if (foreseen === undefined) remove(native, path)
+  else foreseen.links.delete(path)
+}
+
+function prepare({ native, foreseen }: Networks, directory: string, mode: number): void {
+  if (foreseen === undefined) makeDirectories(native, directory, mode)
+}
 
 export function releaseAddress(networks: Networks, network: string, address: string): void {
   const bytes = parseAddress(address)
-  if (bytes !== undefined) remove(networks.native, `${leasesPath(networks, network)}/${addressHex(bytes)}`)
+  if (bytes !== undefined) unlink(networks, `${leasesPath(networks, network)}/${addressHex(bytes)}`)
 }
 
 /** The ids of those that have an address, each as it is asked for: the first one often suffices. */
@@ -82,7 +97,7 @@ export function releaseOthers(networks: Networks, network: string, keeps: (id: s
   const directory = leasesPath(networks, network)
   for (const name of networks.files.list(directory) ?? []) {
     const id = networks.files.readLink(`${directory}/${name}`)?.split(' ')[0]
-    if (id !== undefined && !keeps(id)) remove(networks.native, `${directory}/${name}`)
+    if (id !== undefined && !keeps(id)) unlink(networks, `${directory}/${name}`)
   }
 }
 
@@ -100,7 +115,7 @@ export function addNames(networks: Networks, id: string, { network, names, addre
   const text = addresses.map((address) => addressHex(parseAddress(address) ?? new Uint8Array(4))).join(' ')
   for (const name of names) {
     const directory = namePath(networks, network, name)
-    makeDirectories(networks.native, directory, 0o755)
+    prepare(networks, directory, 0o755)
     link(networks, text, `${directory}/${id}`)
   }
 }
@@ -108,13 +123,14 @@ export function addNames(networks: Networks, id: string, { network, names, addre
 export function removeNames(networks: Networks, id: string, { network, names }: Omit<Named, 'addresses'>): void {
   for (const name of names) {
     const directory = namePath(networks, network, name)
-    remove(networks.native, `${directory}/${id}`)
+    unlink(networks, `${directory}/${id}`)
     dropEmpty(networks, directory)
   }
 }
 
 /** A directory that others have an entry in stays. */
-function dropEmpty({ native }: Networks, path: string): void {
+function dropEmpty({ native, foreseen }: Networks, path: string): void {
+  if (foreseen !== undefined) return
   const options = { native, operation: `remove ${path}`, expected: ['ENOENT', 'ENOTEMPTY'] } as const
   mustUnless(options, 'unlinkat', AT_FDCWD, path, AT_REMOVEDIR)
 }
@@ -152,7 +168,7 @@ export function takePort(
   port: HostPort,
   heldBy: (id: string) => readonly HostPort[],
 ): boolean {
-  const { native, files } = networks
+  const { files } = networks
   const directory = portDirectory(networks, port)
   const place = placeOf(port)
   for (const other of files.list(directory) ?? []) {
@@ -161,17 +177,17 @@ export function takePort(
     const isHeld = heldBy(holder).some(
       (one) => one.hostPort === port.hostPort && one.protocol === port.protocol && placeOf(one) === other,
     )
-    if (!isHeld) remove(native, `${directory}/${other}`)
+    if (!isHeld) unlink(networks, `${directory}/${other}`)
     else if (meet(place, other)) return false
   }
-  makeDirectories(native, directory, 0o711)
+  prepare(networks, directory, 0o711)
   return link(networks, id, `${directory}/${place}`)
 }
 
 export function releasePort(networks: Networks, id: string, port: HostPort): void {
   const directory = portDirectory(networks, port)
   const path = `${directory}/${placeOf(port)}`
-  if (networks.files.readLink(path) === id) remove(networks.native, path)
+  if (networks.files.readLink(path) === id) unlink(networks, path)
   dropEmpty(networks, directory)
 }
 
@@ -180,6 +196,6 @@ export function relabelAddress(networks: Networks, network: string, address: str
   const bytes = parseAddress(address)
   if (bytes === undefined) return
   const path = `${leasesPath(networks, network)}/${addressHex(bytes)}`
-  remove(networks.native, `${path}.new`)
+  unlink(networks, `${path}.new`)
   if (link(networks, `${id} ${name}`, `${path}.new`)) rename(networks.native, `${path}.new`, path)
 }

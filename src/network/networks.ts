@@ -10,8 +10,8 @@ import { parseJson } from '../base/json.ts'
 import type { Native } from '../base/native.ts'
 import { makeDirectories, replaceFile } from '../executor/embedded-files.ts'
 import { removeTree } from '../executor/embedded-tree.ts'
+import { addressText } from '../linux/address-text.ts'
 import {
-  addressText,
   isInside,
   isIpv6,
   nth,
@@ -23,6 +23,7 @@ import {
   type Subnet,
   subnetText,
 } from './address.ts'
+import type { Foreseen } from './foreseen.ts'
 
 /** Addresses that a network gives: one of IPv4, and one of IPv6 if it was asked for. */
 export interface Pool {
@@ -60,6 +61,8 @@ export interface Networks {
   readonly native: Native
   readonly files: Files
   readonly dataRoot: string
+  /** Where everything goes that would be written; it is among `files`. */
+  readonly foreseen?: Foreseen | undefined
 }
 
 /** The network of containers that ask for none. Names are not resolved in it, as with docker. */
@@ -174,8 +177,12 @@ export function createNetwork(networks: Networks, wanted: NewNetwork): NetworkRe
     labels,
     options,
   }
-  makeDirectories(networks.native, networkPath(networks, name), 0o711)
   const path = recordPath(networks, name)
+  if (networks.foreseen !== undefined) {
+    networks.foreseen.texts.set(path, JSON.stringify(record))
+    return record
+  }
+  makeDirectories(networks.native, networkPath(networks, name), 0o711)
   replaceFile(networks.native, { path, temporary: `${path}.new`, text: JSON.stringify(record), mode: 0o644 })
   return record
 }

@@ -226,7 +226,7 @@ export function planNetnsSet(name: string, nsid: number): Plan {
           attributes: [{ type: NETNSA_FD, value: NAMESPACE }, numberAttribute(NETNSA_NSID, nsid)],
         },
         `give the network namespace ${name} the number ${nsid < 0 ? 'that is next' : nsid}`,
-        ['rtnetlink(7)', ...SEE],
+        { see: ['rtnetlink(7)', ...SEE] },
       ),
     ],
   }

@@ -6,6 +6,7 @@
  *     ipvlan     a second address of it
  */
 
+import { addressText } from '../linux/address-text.ts'
 import { slot } from '../linux/call.ts'
 import { IFF_UP } from '../linux/interfaces.ts'
 import {
@@ -96,13 +97,13 @@ export interface Route {
 
 const PARENT = slot('parent')
 
-/** With INSIDE and ROUTE open, and HOSTS and NAMESPACE. */
-export const planEndpoint = (endpoint: Endpoint): readonly Step[] => [
-  ...planLink(endpoint),
+/** With INSIDE and ROUTE open, and HOSTS and NAMESPACE, which is that of the file. */
+export const planEndpoint = (endpoint: Endpoint, file: string): readonly Step[] => [
+  ...planLink(endpoint, file),
   ...find(INSIDE, endpoint.inside, `find ${endpoint.inside}`, INDEX),
-  ...endpoint.addresses.flatMap((one) => planAddress('inside', endpoint.inside, one)),
-  ...switchOn('inside', endpoint.inside),
-  ...endpoint.addresses.flatMap((one) => (one.route === undefined ? [] : planRoute(one, one.route, endpoint.metric))),
+  ...endpoint.addresses.flatMap((one) => planAddress({ side: 'inside', file }, endpoint.inside, one)),
+  ...switchOn({ side: 'inside', file }, endpoint.inside),
+  ...endpoint.addresses.flatMap((one) => (one.route === undefined ? [] : planRoute(one, one.route, endpoint, file))),
   ...(endpoint.link.kind === 'bridge' ? planPort(endpoint.link) : []),
 ]
 
@@ -126,8 +127,9 @@ function removeDevice(side: typeof ROUTE, device: string): readonly Step[] {
 }
 
 /** Each device is made in the namespace that it belongs to: moving one takes milliseconds. */
-function planLink(endpoint: Endpoint): readonly Step[] {
+function planLink(endpoint: Endpoint, file: string): readonly Step[] {
   const { link, inside, hardwareAddress } = endpoint
+  const named = hardwareAddress === undefined ? inside : `${inside} address ${hardwareText(hardwareAddress)}`
   const own: readonly Attribute[] = [
     textAttribute(IFLA_IFNAME, inside),
     ...(hardwareAddress === undefined ? [] : [{ type: IFLA_ADDRESS, value: hardwareAddress }]),
@@ -141,7 +143,8 @@ function planLink(endpoint: Endpoint): readonly Step[] {
     }
     const pair = infoOf('veth', [{ type: VETH_INFO_PEER, value: peer }])
     const why = `lead from ${inside} of the container to ${outside} of this machine`
-    return [...planBridge(bridge), ...newLink('inside', [...own, ...mtu, pair], why)]
+    const typed = `ip link add ${outside} type veth peer name ${named} netns ${quoted(file)}`
+    return [...planBridge(bridge), ...newLink('inside', [...own, ...mtu, pair], why, typed)]
   }
   const mode =
     link.kind === 'macvlan'
@@ -155,7 +158,12 @@ function planLink(endpoint: Endpoint): readonly Step[] {
   ]
   return [
     ...find(ROUTE, link.parent, `find ${link.parent}`, PARENT),
-    ...newLink('outside', attributes, `have ${inside} of the container on ${link.parent}`),
+    ...newLink(
+      'outside',
+      attributes,
+      `have ${inside} of the container on ${link.parent}`,
+      `ip link add link ${link.parent} name ${named} netns ${quoted(file)} type ${link.kind} mode ${link.mode}`,
+    ),
   ]
 }
 
@@ -172,8 +180,23 @@ const infoOf = (kind: string, settings: readonly Attribute[]): Attribute => ({
 type Side = 'inside' | 'outside'
 const socketOf = (side: Side): typeof ROUTE => (side === 'inside' ? INSIDE : ROUTE)
 
-const newLink = (side: Side, attributes: readonly Attribute[], why: string): readonly Step[] =>
-  ask(socketOf(side), { type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, body: linkBody(0), attributes }, why)
+/** Where a device is, and the file of the namespace of the container. */
+type At = { readonly side: 'outside' } | { readonly side: 'inside'; readonly file: string }
+
+const OUTSIDE: At = { side: 'outside' }
+
+/** ip(8) there. */
+const ipAt = (at: At): string => (at.side === 'outside' ? 'ip' : `nsenter --net=${quoted(at.file)} ip`)
+
+const quoted = (path: string): string => `'${path.replaceAll("'", "'\\''")}'`
+
+const hardwareText = (bytes: Uint8Array): string =>
+  [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':')
+
+const newLink = (side: Side, attributes: readonly Attribute[], why: string, typed: string): readonly Step[] =>
+  ask(socketOf(side), { type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, body: linkBody(0), attributes }, why, {
+    typed,
+  })
 
 /** Each start makes the bridge: it is the same if it is there. */
 const planBridge = ({ device, addresses }: Bridge): readonly Step[] => [
@@ -186,11 +209,11 @@ const planBridge = ({ device, addresses }: Bridge): readonly Step[] => [
       attributes: [textAttribute(IFLA_IFNAME, device), infoOf('bridge', [])],
     },
     `have the bridge ${device}`,
-    ['rtnetlink(7)', 'bridge(8)'],
+    { see: ['rtnetlink(7)', 'bridge(8)'], typed: `ip link show ${device} || ip link add ${device} type bridge` },
   ),
   ...find(ROUTE, device, `find the bridge ${device}`, INDEX),
-  ...addresses.flatMap((one) => planAddress('outside', device, one)),
-  ...switchOn('outside', device),
+  ...addresses.flatMap((one) => planAddress(OUTSIDE, device, one)),
+  ...switchOn(OUTSIDE, device),
 ]
 
 /**
@@ -210,21 +233,25 @@ function planPort({ bridge, outside }: Extract<Link, { readonly kind: 'bridge' }
   }
   const name = textAttribute(IFLA_IFNAME, outside)
   const why = `connect ${outside} to the bridge`
-  const change = (attribute: Attribute): readonly Step[] =>
-    ask(ROUTE, { type: RTM_NEWLINK, body: linkBody(0, IFF_UP, IFF_UP), attributes: [name, attribute] }, why)
+  const change = (attribute: Attribute, typed: string): readonly Step[] =>
+    ask(ROUTE, { type: RTM_NEWLINK, body: linkBody(0, IFF_UP, IFF_UP), attributes: [name, attribute] }, why, { typed })
   return [
     ...find(ROUTE, bridge.device, why, INDEX),
-    ...change({ type: IFLA_MASTER, value: INDEX }),
-    ...change({ type: IFLA_LINKINFO, value: port }),
+    ...change({ type: IFLA_MASTER, value: INDEX }, `ip link set ${outside} master ${bridge.device} up`),
+    ...change(
+      { type: IFLA_LINKINFO, value: port },
+      `bridge link set dev ${outside} hairpin on${bridge.isolates ? ' isolated on' : ''}`,
+    ),
   ]
 }
 
 const familyOf = ({ length }: Uint8Array): number => (length === 4 ? AF_INET : AF_INET6)
 
 /** At once: nobody else has it, so that there is nothing to detect. */
-const planAddress = (side: Side, device: string, { address, prefixLength }: Address): readonly Step[] =>
-  ask(
-    socketOf(side),
+function planAddress(at: At, device: string, { address, prefixLength }: Address): readonly Step[] {
+  const text = `${addressText(address)}/${prefixLength}`
+  return ask(
+    socketOf(at.side),
     {
       type: RTM_NEWADDR,
       flags: NLM_F_CREATE | NLM_F_REPLACE,
@@ -235,21 +262,32 @@ const planAddress = (side: Side, device: string, { address, prefixLength }: Addr
         numberAttribute(IFA_FLAGS, IFA_F_NODAD),
       ],
     },
-    `give ${device} its address`,
+    `give ${device} the address ${text}`,
+    { typed: `${ipAt(at)} address replace ${text} dev ${device}${address.length === 4 ? '' : ' nodad'}` },
   )
+}
 
-const switchOn = (side: Side, device: string): readonly Step[] =>
+const switchOn = (at: At, device: string): readonly Step[] =>
   ask(
-    socketOf(side),
+    socketOf(at.side),
     { type: RTM_NEWLINK, body: linkBody(INDEX, IFF_UP, IFF_UP), attributes: [] },
     `switch ${device} on`,
+    { typed: `${ipAt(at)} link set ${device} up` },
   )
 
 /** The metric of the kernel for routes of IPv6 that have none. include/uapi/linux/ipv6_route.h, IP6_RT_PRIO_USER */
 const IPV6_METRIC = 1024
 
-const planRoute = ({ address }: Address, { gateway }: Route, metric: number): readonly Step[] =>
-  ask(
+function planRoute(
+  { address }: Address,
+  { gateway }: Route,
+  { inside, metric }: Endpoint,
+  file: string,
+): readonly Step[] {
+  const ip = `${ipAt({ side: 'inside', file })}${address.length === 4 ? '' : ' -6'}`
+  const via = gateway === undefined ? '' : `via ${addressText(gateway)} `
+  const number = address.length === 4 ? metric : IPV6_METRIC + metric
+  return ask(
     INSIDE,
     {
       type: RTM_NEWROUTE,
@@ -258,8 +296,10 @@ const planRoute = ({ address }: Address, { gateway }: Route, metric: number): re
       attributes: [
         ...(gateway === undefined ? [] : [{ type: RTA_GATEWAY, value: gateway }]),
         { type: RTA_OIF, value: INDEX },
-        numberAttribute(RTA_PRIORITY, address.length === 4 ? metric : IPV6_METRIC + metric),
+        numberAttribute(RTA_PRIORITY, number),
       ],
     },
-    'reach everything else over it',
+    `reach everything else ${via === '' ? 'over it' : via.trim()}`,
+    { typed: `${ip} route add default ${via}dev ${inside} metric ${number}` },
   )
+}

@@ -15,9 +15,9 @@ export function planRules(rules: Uint8Array): readonly Step[] {
   const why = 'have the packet filter let it pass'
   const see: readonly Ref[] = ['nft(8)', 'netlink(7)']
   return [
-    { call: socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER), why, see, into: filter },
+    { call: socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER), why, see, typed: '', into: filter },
     { call: sendto(filter, rules, rules.length), why, see },
-    { call: receive(filter, answer), why, see },
+    { call: receive(filter, answer), why, see, typed: '' },
     ...heed(answer, why, see),
     { call: close(filter), why, see: ['close(2)'] },
   ]

@@ -53,17 +53,27 @@ export const planNetwork = ({ name, file, endpoints, rules, settings, ...beside 
     ...withCaller,
     ...keepNamespace(file),
     openHosts,
-    { call: unshare(CLONE_NEWNET), why: `make the network namespace of ${name}`, see: ['network_namespaces(7)'] },
-    ...planLoopback,
+    {
+      call: unshare(CLONE_NEWNET),
+      why: `make the network namespace of ${name}`,
+      see: ['network_namespaces(7)'],
+      // Which binds it to the file as well.
+      typed: `unshare --net='${file}' true`,
+    },
+    ...planLoopback.map((step) => ({
+      ...step,
+      typed: step.call.name === 'ioctl' ? `nsenter --net='${file}' ip link set lo up` : '',
+    })),
     {
       call: bindMount('/proc/self/ns/net', file, { recursive: false }),
       why: `keep the network namespace of ${name}`,
       see: ['namespaces(7)'],
+      typed: '',
       undo: [{ call: umount2(file, MNT_DETACH), why: 'let go of the network namespace', see: ['umount(2)'] }],
     },
     ...comeBack,
     ...openNamespace(file),
-    ...endpoints.flatMap(planEndpoint),
+    ...endpoints.flatMap((one) => planEndpoint(one, file)),
     ...settings.flatMap(planSetting),
     ...rules.flatMap(planRules),
     ...planProcesses(beside),
@@ -97,7 +107,7 @@ export const planNetworkChange = (change: NetworkChange): Plan => ({
     { call: setns(NAMESPACE, CLONE_NEWNET), why: 'configure the devices of the container', see: ['setns(2)'] },
     ...comeBack,
     ...change.remove.flatMap(planDetach),
-    ...change.add.flatMap(planEndpoint),
+    ...change.add.flatMap((one) => planEndpoint(one, change.file)),
     ...change.settings.flatMap(planSetting),
     ...change.rules.flatMap(planRules),
     ...planProcesses(change),
@@ -109,8 +119,13 @@ export const planNetworkChange = (change: NetworkChange): Plan => ({
  * written down before.
  */
 const withCaller: readonly Step[] = [
-  { call: prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), why: 'end with the caller', see: ['PR_SET_PDEATHSIG(2const)'] },
-  seeCaller,
+  {
+    call: prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0),
+    why: 'end with the caller',
+    see: ['PR_SET_PDEATHSIG(2const)'],
+    typed: '',
+  },
+  { ...seeCaller, typed: '' },
 ]
 
 /** The file comes first, as the name of the namespace: nobody else makes one for the same container. */
@@ -123,6 +138,7 @@ function keepNamespace(file: string): readonly Step[] {
       why,
       see: ['namespaces(7)'],
       into: made,
+      typed: `mkdir -p '${file.slice(0, file.lastIndexOf('/'))}' && : > '${file}'`,
       undo: [{ call: unlinkat(AT_FDCWD, file), why: 'take the file away', see: ['unlink(2)'] }],
     },
     { call: close(made), why, see: ['close(2)'] },
@@ -148,7 +164,7 @@ const openNamespace = (file: string): readonly Step[] => [
 /** In the namespace of the container, with a socket that stays there. */
 const comeBack: readonly Step[] = [
   openRoute(INSIDE),
-  { call: setns(HOSTS, CLONE_NEWNET), why: 'come back to the network of this machine', see: ['setns(2)'] },
+  { call: setns(HOSTS, CLONE_NEWNET), why: 'come back to the network of this machine', see: ['setns(2)'], typed: '' },
   openRoute(ROUTE),
 ]
 

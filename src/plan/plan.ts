@@ -37,6 +37,8 @@ export interface Step {
   readonly retry?: readonly Errno[]
   /** Only with `clone3`: what the child does; it exits with status 0 behind the last step. */
   readonly child?: readonly Step[]
+  /** A command that does the same, for scripts, where the call is of bytes that say little; '' for what that command does as well. */
+  readonly typed?: string | undefined
   /** Takes back what this step made. Errors of undo steps are recorded, and do not stop the others. */
   readonly undo?: readonly Step[]
   /** Only with a call that waits for a program of somebody else: what its error can say. The plan has to read both buffers. */

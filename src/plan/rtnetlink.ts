@@ -45,11 +45,12 @@ export function find(route: Slot, name: string, why: string, index: Slot): reado
     attributes: [textAttribute(IFLA_IFNAME, name)],
   })
   return [
-    { call: sendto(route, message, message.struct.length), why, see: SEE },
+    { call: sendto(route, message, message.struct.length), why, see: SEE, typed: '' },
     {
       call: receive(route, ANSWER),
       why,
       see: SEE,
+      typed: '',
       check: { in: ANSWER, offset: ANSWER_TYPE, sizeBytes: 2, equals: RTM_NEWLINK, errno: 'ENODEV' },
       keep: [{ slot: index, in: ANSWER, offset: LINK_INDEX, sizeBytes: 4 }],
     },
@@ -58,12 +59,17 @@ export function find(route: Slot, name: string, why: string, index: Slot): reado
 
 type Question = Omit<Message, 'flags'> & { readonly flags?: number }
 
-/** Sends a message, and fails with what the kernel answers. */
-export function ask(route: Slot, message: Question, why: string, see: readonly Ref[] = SEE): readonly Step[] {
+/** Sends a message, and fails with what the kernel answers. `typed` is a command that does the same. */
+export function ask(
+  route: Slot,
+  message: Question,
+  why: string,
+  { see = SEE, typed }: { readonly see?: readonly Ref[]; readonly typed?: string | undefined } = {},
+): readonly Step[] {
   const bytes = netlinkMessage({ ...message, flags: (message.flags ?? 0) | NLM_F_REQUEST | NLM_F_ACK })
   return [
-    { call: sendto(route, bytes, bytes.struct.length), why, see },
-    { call: receive(route, ANSWER), why, see },
+    { call: sendto(route, bytes, bytes.struct.length), why, see, typed },
+    { call: receive(route, ANSWER), why, see, typed: '' },
     ...heed(ANSWER, why, see),
   ]
 }
@@ -73,9 +79,15 @@ export function heed(answer: Buffer, why: string, see: readonly Ref[]): readonly
   const error = { in: answer, offset: ANSWER_ERROR, sizeBytes: 4 } as const
   return [
     ...REFUSALS.map(
-      ([errno, number]): Step => ({ call: getpid(), why, see, check: { ...error, differs: 2 ** 32 - number, errno } }),
+      ([errno, number]): Step => ({
+        call: getpid(),
+        why,
+        see,
+        typed: '',
+        check: { ...error, differs: 2 ** 32 - number, errno },
+      }),
     ),
-    { call: getpid(), why, see, check: { ...error, equals: 0, errno: 'EIO' } },
+    { call: getpid(), why, see, typed: '', check: { ...error, equals: 0, errno: 'EIO' } },
   ]
 }
 
