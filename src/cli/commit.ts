@@ -2,6 +2,7 @@
 
 import { OperationError } from '../base/errors.ts'
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
+import { canFreeze } from '../container/freeze.ts'
 import { archiveChanges } from '../engine/change-archive.ts'
 import type { EngineContainer } from '../engine/containers.ts'
 import { tellContainer } from '../engine/events.ts'
@@ -9,6 +10,7 @@ import { healthSection } from '../engine/health.ts'
 import { whilePaused } from '../engine/held-pause.ts'
 import { userIn } from '../engine/image-process.ts'
 import { describeImage, wantedImage } from '../engine/images.ts'
+import { asOwner } from '../engine/owner.ts'
 import { newId } from '../engine/random.ts'
 import type { ContainerRecord } from '../engine/record.ts'
 import { ArchiveWriter } from '../engine/tree-archive.ts'
@@ -29,7 +31,12 @@ export const COMMIT: readonly Flag[] = [
   { name: 'author', short: 'a', type: 'string', value: 'NAME', help: 'who made it' },
   { name: 'message', short: 'm', type: 'string', value: 'TEXT', help: 'what the history says of it' },
   { name: 'change', short: 'c', type: 'list', value: 'INSTRUCTION', help: 'of a Dockerfile, e.g. CMD ["sh"]' },
-  { name: 'pause', short: 'p', type: 'bool', help: 'pause the container meanwhile; true if not given' },
+  {
+    name: 'pause',
+    short: 'p',
+    type: 'bool',
+    help: 'pause the container meanwhile; true if not given, where it can be',
+  },
 ]
 
 /** Prints the id of the image. */
@@ -50,9 +57,15 @@ export const commit: Command = (session, words) => {
     createdBy: found.record.intent.args.join(' '),
     ...(reference === undefined ? {} : { name: canonicalName(reference) }),
   }
-  const pauses = found.status === 'running' && (!given.isSet('pause') || given.bool('pause'))
+  const pauses = found.status === 'running' && (given.isSet('pause') ? given.bool('pause') : canPause(session, found))
   const still = pauses ? (body: () => void): void => pausing(session, found, body) : (body: () => void): void => body()
   return keep(session, found.record, JSON.stringify(wanted), still)
+}
+
+function canPause({ native, engine }: Session, { record }: EngineContainer): boolean {
+  if (canFreeze(engine.machine, record.id)) return true
+  writeText(native, STDERR, `warning: ${record.name} runs on meanwhile, as it has no cgroup that could be paused\n`)
+  return false
 }
 
 function imageOf(session: Session, { name, image }: ContainerRecord): StoredImage {
@@ -101,6 +114,7 @@ const pausing = ({ engine }: Session, { record }: EngineContainer, body: () => v
 
 const SIGPIPE = 13
 const STDIN = 0
+const STDERR = 2
 
 /**
  * The archive goes to a process that keeps it, as digests are not for this engine; that prints the id. It is made before `still` begins, so
@@ -120,12 +134,13 @@ function keep(session: Session, record: ContainerRecord, words: string, still: (
     exit(native, 1)
   }
   close(native, readEnd)
+  const archiveAll = (): void => {
+    const archive = new ArchiveWriter(native, writeEnd)
+    archiveChanges(session.engine, record, archive)
+    archive.end()
+  }
   const failed = written(() => {
-    still(() => {
-      const archive = new ArchiveWriter(native, writeEnd)
-      archiveChanges(session.engine, record, archive)
-      archive.end()
-    })
+    still(() => asOwner(session.engine, archiveAll))
     writeText(native, writeEnd, seal)
   })
   close(native, writeEnd)

@@ -109,9 +109,9 @@ function copyOut(asked: Asked, { container, path }: PlaceIn, to: string): void {
   const { session } = asked
   const { native, engine } = session
   const found = findMended(session, container)
-  const { toContainer } = idsOf(found.record.intent)
   tellContainer(engine, found.record, 'archive-path')
-  withContainerRoot(engine, found, (root) =>
+  withContainerRoot(engine, found, (root) => {
+    const { toContainer } = idsOf(engine, found.record.intent)
     withSource(native, sideOf(container, root, path), asked.followsLink, (source) => {
       if (to === '-') {
         const archive = new ArchiveWriter(native, STDOUT)
@@ -133,8 +133,8 @@ function copyOut(asked: Asked, { container, path }: PlaceIn, to: string): void {
         ),
       )
       progress.done(to)
-    }),
-  )
+    })
+  })
 }
 
 /** A file of somebody else's that would run with the caller's rights, or be a device of this machine, is not made on the way. */
@@ -152,12 +152,12 @@ function copyIn(asked: Asked, from: string, { container, path }: PlaceIn): void 
   const { session } = asked
   const { native, engine } = session
   const found = findMended(session, container)
-  const manners = mannersIn(asked, found)
   tellContainer(engine, found.record, 'extract-to-dir')
   const progress = progressOf(asked, `Copying to container`)
   const copy = (source: (root: number) => void): void => withContainerRoot(engine, found, source)
   if (from === '-')
     copy((root) => {
+      const manners = mannersIn(asked, found)
       const side = sideOf(container, root, path)
       const directory = openDirectoryOf(native, side)
       if (directory === undefined)
@@ -176,20 +176,21 @@ function copyIn(asked: Asked, from: string, { container, path }: PlaceIn): void 
   else
     withHost(asked, from, (host) =>
       withSource(native, host, asked.followsLink, (source) =>
-        copy((root) =>
+        copy((root) => {
+          const manners = mannersIn(asked, found)
           withLanding(native, sideOf(container, root, path), source, (landing) =>
             copyTree(native, source, landing, { manners, told: progress.told }),
-          ),
-        ),
+          )
+          progress.done(`${container}:${path}`)
+        }),
       ),
     )
-  if (from !== '-') progress.done(`${container}:${path}`)
 }
 
 /** Ids stay the same numbers, as with docker; with --archive they become those of the container's user, if it has one. */
 function mannersIn({ session, keepsOwners }: Asked, { record }: EngineContainer): Manners {
   const { user } = record.intent
-  const { toHost } = idsOf(record.intent)
+  const { toHost } = idsOf(session.engine, record.intent)
   const isRoot = effectiveIds(session.native).uid === 0
   return {
     owner: (entry) => (isRoot ? toHost(keepsOwners && user.uid !== 0 ? user : entry) : undefined),

@@ -49,16 +49,17 @@ function writeWhole({ native }: Session, path: string, body: (fd: number) => voi
 }
 
 function writeFiles({ native, engine }: Session, found: EngineContainer, fd: number): void {
-  const archive = new ArchiveWriter(native, fd)
-  const { toContainer } = idsOf(found.record.intent)
-  const write = (root: number): void =>
+  const write = (root: number): void => {
+    const archive = new ArchiveWriter(native, fd)
+    const { toContainer } = idsOf(engine, found.record.intent)
     readTree(native, root, '.', {
       staysOnFileSystem: true,
       visit: ({ entry, content }) => {
         if (entry.path !== '') archive.add({ ...entry, ...toContainer(entry) }, content)
       },
     })
+    archive.end()
+  }
   withContainerRoot(engine, found, write, { hasVolumes: false })
-  archive.end()
   tellContainer(engine, found.record, 'export')
 }

@@ -6,6 +6,7 @@
 
 import { describeError, OperationError } from '../base/errors.ts'
 import { holdImages } from '../engine/image-store.ts'
+import { becomeOwner } from '../engine/owner.ts'
 import { must } from '../executor/embedded-call.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { become, exit, exitStatus, waitForPid } from '../executor/embedded-process.ts'
@@ -52,6 +53,8 @@ export function transfer({ native, engine, env }: Session, command: string, word
     .flatMap((place) => ['node', 'bun'].map((name) => `${place}/${name}`))
   // Nothing that is moved is taken away as unused meanwhile: the descriptor stays open in the program.
   holdImages(engine)
+  // Layers are unpacked as the container will see them.
+  becomeOwner(machine)
   const environment = [
     ...native.env.filter((entry) => !entry.startsWith('COFFER_DATA_ROOT=')),
     `COFFER_DATA_ROOT=${dataRoot}`,

@@ -2,9 +2,15 @@
 
 import { OperationError } from '../base/errors.ts'
 import { runPlan } from '../executor/run-embedded.ts'
-import { planFreeze, planThaw } from '../plan/cgroup-freeze.ts'
+import { hasFreezer, planFreeze, planThaw } from '../plan/cgroup-freeze.ts'
 import type { Machine } from './machine.ts'
 import { findContainer } from './store.ts'
+
+/** Without privilege it may have no cgroup of its own. */
+export function canFreeze(machine: Machine, id: string): boolean {
+  const container = findContainer(machine.files, machine.root, id)
+  return container.status !== 'creating' && hasFreezer(container.record.cgroup)
+}
 
 /** Throws `conflict` unless the container is `running` or `created`. The executor has the descriptors `held` as well. */
 export function freezeContainer(machine: Machine, id: string, held: readonly number[] = []): void {

@@ -18,7 +18,7 @@ export function archiveChanges(engine: Engine, { id, name, intent }: ContainerRe
   const { native } = engine.machine
   const { root } = intent
   if (root.kind !== 'layers') throw refused(name, 'it is not made of an image')
-  const { toContainer } = idsOf(intent)
+  const { toContainer } = idsOf(engine, intent)
   const upper = open(native, `${containerPath(engine, id)}/upper`, O_PATH | O_DIRECTORY[native.architecture])
   withFd(native, upper, () =>
     readTree(native, upper, '.', {

@@ -3,6 +3,7 @@
 import { OperationError } from '../base/errors.ts'
 import { walk } from '../executor/embedded-walk.ts'
 import { S_IFMT } from '../linux/files.ts'
+import { asOwner } from './owner.ts'
 import { containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 
@@ -19,7 +20,6 @@ export const OURS: readonly string[] =
 
 /** Sorted. A file with the mark of a whiteout, a device 0:0, is one that is gone. */
 export function changesOf(engine: Engine, { id, name, intent }: ContainerRecord): readonly Change[] {
-  const { native } = engine.machine
   if (intent.root.kind !== 'layers')
     throw new OperationError({
       kind: 'unsupported',
@@ -27,11 +27,15 @@ export function changesOf(engine: Engine, { id, name, intent }: ContainerRecord)
       reason: intent.root.kind === 'host' ? 'what it wrote is gone with it' : 'its root is a directory of the host',
     })
   const { layers } = intent.root
+  return asOwner(engine, () => changesIn(engine, `${containerPath(engine, id)}/upper`, layers))
+}
+
+function changesIn(engine: Engine, upper: string, layers: readonly string[]): readonly Change[] {
   const changes: Change[] = []
   // Directories in which there is only what was made for a mount are none of the container's doing either.
   const ours = new Set<string>()
   const others = new Set<string>()
-  walk(native, `${containerPath(engine, id)}/upper`, ({ path, mode, device }) => {
+  walk(engine.machine.native, upper, ({ path, mode, device }) => {
     const isGone = (mode & S_IFMT) === S_IFCHR && device.major === 0 && device.minor === 0
     const kind = isGone ? 'D' : isBelow(engine, layers, path) ? 'C' : 'A'
     const parent = path.slice(0, Math.max(path.lastIndexOf('/'), 0))

@@ -23,12 +23,13 @@ const bind = (source: string, destination: string, options: readonly string[]): 
   options,
 })
 
-export function mountsOf(intent: Intent): readonly object[] {
+export function mountsOf(intent: Intent, { isRootless }: { readonly isRootless: boolean }): readonly object[] {
+  const notes = isRootless ? ['userxattr'] : []
   const { root, mounts, names, initPath, layerBytes } = intent
   const size = layerBytes === undefined ? '' : ` size=${layerBytes}`
   const translated = root.kind === 'layers' && root.translatesIds === true ? ['idmap'] : []
   return [
-    ...rootMounts(root, size),
+    ...rootMounts(root, size, notes),
     ...systemMounts(intent),
     ...sharedMemory(intent),
     ...(root.kind === 'host' ? [mount('/tmp', 'tmpfs', 'tmpfs', `nosuid nodev mode=1777${size}`)] : []),
@@ -38,7 +39,7 @@ export function mountsOf(intent: Intent): readonly object[] {
       : NAMED_FILES.map((name) =>
           bind(`${names.directory}/${name}`, `/etc/${name}`, ['bind', 'rprivate', ...translated]),
         )),
-    ...inOrder(mounts).map((one) => asked(one, one.kind === 'volume' ? translated : [])),
+    ...inOrder(mounts).map((one) => asked(one, { binds: one.kind === 'volume' ? translated : [], notes })),
   ]
 }
 
@@ -88,12 +89,18 @@ const inOrder = (mounts: readonly IntentMount[]): readonly IntentMount[] => {
   return [...mounts].sort((a, b) => depth(a) - depth(b))
 }
 
-function asked(one: IntentMount, more: readonly string[]): object {
+interface MoreOptions {
+  readonly binds: readonly string[]
+  /** Of overlays with an upper directory. */
+  readonly notes: readonly string[]
+}
+
+function asked(one: IntentMount, { binds, notes }: MoreOptions): object {
   const { destination } = one
-  const options = [...one.options, ...more]
+  const options = [...one.options, ...binds]
   if (one.kind === 'tmpfs')
     return { destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'noexec', ...options] }
-  if (one.view !== undefined) return copyOnWrite(one.source, one.view, { destination, options })
+  if (one.view !== undefined) return copyOnWrite(one.source, one.view, { destination, options: [...options, ...notes] })
   const below = one.kind === 'volume' && one.subpath !== undefined ? [`${SUBPATH}=${one.subpath}`] : []
   return bind(one.source, destination, [...options, ...below])
 }
@@ -114,7 +121,7 @@ const copyOnWrite = (
   ],
 })
 
-function rootMounts(root: IntentRoot, size: string): readonly object[] {
+function rootMounts(root: IntentRoot, size: string, notes: readonly string[]): readonly object[] {
   const overlay = (...options: readonly string[]): object => ({
     destination: '/',
     type: 'overlay',
@@ -136,6 +143,7 @@ function rootMounts(root: IntentRoot, size: string): readonly object[] {
           `upperdir=${root.upper}`,
           `workdir=${root.work}`,
           ...(root.translatesIds === true ? ['idmap'] : []),
+          ...notes,
         ),
       ]
   }

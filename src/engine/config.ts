@@ -15,6 +15,8 @@ export interface IntentFacts {
   readonly architecture: 'x86_64' | 'aarch64'
   readonly kernel: { readonly major: number; readonly minor: number }
   readonly hasCgroupV2Only: boolean
+  /** Without privilege over the machine overlays keep their notes in attributes of users. kernel:filesystems/overlayfs.rst "User xattr" */
+  readonly isRootless: boolean
   /** What the caller may give: nobody has more than all of these. */
   readonly capabilities: readonly Capability[]
 }
@@ -35,7 +37,7 @@ export function configOf(intent: Intent, facts: IntentFacts, id: string): object
     },
     hostname: isNamed ? intent.hostname : undefined,
     domainname: isNamed ? intent.domainname : undefined,
-    mounts: hasTree ? mountsOf(intent) : [],
+    mounts: hasTree ? mountsOf(intent, facts) : [],
     annotations: intent.annotations,
     linux: {
       namespaces: namespacesOf(intent),

@@ -11,13 +11,13 @@ import { findContainer as findInner, liveContainer } from '../container/store.ts
 import { mustOpenAt, openAt, openDirectoryName, withFd } from '../executor/embedded-at.ts'
 import { attempt, failure, must } from '../executor/embedded-call.ts'
 import { close, open } from '../executor/embedded-files.ts'
-import { effectiveIds } from '../executor/embedded-process.ts'
 import { O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, O_WRONLY } from '../linux/files.ts'
 import { MS_PRIVATE, MS_RDONLY, MS_REC } from '../linux/mount.ts'
 import { NAMED_FILES } from './config-mounts.ts'
 import { type EngineContainer, readEngineContainer } from './containers.ts'
 import type { Intent, IntentMount } from './intent.ts'
 import { withContainerLock } from './lock.ts'
+import { asOwner, hasIdsOfContainers } from './owner.ts'
 import type { Engine } from './place.ts'
 
 const MS_BIND = 0x1000
@@ -29,7 +29,7 @@ export interface RootOptions {
   readonly hasVolumes?: boolean
 }
 
-/** `fd` is an O_PATH descriptor. Throws `unsupported` for one that has no files while it does not run. */
+/** `fd` is an O_PATH descriptor; ids are as idsOf says within `body`, which runs as the owner of the files. Throws `unsupported` for one that has no files while it does not run. */
 export function withContainerRoot<Result>(
   engine: Engine,
   container: EngineContainer,
@@ -37,14 +37,14 @@ export function withContainerRoot<Result>(
   options: RootOptions = {},
 ): Result {
   const { status, record } = container
-  if (status === 'running' || status === 'paused')
-    return withFd(engine.machine.native, rootOfLive(engine, record.id), body)
+  const live = (): Result =>
+    withFd(engine.machine.native, rootOfLive(engine, record.id), (fd) => asOwner(engine, () => body(fd)))
+  if (status === 'running' || status === 'paused') return live()
   // Nobody starts it meanwhile: two mounts of one overlay must not be written to.
   return withContainerLock(engine, record.id, () => {
     const now = readEngineContainer(engine, record.id)
-    if (now?.status === 'running' || now?.status === 'paused')
-      return withFd(engine.machine.native, rootOfLive(engine, record.id), body)
-    return withFd(engine.machine.native, mountRoot(engine, container, options), body)
+    if (now?.status === 'running' || now?.status === 'paused') return live()
+    return asOwner(engine, () => withFd(engine.machine.native, mountRoot(engine, container, options), body))
   })
 }
 
@@ -67,7 +67,7 @@ function rootOfLive({ machine }: Engine, id: string): number {
 function mountRoot(engine: Engine, { record }: EngineContainer, { hasVolumes = true }: RootOptions): number {
   const { native } = engine.machine
   const { mounts } = record.intent
-  const reason = obstacle(record.intent, effectiveIds(native).uid === 0)
+  const reason = obstacle(record.intent)
   if (reason !== undefined)
     throw new OperationError({
       kind: 'unsupported',
@@ -89,23 +89,23 @@ function mountRoot(engine: Engine, { record }: EngineContainer, { hasVolumes = t
   }
 }
 
-function obstacle({ root, mounts }: Intent, isRoot: boolean): string | undefined {
+function obstacle({ root, mounts }: Intent): string | undefined {
   if (root.kind === 'host') return 'what it wrote is gone with it'
-  if (!isRoot) return 'its root is mounted only while it runs'
   const translates = root.kind === 'layers' && root.translatesIds === true
   if (!translates && !mounts.some(({ options }) => options.includes('idmap'))) return undefined
   return 'the owners of its files are translated only while it runs'
 }
 
 /** Where it is mounted now. */
-function mountedRoot({ machine: { native } }: Engine, { root }: Intent): string {
+function mountedRoot({ machine }: Engine, { root }: Intent): string {
+  const { native } = machine
   if (root.kind !== 'layers') {
     const path = root.kind === 'directory' ? root.path : root.at
     // A mount of its own, so that it can be made read-only.
     must(native, 'mount the root of the container', 'mount', path, path, null, MS_BIND | MS_REC, null)
     return path
   }
-  const data = `lowerdir=${root.layers.join(':')},upperdir=${root.upper},workdir=${root.work}`
+  const data = `lowerdir=${root.layers.join(':')},upperdir=${root.upper},workdir=${root.work}${hasIdsOfContainers(machine) ? ',userxattr' : ''}`
   must(native, 'mount the root of the container', 'mount', 'overlay', root.at, 'overlay', 0, data)
   return root.at
 }
@@ -193,16 +193,26 @@ export interface Ids {
   readonly gid: number
 }
 
-/** Ids as the files on the disk have them, and as the container calls them. Who has no map has the ids of the host. */
-export function idsOf({ userMaps }: Intent): {
+/**
+ * Ids as this process sees them on the disk, and as the container calls them. Who has no map has the ids of the host; who has those of the
+ * container already, none that the container has not.
+ */
+export function idsOf(
+  { machine }: Engine,
+  { userMaps }: Intent,
+): {
   readonly toHost: (ids: Ids) => Ids
   readonly toContainer: (ids: Ids) => Ids
 } {
   const same = ({ uid, gid }: Ids): Ids => ({ uid, gid })
   if (userMaps === undefined) return { toHost: same, toContainer: same }
+  const isInside = hasIdsOfContainers(machine)
+  const seen = (mappings: Mappings): Mappings =>
+    isInside ? mappings.map((one) => ({ ...one, hostID: one.containerID })) : mappings
+  const [uids, gids] = [seen(userMaps.uidMappings), seen(userMaps.gidMappings)]
   const map = (way: 'toHost' | 'toContainer') => (ids: Ids) => ({
-    uid: translate(userMaps.uidMappings, ids.uid, way),
-    gid: translate(userMaps.gidMappings, ids.gid, way),
+    uid: translate(uids, ids.uid, way),
+    gid: translate(gids, ids.gid, way),
   })
   return { toHost: map('toHost'), toContainer: map('toContainer') }
 }

@@ -26,14 +26,20 @@ import {
   S_IFIFO,
   S_IFSOCK,
 } from '../linux/files.ts'
+import { asOwner } from './owner.ts'
 import { type Engine, volumePath } from './place.ts'
 
 /** `layers` are directories, the uppermost first. Of a command that is killed meanwhile the volume is empty still. */
-export function copyUpVolume(
-  engine: Engine,
-  { name, destination }: { readonly name: string; readonly destination: string },
-  layers: readonly string[],
-): void {
+export function copyUpVolume(engine: Engine, volume: NewVolume, layers: readonly string[]): void {
+  asOwner(engine, () => copyUp(engine, volume, layers))
+}
+
+interface NewVolume {
+  readonly name: string
+  readonly destination: string
+}
+
+function copyUp(engine: Engine, { name, destination }: NewVolume, layers: readonly string[]): void {
   const { native, files } = engine.machine
   const directory = volumePath(engine, name)
   if ((files.list(`${directory}/_data`) ?? []).length > 0) return

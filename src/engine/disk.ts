@@ -1,10 +1,10 @@
 /** What images, containers and volumes take on the disk, and how much of it nobody uses. Source: docker: api, SystemDataUsage; cli/formatter */
 
-import { diskUsage } from '../executor/embedded-walk.ts'
 import { readImages, type StoredImage } from '../image/layout.ts'
 import { type EngineContainer, listEngineContainers } from './containers.ts'
 import { layerBytesOf } from './images.ts'
 import { containerPath, type Engine, volumePath } from './place.ts'
+import { sizesOf } from './size.ts'
 import { listVolumes, type Volume } from './volumes.ts'
 
 export interface DiskUse {
@@ -35,6 +35,15 @@ export function diskUse(engine: Engine): DiskUse {
     [...new Set(layers)].reduce((total, one) => total + (sizes.get(one) ?? 0), 0)
   const layersOf = (some: readonly StoredImage[]): readonly string[] => some.flatMap(({ config }) => config.diffIds)
   const used = layersOf(images.filter((image) => usersOf(image) > 0))
+  const volumes = listVolumes(engine)
+  const written = sizesOf(
+    engine,
+    containers.map(({ record }) => `${containerPath(engine, record.id)}/upper`),
+  )
+  const kept = sizesOf(
+    engine,
+    volumes.map(({ name }) => `${volumePath(engine, name)}/_data`),
+  )
   return {
     images: images.map((image) => {
       const others = new Set(layersOf(images.filter((other) => other !== image)))
@@ -46,16 +55,16 @@ export function diskUse(engine: Engine): DiskUse {
         sharedBytes: sum(diffIds.filter((one) => others.has(one))),
       }
     }),
-    containers: containers.map((container) => ({
+    containers: containers.map((container, at) => ({
       container,
-      sizeBytes: diskUsage(machine.native, `${containerPath(engine, container.record.id)}/upper`),
+      sizeBytes: written[at] ?? 0,
     })),
-    volumes: listVolumes(engine).map((volume) => ({
+    volumes: volumes.map((volume, at) => ({
       volume,
       users: containers.filter(({ record }) =>
         record.intent.mounts.some((one) => one.kind === 'volume' && one.name === volume.name),
       ).length,
-      sizeBytes: diskUsage(machine.native, `${volumePath(engine, volume.name)}/_data`),
+      sizeBytes: kept[at] ?? 0,
     })),
     layerBytes: sum(layersOf(images)),
     unusedLayerBytes: sum(layersOf(images)) - sum(used),

@@ -21,6 +21,7 @@ import {
 import { AT_FDCWD, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_WRONLY } from '../linux/files.ts'
 import type { Descriptor } from '../oci/image.ts'
 import { listEngineContainers } from './containers.ts'
+import { asOwner } from './owner.ts'
 import type { Engine } from './place.ts'
 import { newId } from './random.ts'
 
@@ -85,12 +86,14 @@ export function collectUnused(engine: Engine, candidates: readonly string[]): Co
     const gone = candidates.filter((diffId) => !layers.has(layerDirectory(dataRoot, diffId)))
     const layerBytes = gone.map((diffId) => readLayerNote(files, dataRoot, diffId)?.sizeBytes ?? 0)
     const blobBytes = removeBlobs(engine, blobs)
-    for (const name of files.list(`${dataRoot}/layers`) ?? []) {
-      const path = `${dataRoot}/layers/${name}`
+    const pathsIn = (directory: string): readonly string[] =>
+      (files.list(`${dataRoot}/${directory}`) ?? []).map((name) => `${dataRoot}/${directory}/${name}`)
+    const unused = pathsIn('layers').filter((path) => !layers.has(path.replace(/\.size$/, '')))
+    asOwner(engine, () => {
       // What has the name of a layer is all of it, also when somebody kills us.
-      if (!layers.has(path.replace(/\.size$/, ''))) rename(native, path, `${dataRoot}/incoming/${newId(native)}`)
-    }
-    for (const name of files.list(`${dataRoot}/incoming`) ?? []) removeTree(native, `${dataRoot}/incoming/${name}`)
+      for (const path of unused) rename(native, path, `${dataRoot}/incoming/${newId(native)}`)
+      for (const path of pathsIn('incoming')) removeTree(native, path)
+    })
     return { layers: gone, sizeBytes: layerBytes.reduce((sum, bytes) => sum + bytes, blobBytes) }
   } finally {
     close(native, fd)

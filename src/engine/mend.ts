@@ -20,7 +20,6 @@ import { describeError, OperationError } from '../base/errors.ts'
 import { removeContainer as removeInner } from '../container/remove.ts'
 import { containerDirectory, readRemains } from '../container/store.ts'
 import { remove, replaceFile } from '../executor/embedded-files.ts'
-import { removeTree } from '../executor/embedded-tree.ts'
 import { mendBoxes } from './box-network.ts'
 import { readConnection } from './connection.ts'
 import { restoreEgress } from './container-egress.ts'
@@ -39,6 +38,7 @@ import { isWatched } from './listening.ts'
 import { heldLocks, tryContainerLock, withNamesLock } from './lock.ts'
 import { hasOldNames, lacksResolver, renameEndpoints, restoreResolver } from './network-change.ts'
 import { hasNames } from './network-take.ts'
+import { removeOwned } from './owner.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, isTorn, RECORD_FILE } from './record.ts'
 import { destroyContainer, removeAnonymousVolumes } from './remove.ts'
@@ -82,7 +82,7 @@ function mendNames(engine: Engine, ids: readonly string[]): void {
     for (const name of staleNames(engine)) remove(native, `${namesDirectory(engine)}/${name}`)
     for (const id of ids)
       if (files.status(`${containerPath(engine, id)}/${RECORD_FILE}`) === undefined)
-        removeTree(native, containerPath(engine, id))
+        removeOwned(engine, [containerPath(engine, id)])
   })
 }
 

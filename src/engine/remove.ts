@@ -3,12 +3,12 @@
 import { OperationError } from '../base/errors.ts'
 import { removeContainer as removeInner } from '../container/remove.ts'
 import { remove, rename } from '../executor/embedded-files.ts'
-import { removeTree } from '../executor/embedded-tree.ts'
 import { disconnectContainer } from './container-network.ts'
 import { type EngineContainer, readEngineContainer } from './containers.ts'
 import { tellDie } from './end.ts'
 import { tellContainer } from './events.ts'
 import { heldLocks, withContainerLock, withNamesLock } from './lock.ts'
+import { removeOwned } from './owner.ts'
 import { attachPath, containerPath, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, RECORD_FILE } from './record.ts'
 import { markStopped } from './restart.ts'
@@ -83,7 +83,7 @@ export function removeDamaged(engine: Engine, id: string, warn: (text: string) =
   remove(native, attachPath(engine, id))
   for (const name of files.list(namesDirectory(engine)) ?? [])
     if (files.readLink(`${namesDirectory(engine)}/${name}`) === id) removeFiles(engine, { id, name })
-  removeTree(native, containerPath(engine, id))
+  removeOwned(engine, [containerPath(engine, id)])
 }
 
 /** The record goes first: from then on there is no such container, whatever else is left when somebody kills us. */
@@ -96,5 +96,5 @@ export function removeFiles(engine: Engine, { id, name }: Pick<ContainerRecord, 
       rename(native, `${directory}/${RECORD_FILE}`, `${directory}/removed.json`)
     if (files.readLink(path) === id) remove(native, path)
   })
-  removeTree(native, directory)
+  removeOwned(engine, [directory])
 }

@@ -1,7 +1,7 @@
 /** How much is in a container: what it has written, and with its image. */
 
-import type { Native } from '../base/native.ts'
 import { diskUsage } from '../executor/embedded-walk.ts'
+import { asOwner } from './owner.ts'
 import { containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 
@@ -12,9 +12,11 @@ export interface WrittenSize {
 
 /** In bytes, as files say them; a file with several names counts once. */
 export function writtenSize(engine: Engine, { id, intent }: ContainerRecord): WrittenSize {
-  const { native }: { native: Native } = engine.machine
-  const written = diskUsage(native, `${containerPath(engine, id)}/upper`)
-  const below =
-    intent.root.kind === 'layers' ? intent.root.layers.reduce((sum, layer) => sum + diskUsage(native, layer), 0) : 0
-  return { written, whole: written + below }
+  const layers = intent.root.kind === 'layers' ? intent.root.layers : []
+  const [written = 0, ...below] = sizesOf(engine, [`${containerPath(engine, id)}/upper`, ...layers])
+  return { written, whole: below.reduce((sum, bytes) => sum + bytes, written) }
 }
+
+/** In bytes, of all that is in each of these directories. */
+export const sizesOf = (engine: Engine, directories: readonly string[]): readonly number[] =>
+  asOwner(engine, () => directories.map((directory) => diskUsage(engine.machine.native, directory)))

@@ -149,6 +149,7 @@ function factsOf({ machine }: Engine): IntentFacts {
     architecture: host.architecture,
     kernel: host.kernel,
     hasCgroupV2Only: host.cgroup.mode === 'v2',
+    isRootless: host.isRootless,
     capabilities: capabilitiesIn(effectiveCapabilities(machine.native)),
   }
 }

@@ -12,6 +12,7 @@ import { AT_FDCWD } from '../linux/files.ts'
 import { listEngineContainers } from './containers.ts'
 import { tell } from './events.ts'
 import { withNamesLock } from './lock.ts'
+import { removeOwned } from './owner.ts'
 import { type Engine, volumePath, volumesDirectory } from './place.ts'
 import { randomHex } from './random.ts'
 
@@ -121,7 +122,10 @@ export function dropVolume(engine: Engine, name: string): readonly string[] {
     return users
   })
   if (isDropped) tell(engine, 'volume', 'destroy', name, { driver: 'local' })
-  for (const left of files.list(directory) ?? [])
-    if (left.startsWith('.gone-')) removeTree(native, `${directory}/${left}`)
+  const left = (files.list(directory) ?? []).filter((name) => name.startsWith('.gone-'))
+  removeOwned(
+    engine,
+    left.map((name) => `${directory}/${name}`),
+  )
   return users
 }

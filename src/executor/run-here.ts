@@ -262,7 +262,7 @@ function integerAt(bytes: Uint8Array, offset: number, sizeBytes: 1 | 2 | 4 | 8):
 }
 
 /** What makes the same error in another process. */
-function fieldsOf(error: unknown): object {
+export function fieldsOf(error: unknown): object {
   if (!(error instanceof OperationError))
     return { kind: 'bug', operation: 'run a child of the plan', reason: String(error) }
   const { kind, operation, code, syscall, path, hint, see } = error

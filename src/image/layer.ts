@@ -17,6 +17,7 @@ import { chdir, chroot } from '../linux/files.ts'
 import type { Architecture } from '../linux/numbers.ts'
 import { umask } from '../linux/process.ts'
 import type { Plan, Step } from '../plan/plan.ts'
+import { type LayerIds, ownerIn, settableIn } from './layer-ids.ts'
 import {
   closeFile,
   createFile,
@@ -45,8 +46,8 @@ export interface LayerOptions {
   /** What errors call the layer. */
   readonly name: string
   readonly architecture: Architecture
-  /** How this machine's overlay marks an opaque directory; one that was mounted without privilege looks for the second. */
-  readonly opaqueAttribute: 'trusted.overlay.opaque' | 'user.overlay.opaque'
+  /** Of the user namespace that unpacks it, if that is not the first one. */
+  readonly ids: LayerIds | undefined
 }
 
 /** A plan takes as much at most, to fit into a frame of the executor's. */
@@ -92,6 +93,11 @@ class Layer {
     this.#options = options
   }
 
+  /** How this machine's overlay marks an opaque directory; one that was mounted without privilege looks for the second. */
+  get #opaqueAttribute(): string {
+    return this.#options.ids === undefined ? 'trusted.overlay.opaque' : 'user.overlay.opaque'
+  }
+
   get isFull(): boolean {
     return this.#steps.length > MAX_STEPS || this.#bytes > MAX_BYTES
   }
@@ -116,22 +122,23 @@ class Layer {
     if (hides === 'aufs') return
     if (hides === 'all') {
       this.#enter(`${directory}/.`)
-      this.#steps.push(markOpaque(this.#place(directory), this.#options.opaqueAttribute))
+      this.#steps.push(markOpaque(this.#place(directory), this.#opaqueAttribute))
       return
     }
     const path = directory === '.' ? hides : `${directory}/${hides}`
     this.#hidden.add(path)
     const kind = this.#made.get(path)
     // What the layer itself has there covers what is below, but for a directory, which is merged with it.
-    if (kind === 'directory') this.#steps.push(markOpaque(this.#place(path), this.#options.opaqueAttribute))
+    if (kind === 'directory') this.#steps.push(markOpaque(this.#place(path), this.#opaqueAttribute))
     if (kind !== undefined) return
     this.#enter(path)
     this.#steps.push(whiteout(this.#place(path)))
     this.#made.set(path, 'character')
   }
 
-  make(path: string, entry: TarEntry): void {
+  make(path: string, given: TarEntry): void {
     const place = this.#place(path)
+    const entry = this.#owned(given)
     if (entry.kind === 'directory') {
       if (this.#made.get(path) !== 'directory')
         this.#begin(path, entry.kind, makeDirectory(place), ...this.#opaque(path))
@@ -139,7 +146,7 @@ class Layer {
       this.#times.set(path, entry.modified)
     } else if (entry.kind === 'symlink') this.#begin(path, entry.kind, ...makeSymlink(place, entry))
     else if (entry.kind === 'link') this.#begin(path, entry.kind, makeLink(place, this.#pathOf(entry.target)))
-    else this.#begin(path, entry.kind, ...makeNode(place, entry))
+    else if (this.#canMake(entry)) this.#begin(path, entry.kind, ...makeNode(place, entry))
   }
 
   beginFile(path: string): void {
@@ -155,8 +162,18 @@ class Layer {
 
   endFile(entry: TarEntry): void {
     if (this.#openFile === undefined) return
-    this.#steps.push(...finishFile(this.#openFile, entry), closeFile(this.#openFile))
+    this.#steps.push(...finishFile(this.#openFile, this.#owned(entry)), closeFile(this.#openFile))
     this.#openFile = undefined
+  }
+
+  #owned(entry: TarEntry): TarEntry {
+    const { ids } = this.#options
+    return ids === undefined ? entry : { ...entry, ...ownerIn(ids, entry), xattrs: settableIn(entry) }
+  }
+
+  /** Devices take privilege over the machine; without, an image goes without them, as with docker. */
+  #canMake({ kind }: TarEntry): boolean {
+    return kind === 'fifo' || this.#options.ids === undefined
   }
 
   setTimes(): void {
@@ -184,7 +201,7 @@ class Layer {
   }
 
   #opaque(path: string): readonly Step[] {
-    return this.#hidden.has(path) ? [markOpaque(this.#place(path), this.#options.opaqueAttribute)] : []
+    return this.#hidden.has(path) ? [markOpaque(this.#place(path), this.#opaqueAttribute)] : []
   }
 
   #remove(path: string): void {

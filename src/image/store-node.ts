@@ -17,6 +17,7 @@ import { type Compression, type Descriptor, MAX_DOCUMENT_BYTES } from '../oci/im
 import { compressionOf, decompressed } from './compression-node.ts'
 import { fileChunks, writeChunks } from './file-chunks-node.ts'
 import { planLayer } from './layer.ts'
+import type { LayerIds } from './layer-ids.ts'
 import {
   blobPath,
   imagesDirectory,
@@ -38,8 +39,8 @@ export interface Store {
   readonly files: Files
   readonly executor: Executor
   readonly architecture: Architecture
-  /** Without privilege over the machine. */
-  readonly isRootless: boolean
+  /** Those that layers may have, if this is not the first user namespace. */
+  readonly ids: LayerIds | undefined
 }
 
 /** Makes the directories and the empty layout, where they are not there yet. */
@@ -132,7 +133,6 @@ export function refuseLarge({ digest, sizeBytes }: Pick<Descriptor, 'digest' | '
 export async function unpackLayer(store: Store, { digest }: Descriptor, diffId: string): Promise<void> {
   const final = layerDirectory(store.root, diffId)
   if (store.files.status(final) !== undefined) return checkLayer(store, digest, diffId)
-  if (store.isRootless) throw needsPrivilege(digest)
   const directory = temporary(store)
   await mkdir(directory, { mode: 0o755 })
   try {
@@ -145,16 +145,6 @@ export async function unpackLayer(store: Store, { digest }: Descriptor, diffId: 
     throw error
   }
 }
-
-const needsPrivilege = (digest: string): OperationError =>
-  new OperationError({
-    kind: 'unsupported',
-    operation: `unpack the layer ${digest}`,
-    reason:
-      'layers are unpacked with themselves as root directory and with the owners of their files, which takes root',
-    hint: 'load it as root; without, unpack a tree by tar(1), and use --rootfs DIR',
-    see: ['chroot(2)'],
-  })
 
 /** An image that says that its blob is a layer that is here has to have that layer: what it says is not what it brings. */
 async function checkLayer(store: Store, digest: string, diffId: string): Promise<void> {
@@ -196,15 +186,14 @@ async function unpack(
   blob: string,
   directory: string,
 ): Promise<{ readonly digest: string; readonly sizeBytes: number }> {
-  const { executor, architecture, isRootless } = store
+  const { executor, architecture, ids } = store
   const hash = createHash('sha256')
   const count = { bytes: 0 }
   const archive = hashed(await plainOf(blob), hash, count)
-  const opaqueAttribute = isRootless ? 'user.overlay.opaque' : 'trusted.overlay.opaque'
   const entries = readTar(archive, textOf)
   let running: Promise<unknown> = Promise.resolve()
   try {
-    for await (const plan of planLayer(entries, { directory, name: blob, architecture, opaqueAttribute })) {
+    for await (const plan of planLayer(entries, { directory, name: blob, architecture, ids })) {
       await running
       running = executor.run(plan)
       // It is looked at in the next turn; until then it must not count as an error that nobody handles.

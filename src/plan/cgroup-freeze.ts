@@ -34,10 +34,17 @@ export function planThaw(directories: CgroupDirectories): readonly Step[] {
 const SEE_V1 = [`${V1}/freezer-subsystem.rst`]
 const SEE_V2 = [`${V2} "cgroup.freeze"`]
 
-function freezerOf(directories: CgroupDirectories): Place {
+export const hasFreezer = (directories: CgroupDirectories): boolean => findFreezer(directories) !== undefined
+
+function findFreezer(directories: CgroupDirectories): Place | undefined {
   const places = placesAt(directories)
-  const place =
+  return (
     places.find(({ controllers }) => controllers.includes('freezer')) ?? places.find(({ version }) => version === 2)
+  )
+}
+
+function freezerOf(directories: CgroupDirectories): Place {
+  const place = findFreezer(directories)
   if (place !== undefined) return place
   throw new OperationError({
     kind: 'unsupported',

@@ -120,7 +120,7 @@ export function planUnshare(request: UnshareRequest): Plan {
   }
 }
 
-function planNewNamespaces(namespaces: UnshareRequest['namespaces']): readonly Step[] {
+export function planNewNamespaces(namespaces: UnshareRequest['namespaces']): readonly Step[] {
   if (namespaces.length === 0) return []
   const flags = namespaces.reduce((sum, { type }) => sum + NAMESPACE_FLAGS[type], 0)
   const names = namespaces.map(({ type }) => type).join(', ')
@@ -139,7 +139,7 @@ function refusePidFileWithoutFork({ namespaces, forks }: UnshareRequest): void {
   })
 }
 
-function planOutside(
+export function planOutside(
   maps: UnshareMaps | undefined,
   kept: readonly { readonly type: NamespaceType; readonly file: string }[],
 ): { readonly make: readonly Step[]; readonly run: readonly Step[] } {
@@ -166,7 +166,7 @@ const planForeignMaps = (maps: UnshareMaps): readonly Step[] => {
 }
 
 /** Before the map of groups, the kernel wants to know that nobody can leave groups; afterwards it is too late to say so. */
-function planOwnMaps({ maps, setgroups }: UnshareRequest): readonly Step[] {
+export function planOwnMaps({ maps, setgroups }: Pick<UnshareRequest, 'maps' | 'setgroups'>): readonly Step[] {
   const mapping = maps === undefined ? undefined : { ...maps, pid: INSIDE_PID }
   const denies = maps?.by.gid === 'own' && maps.gid.length > 0
   return [

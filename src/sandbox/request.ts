@@ -79,8 +79,8 @@ export function shapeOf(options: BoxOptions, around: Surroundings, defaults: Exa
   refuseMissing(options, { enforced, limits, host: around.host })
   const env = environmentOf(options, around)
   const intent = intentOf(options, { around, limits, network, env })
-  const { architecture, kernel, cgroup } = around.host
-  const facts = { architecture, kernel, hasCgroupV2Only: cgroup.mode === 'v2', capabilities: [] }
+  const { architecture, kernel, cgroup, isRootless } = around.host
+  const facts = { architecture, kernel, hasCgroupV2Only: cgroup.mode === 'v2', isRootless, capabilities: [] }
   const config = readConfig(
     JSON.stringify(configOf(intent, facts, '')),
     'the configuration that coffer made of the options',

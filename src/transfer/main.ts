@@ -3,6 +3,7 @@
 import { dirname, join } from 'node:path'
 import { describeError } from '../base/errors.ts'
 import { openExecutor } from '../executor/persistent-node.ts'
+import { readLayerIds } from '../image/layer-ids.ts'
 import { readRegistrySettings } from '../image/registry-settings-node.ts'
 import { prepareStore, type Store } from '../image/store-node.ts'
 import { nodeFiles } from '../observe/files-node.ts'
@@ -29,19 +30,25 @@ const COMMANDS: ReadonlyMap<string, TransferCommand> = new Map([
   ['save', saveCommand],
 ])
 
+const UNPACKS: readonly string[] = ['import', 'load', 'pull']
+const ONE_ID =
+  'all files of the image will belong to you, and its programs run as one user: you have no range in /etc/subuid and /etc/subgid'
+
 async function main(dataRoot: string, [command = '', ...words]: readonly string[]): Promise<number> {
   const run = COMMANDS.get(command)
   if (run === undefined) throw new Error(`there is no command ${command}`)
   await using executor = openExecutor(join(dirname(process.argv[1] ?? ''), 'coffer-executor'))
+  const files = nodeFiles()
   const store: Store = {
     root: dataRoot,
-    files: nodeFiles(),
+    files,
     executor,
     architecture: process.arch === 'arm64' ? 'aarch64' : 'x86_64',
-    isRootless: process.geteuid?.() !== 0,
+    ids: readLayerIds(files),
   }
   await prepareStore(store)
-  await run(store, words, { settings: readRegistrySettings(store.files, process.env, !store.isRootless) })
+  if (store.ids?.isOne === true && UNPACKS.includes(command)) process.stderr.write(`warning: ${ONE_ID}\n`)
+  await run(store, words, { settings: readRegistrySettings(store.files, process.env, store.ids === undefined) })
   return 0
 }
 

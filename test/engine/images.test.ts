@@ -1,12 +1,10 @@
 /** Images through the command line: lists, names, removal, and archives that other programs read. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { watch } from 'node:fs/promises'
 import { join } from 'node:path'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
-
-const program = join(import.meta.dir, '..', '..', 'dist', 'coffer')
 
 let engine: TestEngine
 let archive: string
@@ -19,21 +17,6 @@ afterAll(() => engine[Symbol.dispose]())
 
 const stored = ({ dataRoot }: TestEngine): readonly number[] =>
   ['images/blobs/sha256', 'layers', 'incoming'].map((name) => readdirSync(join(dataRoot, name)).length)
-
-test('without root an image is refused by name, and what to do instead is said', () => {
-  const home = join(engine.directory, 'home')
-  mkdirSync(home)
-  chmodSync(engine.directory, 0o755)
-  chownSync(home, 65_534, 65_534)
-  const { exitCode, stderr } = Bun.spawnSync(
-    ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', program, 'import', archive, 'mine'],
-    { env: { PATH: process.env.PATH ?? '', HOME: home, XDG_RUNTIME_DIR: home }, stderr: 'pipe' },
-  )
-  expect([exitCode, stderr.toString()]).toEqual([
-    1,
-    expect.stringMatching(/cannot unpack the layer .* takes root\n.*--rootfs DIR/),
-  ])
-})
 
 describe('what there is', () => {
   test('images are a table, ids, or what a format says', () => {

@@ -34,7 +34,7 @@ export function openUnpacking(): Unpacking {
       directory: layer,
       name: 'test',
       architecture: 'x86_64',
-      opaqueAttribute: 'trusted.overlay.opaque',
+      ids: undefined,
     } as const
     for await (const plan of planLayer(readTar(inChunks(bytes), textOf), options)) await executor.run(plan)
     return layer

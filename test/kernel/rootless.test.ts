@@ -1,16 +1,8 @@
 import { afterAll, expect, test } from 'bun:test'
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { defaultSpec } from '../../src/oci/spec.ts'
+import { asSomeone, asSomeoneWithRanges, FIRST_SUBID, SOMEONE } from '../someone.ts'
 import {
   COFFER,
   COFFER_RUNC,
@@ -26,28 +18,14 @@ import {
 const site = place()
 afterAll(() => site[Symbol.dispose]())
 
-const ID = 4711
-const USER = ['setpriv', '--reuid', `${ID}`, '--regid', `${ID}`, '--clear-groups']
+const ID = SOMEONE
+const USER = asSomeone
 const NEW = `user ${USUAL}`
 const mapped = (...ranges: readonly object[]): object => ({ uidMappings: ranges, gidMappings: ranges })
 const SINGLE = mapped({ containerID: 0, hostID: ID, size: 1 })
-const RANGES = mapped({ containerID: 0, hostID: ID, size: 1 }, { containerID: 1, hostID: 500_000, size: 65_536 })
+const RANGES = mapped({ containerID: 0, hostID: ID, size: 1 }, { containerID: 1, hostID: FIRST_SUBID, size: 65_536 })
 
-/** A user with a name and with ranges, which only the processes behind this command know of. */
-function userWithRanges(): readonly string[] {
-  const file = (name: string, content: string): string => {
-    const path = join(site.directory, name)
-    writeFileSync(path, content)
-    return path
-  }
-  const passwd = file('passwd', `${readFileSync('/etc/passwd')}someone:x:${ID}:${ID}::/nowhere:/bin/sh\n`)
-  const ranges = file('subuid', 'someone:500000:65536\n')
-  const binds = [`${passwd} /etc/passwd`, `${ranges} /etc/subuid`, `${ranges} /etc/subgid`]
-  for (const path of ['/etc/subuid', '/etc/subgid']) if (!existsSync(path)) writeFileSync(path, '')
-  const script = `${binds.map((bind) => `mount --bind ${bind}`).join(' && ')} && exec "$@"`
-  return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', ...USER]
-}
-const RANGED = userWithRanges()
+const RANGED = asSomeoneWithRanges(site.directory)
 
 const RUNTIME_DIRECTORY = join(site.directory, 'xdg')
 mkdirSync(RUNTIME_DIRECTORY)

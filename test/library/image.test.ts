@@ -100,10 +100,9 @@ for (const [title, through] of [
     COFFER_TEST_PLACE: place,
     COFFER_TEST_PROGRAM: coffer,
   }
-  for (const runtime of RUNTIMES)
-    must([coffer, 'load', '-i', join(base, 'image.tar')], { ...env, COFFER_DATA_ROOT: storeOf(runtime) })
-  // Only root unpacks layers.
   if (through.length > 0) must(['chown', '-hR', `${ID}:${ID}`, place])
+  for (const runtime of RUNTIMES)
+    must([...through, coffer, 'load', '-i', join(base, 'image.tar')], { ...env, COFFER_DATA_ROOT: storeOf(runtime) })
   testInBothRuntimes({
     title,
     cases,
