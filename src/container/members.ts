@@ -2,7 +2,7 @@
 
 import { OperationError } from '../base/errors.ts'
 import type { Files } from '../base/files.ts'
-import { readChildren } from '../observe/process.ts'
+import { parsePids, readChildren, readStatusField } from '../observe/process.ts'
 import { readCgroupPids } from './cgroup-processes.ts'
 import { namespaceFile } from './namespaces.ts'
 import type { Container } from './store.ts'
@@ -14,7 +14,7 @@ export function readMembers(files: Files, container: Container): readonly number
   return 'init' in container ? membersOf(files, container.init.pid) : []
 }
 
-/** Init and what it started, and what exec put into its pid namespace, if that is not the one of coffer. */
+/** Init and what it started, and what exec put into its pid namespace, if it is the first of it: in one that it joined there are others. */
 function membersOf(files: Files, init: number): readonly number[] {
   const members = new Set<number>()
   const add = (pid: number): void => {
@@ -24,12 +24,16 @@ function membersOf(files: Files, init: number): readonly number[] {
   }
   add(init)
   const namespace = pidNamespace(files, init)
-  if (namespace === undefined || namespace === pidNamespace(files, 'self')) return [...members]
+  if (namespace === undefined || namespace === pidNamespace(files, 'self') || !isFirst(files, init)) return [...members]
   for (const name of files.list('/proc') ?? []) {
     if (/^\d+$/.test(name) && pidNamespace(files, Number(name)) === namespace) add(Number(name))
   }
   return [...members].sort((a, b) => a - b)
 }
+
+/** The last of its pids is that in its own namespace. proc_pid_status(5) */
+const isFirst = (files: Files, pid: number): boolean =>
+  parsePids(readStatusField(files, pid, 'NSpid') ?? '').slice(-1)[0] === 1
 
 /** Undefined for a process that has ended, and for one that is none of the caller's business. */
 function pidNamespace(files: Files, pid: number | 'self'): string | undefined {
