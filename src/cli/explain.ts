@@ -87,8 +87,12 @@ function runCommand(session: Session, words: readonly string[]): Command {
     run: () => {
       const record = makeContainer(engine, wanted.container, wanted)
       try {
-        const container = connected(engine, record, warn)
-        return runExplained(engine.machine, requestOf(engine, { id: record.id, container }, warn))
+        const { release, ...container } = connected(engine, record, warn)
+        try {
+          return runExplained(engine.machine, requestOf(engine, { id: record.id, container }, warn))
+        } finally {
+          release()
+        }
       } finally {
         disconnectContainer(engine, record.id)
         removeFiles(engine, record)

@@ -21,24 +21,34 @@ const HOST: NamespaceChoice = { kind: 'host' }
 export function namespacesOf(asked: Asked, host: Host): Namespaces {
   const timeOffset = timeOffsetOf(asked)
   const time = asked.given.string('time')
-  const user = userOf(asked, host)
+  const own = userOf(asked, host)
   const ipc = asked.given.string('ipc')
+  const others: Omit<Intent['namespaces'], 'user'> = {
+    pid: choiceOf(asked, 'pid', 'pid', PRIVATE),
+    network: networkOf(asked, host),
+    // Another container can join any that is private: there is nothing to prepare.
+    ipc: ipc === 'shareable' || ipc === 'none' ? PRIVATE : choiceOf(asked, 'ipc', 'ipc', PRIVATE),
+    uts: choiceOf(asked, 'uts', 'uts', PRIVATE),
+    cgroup: choiceOf(asked, 'cgroupns', 'cgroup', PRIVATE),
+    mount: mountOf(asked),
+    time: time === undefined && timeOffset !== undefined ? PRIVATE : choiceOf(asked, 'time', 'time', HOST),
+  }
+  const user = host.isRootless ? ownerOf(others) : undefined
   return {
-    namespaces: {
-      pid: choiceOf(asked, 'pid', 'pid', PRIVATE),
-      network: networkOf(asked, host),
-      // Another container can join any that is private: there is nothing to prepare.
-      ipc: ipc === 'shareable' || ipc === 'none' ? PRIVATE : choiceOf(asked, 'ipc', 'ipc', PRIVATE),
-      uts: choiceOf(asked, 'uts', 'uts', PRIVATE),
-      cgroup: choiceOf(asked, 'cgroupns', 'cgroup', PRIVATE),
-      mount: mountOf(asked),
-      time: time === undefined && timeOffset !== undefined ? PRIVATE : choiceOf(asked, 'time', 'time', HOST),
-      user: user.choice,
-    },
+    namespaces: { ...others, user: user ?? own.choice },
     timeOffset,
-    userMaps: user.maps,
+    userMaps: own.maps,
     hasSharedMemory: ipc !== 'none',
   }
+}
+
+/** Without privilege a namespace of another container is joined from the user namespace that owns it, which has the same ids. */
+function ownerOf(others: Omit<Intent['namespaces'], 'user'>): NamespaceChoice | undefined {
+  for (const choice of Object.values(others)) {
+    const [process] = (choice.kind === 'path' && /^\/proc\/\d+\/ns\//.exec(choice.path)) || []
+    if (process !== undefined) return { kind: 'path', path: `${process}user` }
+  }
+  return undefined
 }
 
 /** One of a network by name is made anew at each start: engine/start.ts. */

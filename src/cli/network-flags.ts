@@ -3,7 +3,8 @@
 import { OperationError } from '../base/errors.ts'
 import { usage } from '../base/flags.ts'
 import { EGRESS_FIELD } from '../engine/egress.ts'
-import type { EndpointWish, NetworkWish } from '../engine/record.ts'
+import { findPasta, missingPasta } from '../engine/pasta.ts'
+import type { EndpointWish, NetworkWish, PortWish } from '../engine/record.ts'
 import { addressText } from '../linux/address-text.ts'
 import { isIpv6, parseAddress } from '../network/address.ts'
 import { parseRules } from '../network/egress-rules.ts'
@@ -13,9 +14,10 @@ import { type Asked, wrong } from './values.ts'
 
 /** Words of the grammar that all namespaces share. */
 export const isJoined = (word: string): boolean => /^(?:host|container:.*|ns:.*)$/.test(word)
+const PASTA = 'pasta'
 const isPlain = (word: string): boolean => isJoined(word) || word === 'none' || word === 'private'
 
-/** The words that --network was given; docker has --net for it too. One that is no network stands alone. */
+/** The words that --network was given; docker has --net for it too. One that is no network stands alone. Without root none is the default. */
 export function networkWords(asked: Asked, isRootless: boolean): readonly string[] {
   const words = [...asked.given.list('network'), ...asked.given.list('net')]
   const plain = words.find(isPlain)
@@ -26,7 +28,9 @@ export function networkWords(asked: Asked, isRootless: boolean): readonly string
       words.join(' '),
       `conflicting options: a container with ${plain} cannot be connected to a network as well`,
     )
-  return words.length === 0 ? [isRootless ? 'none' : DEFAULT_NETWORK] : words
+  if (words.length > 0) return words
+  const wantsPorts = asked.given.list('publish').length > 0 || asked.given.bool('publish-all')
+  return [isRootless && !wantsPorts ? 'none' : DEFAULT_NETWORK]
 }
 
 /** Whether it is in a network whose names are resolved. */
@@ -45,6 +49,7 @@ export function networkOf(asked: Asked, isRootless: boolean, exposed: readonly s
     ...(given.bool('publish-all') ? exposed.map((text) => portWord(text, { command, flag: 'expose' })) : []),
   ]
   const [word = ''] = words
+  if (isRootless && !isPlain(word)) return { kind: 'pasta', ports: pastaPorts(asked, word, ports) }
   if (isPlain(word)) {
     if (given.list('publish').length > 0 && word !== 'host')
       throw usage(
@@ -81,6 +86,27 @@ function egressOf({ given, command }: Asked, isRootless: boolean): NetworkWish {
   const hosts = given.list('egress')
   parseRules(hosts, EGRESS_FIELD)
   return { kind: 'egress', hosts }
+}
+
+/** A bridge with one container, so to speak. Throws `unsupported` for what pasta cannot do. */
+function pastaPorts(asked: Asked, word: string, ports: readonly PortWish[]): readonly PortWish[] {
+  const refuse = (reason: string, hint: string): never => {
+    throw new OperationError({ kind: 'unsupported', operation: `connect the container to ${word}`, reason, hint })
+  }
+  if (![DEFAULT_NETWORK, 'default', PASTA].includes(word))
+    refuse(
+      'without root there are no networks of several containers',
+      'use --network bridge for a way out, or --network container:NAME to share that of another container',
+    )
+  if (networkWords(asked, true).length > 1) refuse('without root a container has one network', 'give --network once')
+  const flag = [...ENDPOINT_FLAGS].find((name) => asked.given.isSet(name))
+  if (flag !== undefined) refuse('without root it has the addresses of this machine', `leave --${flag} away`)
+  if (ports.some(({ protocol }) => protocol === 'sctp'))
+    refuse('pasta forwards tcp and udp', 'leave the sctp port away')
+  if (ports.some(({ hostPort, hostPortLast }) => hostPort === 0 || hostPortLast !== undefined))
+    refuse('without root a port of this machine is chosen by whoever asks for it', 'write it like -p 8080:80')
+  if (findPasta(asked.session.engine.machine.files) === undefined) throw missingPasta()
+  return ports
 }
 
 const ENDPOINT_FLAGS = ['ip', 'ip6', 'mac-address', 'network-alias', 'net-alias'] as const

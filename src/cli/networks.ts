@@ -4,12 +4,14 @@ import { OperationError } from '../base/errors.ts'
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { nearest } from '../base/nearest.ts'
 import { printRows } from '../base/rows.ts'
+import { hostOf } from '../container/host.ts'
 import { mendBoxes } from '../engine/box-network.ts'
 import { networksOf } from '../engine/connection.ts'
 import { tell, tellNetwork } from '../engine/events.ts'
 import { withNamesLock } from '../engine/lock.ts'
 import { IPVLAN_MODES, MACVLAN_MODES, wordIn } from '../engine/network-plan.ts'
 import { removeIdleBridge, removeNetwork } from '../engine/network-remove.ts'
+import type { Engine } from '../engine/place.ts'
 import { newId } from '../engine/random.ts'
 import {
   BRIDGE_NAME,
@@ -101,6 +103,7 @@ const create: Command = (session, words) => {
   const driver = driverOf(name, given.string('driver') ?? 'bridge')
   const options = optionsOf(asked, driver)
   const { engine, native } = session
+  refuseRootless(engine, name)
   const made = withNamesLock(engine, () =>
     createNetwork(networksOf(engine), {
       id: newId(native),
@@ -119,6 +122,16 @@ const create: Command = (session, words) => {
   tellNetwork(engine, made.name, 'create')
   say(session, `${made.id}\n`)
   return 0
+}
+
+function refuseRootless({ machine }: Engine, name: string): void {
+  if (!hostOf(machine).isRootless) return
+  throw new OperationError({
+    kind: 'unsupported',
+    operation: `make the network ${name}`,
+    reason: 'bridges and rules take privilege over the machine',
+    hint: 'a container has a way out with --network bridge, and shares one with --network container:NAME',
+  })
 }
 
 const labelOf = (word: string): readonly [string, string] => {

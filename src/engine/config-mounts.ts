@@ -49,8 +49,9 @@ function systemMounts({ privileged, userMaps, namespaces, security }: Intent): r
   const access = privileged ? 'rw' : 'ro'
   const cgroups = privileged || security.writesCgroups ? 'rw' : 'ro'
   const hasOwnIds = userMaps !== undefined
-  // Who owns the network namespace may mount a new sysfs.
-  const canMountSysfs = !hasOwnIds || namespaces.network.kind === 'private'
+  // Who owns the network namespace may mount a new sysfs; one that is joined without root is that of the user namespace that is joined.
+  const { network, user } = namespaces
+  const canMountSysfs = !hasOwnIds || network.kind === 'private' || (network.kind === 'path' && user.kind === 'path')
   return [
     mount('/proc', 'proc', 'proc', 'nosuid noexec nodev'),
     mount('/dev', 'tmpfs', 'tmpfs', 'nosuid strictatime mode=755 size=65536k'),

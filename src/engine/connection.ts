@@ -6,6 +6,8 @@ import { containerPath, type Engine } from './place.ts'
 import type { PortWish } from './record.ts'
 
 export interface Connection {
+  /** Without root; it has no endpoints then. */
+  readonly program?: 'pasta'
   /** In the order in which they were made: the first leads out. */
   readonly endpoints: readonly Endpoint[]
   readonly ports: readonly PortWish[]

@@ -47,6 +47,7 @@ import {
   takePorts,
   tellNames,
 } from './network-take.ts'
+import { endPasta } from './pasta.ts'
 import { containerPath, type Engine, isBox, networkDirectory, networkFile } from './place.ts'
 import { newId } from './random.ts'
 import type { ContainerRecord, NetworkWish } from './record.ts'
@@ -209,9 +210,15 @@ export function disconnectContainer(engine: Engine, id: string): void {
   const file = networkFile(engine, id)
   endResolver(engine, id)
   endEgress(engine, id)
-  if (readConnection(engine, id) === undefined) {
+  const known = readConnection(engine, id)
+  if (known === undefined) {
     const nothing = { name: id, file, rules: [], settings: [] }
     if (files.status(file) !== undefined) runPlan(native, planNetworkRemoval(nothing), { extraFds: heldLocks() })
+    return
+  }
+  if (known.program === 'pasta') {
+    endPasta(engine, id)
+    remove(native, `${containerPath(engine, id)}/${CONNECTION_FILE}`)
     return
   }
   withNamesLock(engine, () => {

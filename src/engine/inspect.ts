@@ -115,7 +115,7 @@ function hostConfigOf(record: ContainerRecord): Json {
     },
     NetworkMode: networkMode(record),
     ...(network.kind === 'egress' ? { Egress: network.hosts } : {}),
-    PortBindings: wantedBindings(network.kind === 'networks' ? network.ports : []),
+    PortBindings: wantedBindings('ports' in network ? network.ports : []),
     RestartPolicy: { Name: restart.when, MaximumRetryCount: restart.maxRetries },
     AutoRemove: removesItself,
     CapAdd: intent.capabilitiesAdded,

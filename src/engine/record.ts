@@ -39,6 +39,8 @@ export type NetworkWish =
   | { readonly kind: 'none' | 'joined' }
   /** `NAME:PORT`, as network/egress-rules.ts has them: these and nothing else. */
   | { readonly kind: 'egress'; readonly hosts: readonly string[] }
+  /** Without root: pasta.ts. */
+  | { readonly kind: 'pasta'; readonly ports: readonly PortWish[] }
   | {
       readonly kind: 'networks'
       /** The first leads out, and ports lead to it; none is left when it was disconnected of all. */

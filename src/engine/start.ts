@@ -13,14 +13,16 @@ import { readConfig } from '../oci/config.ts'
 import { waitForEnd } from './attach.ts'
 import { mendBoxes } from './box-network.ts'
 import { configOf, type IntentFacts } from './config.ts'
+import { writeConnection } from './connection.ts'
 import { connectEgress } from './container-egress.ts'
 import { connectContainer, disconnectContainer } from './container-network.ts'
 import { EXIT_FILE, findContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
 import { tellContainer, tellNetwork } from './events.ts'
 import { beginHealth, delayMs, HEALTH_COMMAND, HEALTH_FILE } from './health.ts'
-import type { Intent } from './intent.ts'
+import type { Intent, NamespaceChoice } from './intent.ts'
 import { heldLocks, withContainerLock } from './lock.ts'
+import { startPasta } from './pasta.ts'
 import { attachPath, containerPath, type Engine, networkFile } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 import { forgetRestarts } from './restart.ts'
@@ -83,8 +85,12 @@ export function startLocked(engine: Engine, record: ContainerRecord, { warn, bef
     cleaner: (name: string) => [program, ENDED_COMMAND, dataRoot, machine.root, name],
   }
   try {
-    const request = requestOf(engine, { id, container: connected(engine, record, warn) }, warn)
-    runWatched(machine, request, watched, before)
+    const { release, ...container } = connected(engine, record, warn)
+    try {
+      runWatched(machine, requestOf(engine, { id, container }, warn), watched, before)
+    } finally {
+      release()
+    }
     tellStart(engine, record)
   } catch (error) {
     disconnectContainer(engine, id)
@@ -104,23 +110,35 @@ function tellStart(engine: Engine, record: ContainerRecord): void {
 }
 
 /** With a network of its own it joins that, which is made now. */
-export function connected(
-  engine: Engine,
-  record: ContainerRecord,
-  warn: StartOptions['warn'],
-): Pick<ContainerRecord, 'intent'> {
-  const { network } = record
-  if (network.kind !== 'networks' && network.kind !== 'egress') return record
+export function connected(engine: Engine, record: ContainerRecord, warn: StartOptions['warn']): Connected {
+  const { network, intent, id } = record
+  if (network.kind === 'pasta') {
+    disconnectContainer(engine, id)
+    writeConnection(engine, id, { program: 'pasta', endpoints: [], ports: network.ports })
+    const { pid, release } = startPasta(engine, id, network.ports)
+    const path = (name: string): NamespaceChoice => ({ kind: 'path', path: `/proc/${pid}/ns/${name}` })
+    return {
+      intent: { ...intent, namespaces: { ...intent.namespaces, network: path('net'), user: path('user') } },
+      release,
+    }
+  }
+  const release = (): void => undefined
+  if (network.kind !== 'networks' && network.kind !== 'egress') return { intent, release }
   mendBoxes(engine)
   if (network.kind === 'networks') connectContainer(engine, record, network, warn)
   else connectEgress(engine, record, network.hosts)
-  return { intent: joined(engine, record) }
+  return { intent: joined(engine, record), release }
 }
 
 /** In the network namespace that its connection makes. */
 export function joined(engine: Engine, { id, intent }: Pick<ContainerRecord, 'id' | 'intent'>): Intent {
   const network = { kind: 'path', path: networkFile(engine, id) } as const
   return { ...intent, namespaces: { ...intent.namespaces, network } }
+}
+
+interface Connected extends Pick<ContainerRecord, 'intent'> {
+  /** To be called once the container has joined, or will not. */
+  readonly release: () => void
 }
 
 /** The configuration of a container, as a bundle would have it. */
