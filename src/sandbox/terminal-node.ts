@@ -89,19 +89,34 @@ export function terminalStreams(socket: Socket): TerminalStreams {
 const END_OF_TRANSMISSION = 4
 const LINE_ENDS: readonly (number | undefined)[] = [undefined, 10, 13]
 
+/**
+ * Whoever writes to a monitor that is gone loses what it sent before and is not read yet: Node lets go of a socket that it cannot write to.
+ * So the end goes with the last input, if both come at once; and if it comes alone, behind what there is to read.
+ */
 function keyboard(socket: Socket): Writable {
   let last: number | undefined
-  return new Writable({
-    write: (bytes: Uint8Array, _, done) => {
-      last = bytes.at(-1) ?? last
-      send(socket, TO.input, bytes, done)
-    },
+  let isEnded = false
+  const end = (done?: () => void): void => {
+    isEnded = true
     // Behind the beginning of a line the first one only hands that over. termios(3), VEOF
+    const bytes = new Uint8Array(LINE_ENDS.includes(last) ? 1 : 2).fill(END_OF_TRANSMISSION)
+    send(socket, TO.input, bytes, () => done?.())
+  }
+  const stdin = new Writable({
+    write: (bytes: Uint8Array, _, done) =>
+      queueMicrotask(() => {
+        last = bytes.at(-1) ?? last
+        socket.cork()
+        send(socket, TO.input, bytes, done)
+        if (stdin.writableEnded && stdin.writableLength <= bytes.length) end()
+        socket.uncork()
+      }),
     final: (done) => {
-      const isLine = LINE_ENDS.includes(last)
-      send(socket, TO.input, new Uint8Array(isLine ? 1 : 2).fill(END_OF_TRANSMISSION), () => done())
+      if (isEnded) return done()
+      setImmediate(() => (socket.readableEnded || socket.destroyed ? done() : end(done)))
     },
   })
+  return stdin
 }
 
 function send(socket: Socket, kind: number, bytes: Uint8Array, done?: (error?: Error | null) => void): void {
