@@ -3,6 +3,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { until } from '../kernel/leaks.ts'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
 
 const NEIGHBOUR = '10.98.0.2'
@@ -200,7 +201,7 @@ describe('ports and addresses', () => {
     serve('only', '--network', 'tiny')
     const { status, stderr } = engine.coffer('run', '--rm', '--network', 'tiny', 'busybox', 'true')
     expect([status, stderr]).toEqual([125, expect.stringContaining('all of 10.97.0.0/30 are in use')])
-    expect(outside('ip', '-br', 'link').match(/^cof[0-9a-f]+@/gm)?.length).toBe(1)
+    until('one pair of devices', () => outside('ip', '-br', 'link').match(/^cof[0-9a-f]+@/gm)?.length === 1)
     engine.must('rm', '-f', 'only')
     expect(engine.must('run', '--rm', '--network', 'tiny', 'busybox', 'echo', 'again')).toBe('again')
     engine.must('network', 'rm', 'tiny')
