@@ -155,7 +155,7 @@ test('names that a killed rename left in a network are put right by the next loo
   engine.must('network', 'rm', 'named')
 })
 
-test('a container that is renamed, connected, updated and started at once keeps what each asked for', async () => {
+test('a container that is renamed, connected, updated and started at once keeps what each asked for (S227)', async () => {
   for (const network of ['here', 'there']) engine.must('network', 'create', network)
   for (let round = 0; round < 4; round++) {
     const id = engine.must('run', '-d', '--name', 'a0', '--network', 'here', 'busybox', 'sleep', '1000')
@@ -216,7 +216,7 @@ for (const name of ['start', 'stop', 'restart'])
     engine.must('network', 'rm', 'kept')
   })
 
-test('of several who change one container at once each changes what it asks for, and no more', async () => {
+test('of several who change one container at once each changes what it asks for, and no more (S227)', async () => {
   const id = engine.must('create', '--network', 'none', 'busybox', 'true')
   for (let round = 0; round < 4; round++) {
     const failed = await atOnce(
@@ -360,7 +360,7 @@ test('a layer that is there is all of it, whenever the command that removes it i
 
 const inspectedImage = (name: string, format: string): string => engine.must('image', 'inspect', '-f', format, name)
 
-test('images that are named, listed, used and removed at once stay whole, and so does what is made of them', async () => {
+test('images that are named, listed, used and removed at once stay whole, and so does what is made of them (S227)', async () => {
   const root = join(engine.directory, 'other')
   mkdirSync(root)
   writeFileSync(join(root, 'file'), '')

@@ -39,7 +39,8 @@ test('the archive has the library, its types and the programs that it starts, an
     'package.json',
   ])
   const total = installed.contents.reduce((sum, { size }) => sum + size, 0)
-  expect(installed.archiveBytes).toBeLessThan(2 * 1024 * 1024)
+  // Five sixths of it are the engine with its heap, which grows with what it can do: 2.07 MiB in November 2026.
+  expect(installed.archiveBytes).toBeLessThan(2.25 * 1024 * 1024)
   expect(total).toBeLessThan(8 * 1024 * 1024)
 })
 
