@@ -11,7 +11,7 @@ import { until } from '../kernel/leaks.ts'
 import { readText } from '../kernel/machine.ts'
 import { expectNothingLeft, makeSite, PROGRAMS, type Site } from '../kernel/site.ts'
 import { addFigures, printTotal } from './figures.ts'
-import { type Command, inject, LONG, pointsOf, sample } from './injection.ts'
+import { type Command, FLOCK, inject, LONG, pointsOf, sample } from './injection.ts'
 
 setDefaultTimeout(LONG ? 3600_000 : 120_000)
 afterEach(expectNothingLeft)
@@ -27,8 +27,6 @@ interface Slow {
 
 /** Calls at which each of them has to do with the first container: in these it ends and is removed. */
 const LAST = 80
-/** Before it a `delete` has not looked for the container, and may well find the new one. Its number on x86_64. */
-const FLOCK = 73
 const DELETE = 'delete --force'
 
 const SLOW: readonly Slow[] = [
@@ -101,6 +99,7 @@ for (const { name, exitCode, few, before } of SLOW)
       return before(site)
     }
     const all = pointsOf(site, fresh(), exitCode)
+    // Before its flock(2) a `delete` has not looked for the container, and may well find the new one.
     const looked = name === DELETE ? all.findIndex(({ role, call }) => role === '0' && call === FLOCK) + 1 : 0
     const points = all.slice(Math.max(looked, all.length - LAST))
     expect(site.call(['delete', '--force', site.id]).exitCode).toBe(0)
