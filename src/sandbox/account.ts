@@ -76,13 +76,29 @@ const metLimits = (text: Accounts['text']): Pick<Usage, 'outOfMemoryKills' | 'pi
   pidsRefused: rowOf(text('pids.events'), 'max') ?? 0,
 })
 
+const singleOf = (text: string): number | undefined => (text === '' ? undefined : Number(text))
+
+export type Counts = Pick<Usage, 'readBytes' | 'writtenBytes' | 'throttledMs' | 'outOfMemoryKills' | 'pidsRefused'>
+
+/** What grows as long as the cgroup lives. */
+export function countsOf(text: Accounts['text']): Counts {
+  const throttledNanos = rowOf(text('cpu.stat'), 'throttled_time')
+  const throttledMicros = rowOf(text('cpu.stat'), 'throttled_usec')
+  return {
+    ...trafficOf(text),
+    throttledMs: throttledNanos !== undefined ? throttledNanos / 1e6 : throttledMicros && throttledMicros / 1000,
+    ...metLimits(text),
+  }
+}
+
+export const peaksOf = (text: Accounts['text']): Pick<Usage, 'peakMemoryBytes' | 'peakPids'> => ({
+  peakMemoryBytes: singleOf(text('memory.peak')) ?? singleOf(text('memory.max_usage_in_bytes')),
+  peakPids: singleOf(text('pids.peak')),
+})
+
 export function usageOf({ text, rusage, wallMs }: Accounts): Usage {
-  const single = (name: string): number | undefined => (text(name) === '' ? undefined : Number(text(name)))
-  const row = (name: string, key: string): number | undefined => rowOf(text(name), key)
-  const nanos = single('cpuacct.usage')
-  const micros = row('cpu.stat', 'usage_usec')
-  const throttledNanos = row('cpu.stat', 'throttled_time')
-  const throttledMicros = row('cpu.stat', 'throttled_usec')
+  const nanos = singleOf(text('cpuacct.usage'))
+  const micros = rowOf(text('cpu.stat'), 'usage_usec')
   const own = rusage.userMs + rusage.systemMs
   return {
     wallMs,
@@ -90,11 +106,8 @@ export function usageOf({ text, rusage, wallMs }: Accounts): Usage {
     cpuMs: nanos !== undefined ? nanos / 1e6 : micros !== undefined ? micros / 1000 : own,
     userMs: rusage.userMs,
     systemMs: rusage.systemMs,
-    peakMemoryBytes: single('memory.peak') ?? single('memory.max_usage_in_bytes'),
-    ...trafficOf(text),
-    peakPids: single('pids.peak'),
-    throttledMs: throttledNanos !== undefined ? throttledNanos / 1e6 : throttledMicros && throttledMicros / 1000,
-    ...metLimits(text),
+    ...peaksOf(text),
+    ...countsOf(text),
   }
 }
 

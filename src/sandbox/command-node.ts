@@ -10,7 +10,16 @@ import { signalName } from '../linux/signals.ts'
 import type { CgroupDirectories } from '../plan/cgroup-place.ts'
 import { INIT_EXIT } from '../plan/stage.ts'
 import { FILE_SYSTEM, isAccount, USAGE, WATCHED } from '../plan/supervised.ts'
-import { accountFiles, parseRusage, type Rusage, type Usage, usageOf } from './account.ts'
+import {
+  type Accounts,
+  accountFiles,
+  type Counts,
+  countsOf,
+  parseRusage,
+  peaksOf,
+  type Usage,
+  usageOf,
+} from './account.ts'
 import type { Channel } from './channel-node.ts'
 import type { Denial } from './denial.ts'
 import { type Feature, type Shortfall, unenforced } from './features.ts'
@@ -69,7 +78,8 @@ export async function runCommand(command: Command): Promise<Result> {
     channel.kill()
   }
   const abort = (): void => end('aborted')
-  const before = countedIn(command)
+  const textsBefore = boxTexts(command)
+  const before = textsBefore === undefined ? undefined : countsOf(textsBefore)
   const [out, err] = keepOutputs({ maxBytes: limits.outputBytes, onExceeded: () => end('output') })
   const listening = channel.listen()
   const heard = Promise.all([listening.stdout.each(out.take), listening.stderr.each(err.take)])
@@ -108,7 +118,7 @@ interface Seen {
   readonly ended: Ended
   readonly isDiskFull: boolean
   /** What was counted for the box before; undefined for a command without one. */
-  readonly before: Usage | undefined
+  readonly before: Counts | undefined
   readonly stdout: Uint8Array
   readonly stderr: Uint8Array
 }
@@ -120,8 +130,8 @@ function resultOf(command: Command, { report, wallMs, ended, before, isDiskFull,
   const texts = new Map(accounts.map((account) => [fileName(account.buffer), textOf(report.bytes(account))]))
   const rusage = parseRusage(report.bytes(USAGE))
   const own = usageOf({ text: (name) => texts.get(name) ?? '', rusage, wallMs })
-  const now = countedIn(command)
-  const usage = before === undefined || now === undefined ? own : { ...own, ...between(before, now) }
+  const now = boxTexts(command)
+  const usage = before === undefined || now === undefined ? own : { ...own, ...since(before, now) }
   const isTimeOver = report.slot(WATCHED) === 0
   const verdict = verdictOf({ exitCode, signal, ended, isTimeOver, isDiskFull, usage, limits })
   return {
@@ -141,11 +151,9 @@ function resultOf(command: Command, { report, wallMs, ended, before, isDiskFull,
   }
 }
 
-/** What the cgroup of the box says now. */
-const countedIn = ({ machine, shared }: Command): Usage | undefined =>
-  shared === undefined ? undefined : usageOf({ text: textsNow(machine.files, shared), rusage: NO_RUSAGE, wallMs: 0 })
-
-const NO_RUSAGE: Rusage = { userMs: 0, systemMs: 0, peakBytes: 0 }
+/** The files of the box's cgroup as they are now; undefined for a command without one. */
+const boxTexts = ({ machine, shared }: Command): Accounts['text'] | undefined =>
+  shared === undefined ? undefined : textsNow(machine.files, shared)
 
 /** Each file is read once at most: it is asked for several numbers. */
 function textsNow(files: Files, cgroup: CgroupDirectories): (name: string) => string {
@@ -160,12 +168,12 @@ function textsNow(files: Files, cgroup: CgroupDirectories): (name: string) => st
 }
 
 /** Of a command in a box: what the whole box did meanwhile, and its peaks until now. */
-function between(before: Usage, now: Usage): Partial<Usage> {
+function since(before: Counts, text: Accounts['text']): Partial<Usage> {
   const more = (from: number | undefined, to: number | undefined): number | undefined =>
     from === undefined || to === undefined ? undefined : Math.max(0, to - from)
+  const now = countsOf(text)
   return {
-    peakMemoryBytes: now.peakMemoryBytes,
-    peakPids: now.peakPids,
+    ...peaksOf(text),
     readBytes: more(before.readBytes, now.readBytes),
     writtenBytes: more(before.writtenBytes, now.writtenBytes),
     throttledMs: more(before.throttledMs, now.throttledMs),
