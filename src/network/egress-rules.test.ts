@@ -45,6 +45,8 @@ test('what is no host with a port is refused, with what to write instead (S289)'
     ['http://example.com:80', 'is no host with a port'],
     ['2001:db8::1:80', 'is no host with a port'],
     ['user@example.com:80', 'has neither a name nor an address'],
+    ['localhost:80', 'is the container itself'],
+    ['*.LocalHost.:80', 'is the container itself'],
     ['*:443', 'has neither a name nor an address'],
     ['a.*.example:443', 'has neither a name nor an address'],
     ['2130706433:80', 'has neither a name nor an address'],

@@ -75,6 +75,9 @@ function parseRule(text: string, field: string): Rule {
       'has neither a name nor an address before the colon',
       'a name is letters, digits, dashes and dots; others are written as xn--…',
     )
+  // RFC 6761 section 6.3
+  if (host === 'localhost' || host.endsWith('.localhost'))
+    throw refuse('is the container itself', 'for what listens on the loopback of this machine write 127.0.0.1:PORT')
   return { host, isWildcard, ports }
 }
 
