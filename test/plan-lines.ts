@@ -4,27 +4,24 @@ import { heading, outline } from '../src/explain/outline.ts'
 import { stepText } from '../src/explain/step-text.ts'
 import type { Step } from '../src/plan/plan.ts'
 
-export function linesOf(steps: readonly Step[]): string {
-  const lines: string[] = []
+export const linesOf = (steps: readonly Step[]): string => lines(steps, false)
+
+/** The undo steps alone, in the order of the steps that they undo. */
+export const undoOf = (steps: readonly Step[]): string => lines(steps, true)
+
+function lines(steps: readonly Step[], ofUndo: boolean): string {
+  const found: string[] = []
   // Branches of an undo step belong to it.
   let undone = Number.POSITIVE_INFINITY
   for (const entry of outline({ operation: 'test', steps })) {
-    if (entry.depth > undone) continue
-    undone = entry.role === 'undo' ? entry.depth : Number.POSITIVE_INFINITY
-    if (entry.role === 'undo') continue
-    const indent = '  '.repeat(entry.depth)
-    if (entry.isFirst && entry.role !== undefined) lines.push(indent.slice(1) + heading(entry))
-    lines.push(indent + stepText(entry.step))
+    const { depth, role, isFirst, step } = entry
+    if (depth <= undone) undone = role === 'undo' ? depth : Number.POSITIVE_INFINITY
+    if (depth >= undone !== ofUndo) continue
+    const indent = '  '.repeat(ofUndo ? depth - undone : depth)
+    if (isFirst && role !== undefined && role !== 'undo') found.push(indent.slice(1) + heading(entry))
+    found.push(indent + stepText(step))
   }
-  return lines.join('\n')
-}
-
-/** The undo steps alone, in the order of the steps that they undo. */
-export function undoOf(steps: readonly Step[]): string {
-  return outline({ operation: 'test', steps })
-    .filter(({ role }) => role === 'undo')
-    .map(({ step }) => stepText(step))
-    .join('\n')
+  return found.join('\n')
 }
 
 /** What is written to which file, `FILE = VALUE` in the order of the steps, branches not among them. */

@@ -80,10 +80,12 @@ test('each directory that was made is removed by undo, and its cgroup at the end
   // What is done last: the marks that others left on the way.
   expect(undone.slice(0, last)).toEqual([
     'flock(cgroup-way, LOCK_EX)',
-    ...hybrid.hierarchies.map(
-      ({ mountPoint }) =>
-        `setxattr("${mountPoint}/a", "user.coffer", NULL, XATTR_REPLACE) or ENODATA or ENOENT or EPERM or EACCES`,
-    ),
+    ...hybrid.hierarchies.flatMap(({ mountPoint }) => [
+      `setxattr("${mountPoint}/a", "user.coffer", NULL, XATTR_REPLACE) or ENODATA or ENOENT or EPERM or EACCES`,
+      ' then:',
+      `  unlinkat("${mountPoint}/a", AT_REMOVEDIR) or EBUSY or ENOTEMPTY or ENOENT`,
+      `  setxattr("${mountPoint}/a", "user.coffer", NULL) or ENOENT or ENOSPC or EPERM or EACCES`,
+    ]),
   ])
   expect(undone.slice(last + 1, last + 6)).toEqual([
     'flock(cgroup-way, LOCK_EX)',

@@ -42,6 +42,7 @@ import {
   planStartFifo,
   planState,
   STATE_LOOK,
+  takingBackOwn,
   unlessRemoved,
 } from './state.ts'
 import { planStdio } from './stdio.ts'
@@ -60,19 +61,20 @@ export function planContainer(request: ContainerRequest, host: Host): Plan {
   const ending = planEnding(request, namespaces)
   const hooks = heardHooks(request)
   const stdio = planStdio(request.stdio)
+  const record = planRecording(request)
   return {
     operation: `make container ${id}`,
     steps: [
       seeCaller,
       ...(request.watch === undefined ? [] : [leaveSession]),
       ...(request.supervised === undefined ? [] : openControl(request.supervised)),
-      ...(request.stateSource === undefined ? [] : planState(request.place, request.stateSource)),
+      ...record.take,
       ...(request.egress === undefined ? [] : openEgress(request.egress)),
       ...openHostProc,
       ...(Object.keys(hooks).length === 0 ? [] : [planHookOutput]),
       ...(request.ending === 'create' ? planStartFifo() : []),
-      ...request.cgroup.create,
-      ...(request.stateSource === undefined ? [] : [letDirectoryGo]),
+      ...record.own(request.cgroup.create),
+      ...record.letGo,
       ...request.cgroup.open,
       ...namespaces.open,
       ...init.before,
@@ -91,8 +93,8 @@ export function planContainer(request: ContainerRequest, host: Host): Plan {
       ...init.watch,
       hear('executor', 'c', `have ${id} made up to its program`),
       ...planOutside({ process, pid: INIT_PID, isInit: true }, host),
-      ...(request.stateSource === undefined ? [] : planInitRecord()),
-      ...(request.pidFile === undefined ? [] : planPidFile(request.pidFile)),
+      ...record.init,
+      ...(request.pidFile === undefined ? [] : record.own(planPidFile(request.pidFile))),
       ...(request.pidfdSocket === undefined ? [] : planPidfdSocket(request.pidfdSocket, INIT_PIDFD)),
       seeCaller,
       ...ending.steps,
@@ -101,6 +103,20 @@ export function planContainer(request: ContainerRequest, host: Host): Plan {
     reads: [...hookReads(hooks), ...ending.reads],
   }
 }
+
+interface Recording {
+  readonly take: readonly Step[]
+  readonly letGo: readonly Step[]
+  readonly init: readonly Step[]
+  /** For what is made at paths that belong to the name. */
+  readonly own: (steps: readonly Step[]) => readonly Step[]
+}
+
+/** Of a container that has a name, and files by which other commands find it. */
+const planRecording = ({ place, stateSource }: ContainerRequest): Recording =>
+  stateSource === undefined
+    ? { take: [], letGo: [], init: [], own: (steps) => steps }
+    : { take: planState(place, stateSource), letGo: [letDirectoryGo], init: planInitRecord(), own: takingBackOwn }
 
 /** prestart and createRuntime run outside, once the namespaces and mounts are there: oci:runtime-spec/config.md#posix-platform-hooks */
 function planOutsideHooks(request: ContainerRequest): readonly Step[] {

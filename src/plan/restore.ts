@@ -51,7 +51,16 @@ import type { Plan, Ref, Step } from './plan.ts'
 import { planScheduling } from './scheduling.ts'
 import { INIT_PID, INIT_PIDFD, ROOT } from './slots.ts'
 import { endProcess, INIT_EXIT } from './stage.ts'
-import { letDirectoryGo, planInitRecord, planPidFile, planState, type StatePlace, stateDirectory } from './state.ts'
+import {
+  letDirectoryGo,
+  planInitRecord,
+  planPidFile,
+  planState,
+  type StatePlace,
+  stateDirectory,
+  takingBackOwn,
+  unlessRemoved,
+} from './state.ts'
 import { planTarget } from './targets.ts'
 
 export interface RestoreOptions extends CriuOptions {
@@ -105,7 +114,7 @@ export function planRestore(request: RestoreRequest, host: Host): Plan {
       seeCaller,
       ...planState(place, request.stateSource),
       ...openHostProc,
-      ...cgroup.create,
+      ...takingBackOwn(cgroup.create),
       letDirectoryGo,
       ...cgroup.open,
       ...request.namespaces.open,
@@ -121,7 +130,7 @@ export function planRestore(request: RestoreRequest, host: Host): Plan {
       }),
       ...learnInit(request),
       ...planInitRecord(),
-      ...(pidFile === undefined ? [] : planPidFile(pidFile)),
+      ...(pidFile === undefined ? [] : takingBackOwn(planPidFile(pidFile))),
       seeCaller,
       ...(request.waits ? awaitInit(place.id) : []),
     ],
@@ -254,7 +263,7 @@ function learnInit({ place, pidSource, cgroup }: RestoreRequest): readonly Step[
       why: 'know whose child init is',
       see: ['getpid(2)'],
       into: EXECUTOR_PID,
-      undo: cgroup.kill,
+      undo: cgroup.kill.length === 0 ? [] : unlessRemoved(cgroup.kill),
     },
     { call: { name: 'report', args: [] }, why: 'tell that init is there', see: [] },
     {

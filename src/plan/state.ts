@@ -12,6 +12,7 @@
 
 import { type Buffer, buffer, type Slot, sizeOf, slot, text } from '../linux/call.ts'
 import {
+  AT_EMPTY_PATH,
   AT_FDCWD,
   AT_REMOVEDIR,
   flock,
@@ -71,9 +72,20 @@ export function planState(place: StatePlace, source: string | number): readonly 
       call: mkdirat(AT_FDCWD, directory, 0o700),
       why: `take the name ${place.id}`,
       see: SEE,
-      undo: [{ call: unlinkat(AT_FDCWD, directory, AT_REMOVEDIR), why: `give the name ${place.id} back`, see: SEE }],
+      undo: [
+        {
+          call: statx(DIRECTORY, '', AT_EMPTY_PATH, STATX_NLINK, STATE_LOOK),
+          why: 'see whether somebody else has removed it',
+          see: ['statx(2)'],
+          check: { in: STATE_LOOK, offset: LINKS_AT, sizeBytes: 4, equals: 0, errno: 'EEXIST' },
+          // EBADF: it could not be opened.
+          tolerate: ['EEXIST', 'EBADF'],
+          otherwise: [
+            { call: unlinkat(AT_FDCWD, directory, AT_REMOVEDIR), why: `give the name ${place.id} back`, see: SEE },
+          ],
+        },
+      ],
     },
-    // What a failed plan takes back by a path waits for whoever removes the container by the same path.
     { call: openat(AT_FDCWD, directory, O_RDONLY), why, see: SEE, into: DIRECTORY, undo: [holdDirectory] },
     // An executor that was killed ends once the kernel is done with its last call, which may be one that makes a cgroup.
     { ...holdDirectory, why: 'let nobody remove it before all is made that a removal looks for' },
@@ -120,6 +132,10 @@ export const unlessRemoved = (steps: readonly Step[]): readonly Step[] => [
 /** Whether the steps of `unlessRemoved` ran, from the bytes of STATE_LOOK. */
 export const isMine = (bytes: Uint8Array): boolean =>
   new DataView(bytes.buffer, bytes.byteOffset).getUint32(LINKS_AT, true) > 0
+
+/** `steps`, which make something at a path: once somebody else has removed the container, what is there is not theirs to take back. */
+export const takingBackOwn = (steps: readonly Step[]): readonly Step[] =>
+  steps.map((step) => (step.undo === undefined ? step : { ...step, undo: unlessRemoved(step.undo) }))
 
 const writeState = (file: Slot, json: string, why: string): Step => ({
   call: write(file, json, sizeOf(json)),

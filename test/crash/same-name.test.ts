@@ -4,10 +4,10 @@
  */
 
 import { afterAll, afterEach, expect, setDefaultTimeout, test } from 'bun:test'
-import { mkdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeConfig } from '../kernel/bundle.ts'
-import { until } from '../kernel/leaks.ts'
+import { cgroupPaths, until } from '../kernel/leaks.ts'
 import { readText } from '../kernel/machine.ts'
 import { expectNothingLeft, makeSite, PROGRAMS, type Site } from '../kernel/site.ts'
 import { addFigures, printTotal } from './figures.ts'
@@ -28,6 +28,7 @@ interface Slow {
 /** Calls at which each of them has to do with the first container: in these it ends and is removed. */
 const LAST = 80
 const DELETE = 'delete --force'
+const EXECUTOR = '1'
 
 const SLOW: readonly Slow[] = [
   {
@@ -122,3 +123,28 @@ for (const { name, exitCode, few, before } of SLOW)
     // A removal is tried again as long as the kernel is busy, so the calls at the end are not always as many.
     expect(missed).toBeLessThanOrEqual(visited.length / 2)
   })
+
+test('what a failed create takes back by path is let be once somebody else has removed it and made it anew (S254)', () => {
+  using site = makeSite()
+  const status = join(site.directory, 'status')
+  const fresh = (): Command => {
+    rmSync(status, { force: true })
+    site.configure({ 'hooks.createRuntime': [{ path: '/bin/false' }] })
+    return { args: ['create', site.id] }
+  }
+  const points = pointsOf(site, fresh(), 1).filter(({ role }) => role === EXECUTOR)
+  // Up to there it holds the directory, and there is nobody else.
+  const taken = points.findIndex(({ call }) => call === FLOCK)
+  const released = points.findIndex(({ call }, index) => call === FLOCK && index > taken)
+  const removal = `${PROGRAMS.coffer} --root ${site.root()} delete --force ${site.id}`
+  const paths = [join(site.root(), site.id), ...cgroupPaths(site.cgroup)]
+  const both = `( ${removal} && mkdir ${paths.join(' ')}; echo $? >${status} ) >/dev/null 2>&1 </dev/null &`
+  const look = `for turn in $(seq 10); do [ -s ${status} ] && break; sleep 0.03; done`
+  for (const point of sample(points.slice(released + 1), 16)) {
+    const { hit } = inject(site, fresh(), point, `do=${both} ${look}`)
+    until('the removal', () => readText(status)?.endsWith('\n'))
+    const lost = paths.filter((path) => !existsSync(path))
+    for (const path of paths) if (existsSync(path)) rmdirSync(path)
+    expect([point, hit, readText(status), lost]).toEqual([point, true, '0\n', []])
+  }
+})

@@ -57,9 +57,12 @@ const linesOf = (owned: Owned): readonly string[] => [
   ...machineLines(owned),
 ]
 
+/** Where the cgroup at this path is or would be, in all hierarchies. */
+export const cgroupPaths = (path: string): readonly string[] =>
+  hierarchies.map(({ mountPoint }) => join(mountPoint, path))
+
 /** The cgroup at this path and those below, in all hierarchies; the deepest first. */
-export const cgroupsOf = (path: string): readonly string[] =>
-  hierarchies.flatMap(({ mountPoint }) => withThoseBelow(join(mountPoint, path)))
+export const cgroupsOf = (path: string): readonly string[] => cgroupPaths(path).flatMap(withThoseBelow)
 
 /** The same for all at the top of a hierarchy that have this word in their name. */
 export const cgroupsWith = (word: string): readonly string[] =>
