@@ -5,22 +5,24 @@ import { type Flag, type Parsed, parseFlags, usage } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
 import { execExplained, explainExec } from '../container/exec.ts'
 import { explainContainer, runExplained } from '../container/explain.ts'
-import { disconnectContainer, foreseeConnection } from '../engine/container-network.ts'
+import { foreseeEgress } from '../engine/container-egress.ts'
+import { disconnectContainer, foreseeConnection, type Hears } from '../engine/container-network.ts'
 import { foreseen } from '../engine/foreseen.ts'
 import { makeContainer } from '../engine/make.ts'
+import type { Engine } from '../engine/place.ts'
 import { removeFiles } from '../engine/remove.ts'
 import { connected, joined, requestOf } from '../engine/start.ts'
 import { architectureOf } from '../executor/embedded-call.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { explainDiff } from '../explain/diff.ts'
-import { type Explained, FORMAT_FLAGS, formatOf, formatted } from '../explain/formats.ts'
+import { type Explained, FORMAT_FLAGS, formatOf, formatted, type ShownPlan } from '../explain/formats.ts'
 import { callerOf, parseTool } from '../tools/run.ts'
 import type { Tool } from '../tools/tool.ts'
 import { findTool } from '../tools/tools.ts'
 import { traceTool } from '../tools/traced.ts'
 import { withExec } from './exec.ts'
 import type { Session } from './open.ts'
-import { wantedContainer } from './run.ts'
+import { type Wanted, wantedContainer } from './run.ts'
 
 const TOOL = 'coffer explain'
 const STDOUT = 1
@@ -77,19 +79,22 @@ function runCommand(session: Session, words: readonly string[]): Command {
   return {
     explain: () => {
       const { id, container } = wanted
-      const { intent, network, name = id.slice(0, 12) } = container
-      if (network.kind === 'egress') warn('its network is made before, by a plan of its own that is not shown')
+      const { intent } = container
       const machine = { ...engine.machine, files: foreseen(engine.machine.files, intent) }
-      const before = network.kind === 'networks' ? foreseeConnection(engine, { id, name, intent }, network) : undefined
+      const before = networkPlan(engine, wanted)
       const joining = before === undefined ? container : { intent: joined(engine, { id, intent }) }
       return { ...explainContainer(machine, requestOf(engine, { id, container: joining }, warn), 'wait'), before }
     },
     run: () => {
       const record = makeContainer(engine, wanted.container, wanted)
       try {
-        const { release, ...container } = connected(engine, record, warn)
+        let before: ShownPlan | undefined
+        const ran: Hears['ran'] = (plan, trace) => {
+          before = { plan, trace }
+        }
+        const { release, ...container } = connected(engine, record, { warn, ran })
         try {
-          return runExplained(engine.machine, requestOf(engine, { id: record.id, container }, warn))
+          return { ...runExplained(engine.machine, requestOf(engine, { id: record.id, container }, warn)), before }
         } finally {
           release()
         }
@@ -99,6 +104,13 @@ function runCommand(session: Session, words: readonly string[]): Command {
       }
     },
   }
+}
+
+/** Of the network that is made before the container, if it gets one. */
+function networkPlan(engine: Engine, { id, container }: Wanted): ShownPlan | undefined {
+  const { intent, network, name = id.slice(0, 12) } = container
+  if (network.kind === 'networks') return { plan: foreseeConnection(engine, { id, name, intent }, network) }
+  return network.kind === 'egress' ? { plan: foreseeEgress(engine, { id, name }, network.hosts) } : undefined
 }
 
 const execCommand = (session: Session, words: readonly string[]): Command => ({
@@ -137,7 +149,8 @@ function diffCommands(session: Session, given: Parsed): number {
   const show = { architecture: one.architecture }
   const nothing = { operation: 'no plan before it', steps: [] }
   const text =
-    explainDiff(one.before ?? nothing, other.before ?? nothing, show) + explainDiff(one.plan, other.plan, show)
+    explainDiff(one.before?.plan ?? nothing, other.before?.plan ?? nothing, show) +
+    explainDiff(one.plan, other.plan, show)
   writeText(session.native, STDOUT, text)
   return text === '' ? 0 : 1
 }

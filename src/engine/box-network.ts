@@ -50,7 +50,7 @@ export function connectBox(engine: Engine, wish: BoxWish, warn: (text: string) =
       const record = connectable(wish, directory)
       writeNamedFiles(engine, record.intent)
       const networks = [{ network, aliases: [] }]
-      const namespace = connectContainer(engine, record, { kind: 'networks', networks, ports: [] }, warn)
+      const namespace = connectContainer(engine, record, { kind: 'networks', networks, ports: [] }, { warn })
       tellNetwork(engine, network, 'connect', id)
       return { namespace, directory }
     } catch (error) {

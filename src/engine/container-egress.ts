@@ -3,9 +3,10 @@
 import { makeDirectory } from '../executor/embedded-files.ts'
 import { runPlan } from '../executor/run-embedded.ts'
 import { planNetwork, planNetworkChange } from '../plan/network.ts'
+import type { Plan } from '../plan/plan.ts'
 import { type Connection, readConnection, writeConnection } from './connection.ts'
 import { rewriteNamedFiles } from './container-files.ts'
-import { adviseNetwork, disconnectContainer } from './container-network.ts'
+import { adviseNetwork, disconnectContainer, type Hears } from './container-network.ts'
 import { egressFor, endEgress } from './egress.ts'
 import { heldLocks } from './lock.ts'
 import { type Engine, networkDirectory, networkFile } from './place.ts'
@@ -13,7 +14,12 @@ import type { ContainerRecord } from './record.ts'
 
 const NOTHING = { endpoints: [], rules: [], settings: [] } as const
 
-export function connectEgress(engine: Engine, record: ContainerRecord, hosts: readonly string[]): void {
+export function connectEgress(
+  engine: Engine,
+  record: ContainerRecord,
+  hosts: readonly string[],
+  { ran }: Pick<Hears, 'ran'>,
+): void {
   const { native, files } = engine.machine
   const { id, name, intent } = record
   disconnectContainer(engine, id)
@@ -25,7 +31,9 @@ export function connectEgress(engine: Engine, record: ContainerRecord, hosts: re
   writeConnection(engine, id, connection)
   try {
     const plan = planNetwork({ name, file, ...NOTHING, egress })
-    runPlan(native, plan, { advise: adviseNetwork, extraFds: [...extraFds, ...heldLocks()] })
+    const options = { advise: adviseNetwork, extraFds: [...extraFds, ...heldLocks()], trace: ran !== undefined }
+    const { trace } = runPlan(native, plan, options)
+    ran?.(plan, trace)
     rewriteNamedFiles(engine, intent, connection)
   } catch (error) {
     disconnectContainer(engine, id)
@@ -33,6 +41,17 @@ export function connectEgress(engine: Engine, record: ContainerRecord, hosts: re
   } finally {
     done()
   }
+}
+
+/** The plan of connectEgress for a container that is not made yet. */
+export function foreseeEgress(
+  engine: Engine,
+  { id, name }: Pick<ContainerRecord, 'id' | 'name'>,
+  hosts: readonly string[],
+): Plan {
+  const { egress, done } = egressFor(engine, id, hosts)
+  done()
+  return planNetwork({ name, file: networkFile(engine, id), ...NOTHING, egress })
 }
 
 /** In the place of those that somebody killed; for who holds the lock of the container. */

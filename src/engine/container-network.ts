@@ -7,6 +7,7 @@
 
 import { OperationError } from '../base/errors.ts'
 import { makeDirectory, remove } from '../executor/embedded-files.ts'
+import type { Report } from '../executor/report.ts'
 import { runPlan } from '../executor/run-embedded.ts'
 import { isIpv6 } from '../network/address.ts'
 import { withForeseen } from '../network/foreseen.ts'
@@ -55,12 +56,18 @@ import { endResolver, resolverFor } from './resolver.ts'
 
 export type NetworksWish = Extract<NetworkWish, { readonly kind: 'networks' }>
 
+export interface Hears {
+  readonly warn: (text: string) => void
+  /** For explain: what each step of the plan did. */
+  readonly ran?: ((plan: Plan, trace: Report['trace']) => void) | undefined
+}
+
 /** Answers the file of its network namespace. */
 export function connectContainer(
   engine: Engine,
   record: Connectable,
   wish: NetworksWish,
-  warn: (text: string) => void,
+  { warn, ran }: Hears,
 ): string {
   const { native, files } = engine.machine
   const { id } = record
@@ -73,7 +80,9 @@ export function connectContainer(
   const { resolver, extraFds, done } = resolverFor(engine, record, connection)
   try {
     const plan = planTaken(engine, record, { ...taken, resolver })
-    runPlan(native, plan, { advise: adviseNetwork, extraFds: [...extraFds, ...heldLocks()] })
+    const options = { advise: adviseNetwork, extraFds: [...extraFds, ...heldLocks()], trace: ran !== undefined }
+    const { trace } = runPlan(native, plan, options)
+    ran?.(plan, trace)
     rewriteNamedFiles(engine, record.intent, connection)
     for (const { device } of networks.filter(isOpen)) for (const text of foreignDrops(native, device)) warn(text)
   } catch (error) {

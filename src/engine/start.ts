@@ -15,7 +15,7 @@ import { mendBoxes } from './box-network.ts'
 import { configOf, type IntentFacts } from './config.ts'
 import { writeConnection } from './connection.ts'
 import { connectEgress } from './container-egress.ts'
-import { connectContainer, disconnectContainer } from './container-network.ts'
+import { connectContainer, disconnectContainer, type Hears } from './container-network.ts'
 import { EXIT_FILE, findContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
 import { tellContainer, tellNetwork } from './events.ts'
@@ -85,7 +85,7 @@ export function startLocked(engine: Engine, record: ContainerRecord, { warn, bef
     cleaner: (name: string) => [program, ENDED_COMMAND, dataRoot, machine.root, name],
   }
   try {
-    const { release, ...container } = connected(engine, record, warn)
+    const { release, ...container } = connected(engine, record, { warn })
     try {
       runWatched(machine, requestOf(engine, { id, container }, warn), watched, before)
     } finally {
@@ -110,7 +110,7 @@ function tellStart(engine: Engine, record: ContainerRecord): void {
 }
 
 /** With a network of its own it joins that, which is made now. */
-export function connected(engine: Engine, record: ContainerRecord, warn: StartOptions['warn']): Connected {
+export function connected(engine: Engine, record: ContainerRecord, hears: Hears): Connected {
   const { network, intent, id } = record
   if (network.kind === 'pasta') {
     disconnectContainer(engine, id)
@@ -125,8 +125,8 @@ export function connected(engine: Engine, record: ContainerRecord, warn: StartOp
   const release = (): void => undefined
   if (network.kind !== 'networks' && network.kind !== 'egress') return { intent, release }
   mendBoxes(engine)
-  if (network.kind === 'networks') connectContainer(engine, record, network, warn)
-  else connectEgress(engine, record, network.hosts)
+  if (network.kind === 'networks') connectContainer(engine, record, network, hears)
+  else connectEgress(engine, record, network.hosts, hears)
   return { intent: joined(engine, record), release }
 }
 

@@ -293,12 +293,12 @@ test('a run shows result and time of each step, and what was not reached', () =>
 })
 
 test('the timeline has a lane for each process and a bar for each call', () => {
-  const svg = explainTimeline(plan, trace)
+  const svg = explainTimeline([{ plan, trace }])
   expect(svg.match(/<rect /g)).toHaveLength(trace.length)
   expect(linesWith(svg, '>executor<', '>init-pid: ')).toHaveLength(2)
   // mknodat tolerates its EPERM, pivot_root its EINVAL not.
   expect(linesWith(svg, 'class="tolerated"')[0]).toContain('mknodat')
   expect(linesWith(svg, 'class="failed"').join()).toContain('-EINVAL')
   expect(svg).toContain('&quot;/sys/fs/cgroup/web-1&quot;')
-  expect(explainTimeline(plan, [])).not.toMatch(/NaN|Infinity/)
+  expect(explainTimeline([{ plan, trace: [] }])).not.toMatch(/NaN|Infinity/)
 })

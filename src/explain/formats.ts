@@ -13,46 +13,55 @@ import { explainTree } from './tree.ts'
 const FORMATS = ['text', 'tree', 'json', 'script', 'svg'] as const
 
 export const FORMAT_FLAGS: readonly Flag[] = [
-  { name: 'format', type: 'string', value: FORMATS.join('|'), help: 'how to show the plan; svg needs --run' },
+  {
+    name: 'format',
+    type: 'string',
+    value: FORMATS.join('|'),
+    help: 'how to show the plan: text, tree, json or script; with --run text, json or svg',
+  },
   { name: 'json', type: 'bool', help: 'short for --format json' },
   { name: 'undo', type: 'bool', help: 'with the steps that take back what a step made' },
   { name: 'run', type: 'bool', help: 'run it, and show the result and the microseconds of each step' },
 ]
 
-export interface Explained {
+export interface ShownPlan {
   readonly plan: Plan
-  /** What another executor runs before it. */
-  readonly before?: Plan | undefined
-  readonly architecture: Architecture
   /** With `run`: what each step did. */
-  readonly trace?: readonly TraceEntry[]
+  readonly trace?: readonly TraceEntry[] | undefined
+}
+
+export interface Explained extends ShownPlan {
+  /** What another executor runs before it. */
+  readonly before?: ShownPlan | undefined
+  readonly architecture: Architecture
 }
 
 /** The plan as `given` asks for, by FORMAT_FLAGS. Throws `invalid` for a format that there is not. `tool` is whose flags they are. */
-export function formatted(given: Parsed, { plan, before, architecture, trace }: Explained, tool: string): string {
+export function formatted(given: Parsed, { before, architecture, ...last }: Explained, tool: string): string {
   const format = formatOf(given, tool)
   const show = { undo: given.bool('undo'), architecture }
-  if (trace !== undefined) {
-    if (format === 'svg') return explainTimeline(plan, trace, show)
-    if (format === 'json') return jsonText({ plan: explainJson(plan, show), trace })
-    return explainRun(plan, trace, show)
-  }
+  const all = before === undefined ? [last] : [before, last]
+  const each = (text: (one: ShownPlan) => string): string => all.map(text).join('\n')
   switch (format) {
     case 'text':
-      return before === undefined
-        ? explainText(plan, show)
-        : [before, plan].map((one) => `${one.operation}\n\n${explainText(one, show)}`).join('\n')
-    case 'tree':
-      return [...(before === undefined ? [] : [before]), plan].map((one) => explainTree(one, show)).join('\n')
-    case 'json':
-      return jsonText({
-        ...explainJson(plan, show),
-        ...(before === undefined ? {} : { before: explainJson(before, show) }),
+      return each((one) => {
+        const text = one.trace === undefined ? explainText(one.plan, show) : explainRun(one.plan, one.trace, show)
+        return all.length === 1 ? text : `${one.plan.operation}\n\n${text}`
       })
+    case 'json': {
+      const json = ({ plan, trace }: ShownPlan): object =>
+        trace === undefined ? explainJson(plan, show) : { plan: explainJson(plan, show), trace }
+      return jsonText({ ...json(last), ...(before === undefined ? {} : { before: json(before) }) })
+    }
+    case 'tree':
+      return each(({ plan }) => explainTree(plan, show))
     case 'script':
-      return [...(before === undefined ? [] : [before]), plan].map((one) => explainScript(one, show)).join('\n')
+      return each(({ plan }) => explainScript(plan, show))
     case 'svg':
-      throw refusal('svg', tool)
+      return explainTimeline(
+        all.map(({ plan, trace = [] }) => ({ plan, trace })),
+        show,
+      )
   }
 }
 
@@ -62,9 +71,8 @@ const jsonText = (value: unknown): string => `${JSON.stringify(value, undefined,
 export function formatOf(given: Parsed, tool: string): (typeof FORMATS)[number] {
   const word = given.bool('json') ? 'json' : (given.string('format') ?? 'text')
   const format = FORMATS.find((one) => one === word)
-  if (format === undefined || (format === 'svg' && !given.bool('run'))) throw refusal(word, tool)
+  const fits = given.bool('run') ? format !== 'tree' && format !== 'script' : format !== 'svg'
+  if (format === undefined || !fits)
+    throw usage(tool, `--format is "${word}"`, 'use text, tree, json or script; with --run text, json or svg')
   return format
 }
-
-const refusal = (word: string, tool: string): Error =>
-  usage(tool, `--format is "${word}"`, `use ${FORMATS.join(', ')}; svg with --run`)

@@ -16,6 +16,11 @@ export interface TraceEntry {
   readonly endNs: number
 }
 
+export interface RanPlan {
+  readonly plan: Plan
+  readonly trace: readonly TraceEntry[]
+}
+
 export interface RunOptions extends ShowOptions {
   readonly width?: number
 }

@@ -2,7 +2,7 @@
 
 import type { Plan, Step } from '../plan/plan.ts'
 import { outline } from './outline.ts'
-import { micros, type RanEntry, type RunOptions, ran, resultText, type TraceEntry } from './run.ts'
+import { micros, type RanEntry, type RanPlan, type RunOptions, ran, resultText, type TraceEntry } from './run.ts'
 import { stepText } from './step-text.ts'
 
 export interface TimelineOptions extends RunOptions {
@@ -18,22 +18,20 @@ const HEAD = 40
 const LETTER = 6.2
 
 /**
- * The text of an SVG picture. Each bar tells its step, call, result and time when it is pointed at; failures that the plan does not
+ * The text of an SVG picture of plans that ran one after another. Each bar tells its step, call, result and time when it is pointed at; failures that the plan does not
  * tolerate are red, tolerated ones yellow.
  */
-export function explainTimeline(plan: Plan, trace: readonly TraceEntry[], options: TimelineOptions = {}): string {
+export function explainTimeline(plans: readonly RanPlan[], options: TimelineOptions = {}): string {
   const width = options.width ?? 1000
-  const entries = ran(plan, trace).filter(({ calls }) => calls.length > 0)
+  const trace = plans.flatMap((one) => one.trace)
   const beginNs = Math.min(...trace.map((call) => call.beginNs))
   const spanNs = trace.length === 0 ? 1 : Math.max(1, Math.max(...trace.map(({ endNs }) => endNs)) - beginNs)
   const picture: Picture = { options, beginNs, pixelsPerNs: (width - 2 * MARGIN) / spanNs }
-  const lanes = processNames(plan)
-    .map((name, process) => ({ name, entries: entries.filter((entry) => entry.process === process) }))
-    .filter((lane) => lane.entries.length > 0)
+  const lanes = plans.flatMap(lanesOf)
   const height = HEAD + lanes.length * LANE + MARGIN
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">`,
-    `<title>${xmlText(`${plan.operation}: ${trace.length === 0 ? 'did not run' : `${micros(spanNs)} µs`}`)}</title>`,
+    `<title>${xmlText(`${plans.map(({ plan }) => plan.operation).join(', ')}: ${trace.length === 0 ? 'did not run' : `${micros(spanNs)} µs`}`)}</title>`,
     STYLE,
     ...(trace.length === 0 ? [] : axis(spanNs, picture, height)),
     ...lanes.flatMap((lane, index) => laneMarks(lane, HEAD + index * LANE, picture)),
@@ -62,6 +60,13 @@ const STYLE = `<style>
     svg { background: #1b1b1b; fill: #ddd } .grid { stroke: #3a3a3a } .tick { fill: #999 } .call { fill: #111 }
   }
 </style>`
+
+function lanesOf({ plan, trace }: RanPlan): readonly Lane[] {
+  const entries = ran(plan, trace).filter(({ calls }) => calls.length > 0)
+  return processNames(plan)
+    .map((name, process) => ({ name, entries: entries.filter((entry) => entry.process === process) }))
+    .filter((lane) => lane.entries.length > 0)
+}
 
 /** The executor and each child, by the slot of its pid where it has one. */
 function processNames(plan: Plan): readonly string[] {

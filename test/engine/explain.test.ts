@@ -106,10 +106,30 @@ test('of the script, bash makes a network namespace with the same address and a 
   }
 })
 
-test('with --run the container has its network, which is taken back', () => {
-  const shown = engine.coffer('explain', '--run', 'run', 'ubuntu', 'ip', 'addr')
-  expect(shown.stdout).toMatch(/inet 172\.\S+ .*eth0/)
+test('with --run the container has its network, whose plan is shown with results, and which is taken back', () => {
+  const { stdout } = engine.coffer('explain', '--run', 'run', 'ubuntu', 'ip', 'addr')
+  expect(stdout).toMatch(/inet 172\.\S+ .*eth0/)
+  const [network = '', container = ''] = stdout.split(/^(?=make container )/m)
+  expect(network).toMatch(/^ *\d+ +\d+\.\d +\d+ .*have the bridge coffer0$/m)
+  expect(container).toMatch(/^ *\d+ +\d+\.\d +0 .*wait until [0-9a-f]{64} ends$/m)
   expect(readdirSync(join(engine.dataRoot, 'networks', 'bridge', 'leases'))).toEqual([])
+  const { before, plan, trace } = JSON.parse(engine.must('explain', '--run', '--json', 'run', 'ubuntu', 'true'))
+  expect([before.plan.operation, plan.operation].map((text: string) => text.split(' ')[1])).toEqual([
+    'the',
+    'container',
+  ])
+  expect([before.trace.length, trace.length].every((calls) => calls > 20)).toBe(true)
+  const picture = engine.must('explain', '--run', '--format', 'svg', 'run', 'ubuntu', 'true')
+  expect(picture.match(/>executor</g)).toHaveLength(2)
+})
+
+test('of a container that reaches some hosts only it shows how the relay beside it is made', () => {
+  const [network] = partsOf('text', '--egress', 'example.com:443')
+  expect(network).toContain('make the network namespace of')
+  expect(network).toContain('relay')
+  const ran = engine.coffer('explain', '--run', 'run', '--egress', 'example.com:443', 'ubuntu', 'true')
+  expect([ran.status, ran.stderr]).toEqual([0, ''])
+  expect(ran.stdout).toContain('relay')
 })
 
 test('of exec it shows the way into the namespaces and cgroups of a container that runs', () => {

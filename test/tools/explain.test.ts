@@ -93,8 +93,9 @@ test('--diff shows the steps that two commands differ in, of whatever doors', ()
 for (const [words, message] of [
   [['netns', 'list'], 'it changes nothing'],
   [['no-command'], 'no command that it knows'],
-  [['--format', 'svg', 'unshare', 'true'], 'svg with --run'],
-  [['--format', 'poem', 'unshare', 'true'], 'text, tree, json, script'],
+  [['--format', 'svg', 'unshare', 'true'], 'with --run text, json or svg'],
+  [['--run', '--format', 'tree', 'unshare', 'true'], 'with --run text, json or svg'],
+  [['--format', 'poem', 'unshare', 'true'], 'text, tree, json or script'],
   [['--diff', 'unshare -m true'], 'takes two commands'],
 ] as const)
   test(`explain ${words.join(' ')} is refused, and says why`, () => {
