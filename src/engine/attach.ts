@@ -6,6 +6,7 @@ import { attempt } from '../executor/embedded-call.ts'
 import { close } from '../executor/embedded-files.ts'
 import { EXIT_FILE, parseExit, readEngineContainer, UNSEEN_STATUS } from './containers.ts'
 import { connectIfListening } from './listening.ts'
+import { awaitMending } from './mend.ts'
 import { containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 
@@ -54,6 +55,9 @@ export function waitForEnd(engine: Engine, record: ContainerRecord): number {
   } finally {
     if (socket !== undefined) close(native, socket)
   }
-  // Nobody listens, or nobody did any more when we came: it had ended by then.
-  return parseExit(machine.files.readText(`${containerPath(engine, record.id)}/${EXIT_FILE}`))?.status ?? UNSEEN_STATUS
+  // Nobody listens, or nobody did any more when we came: it had ended by then. It may be removed behind that.
+  const exit = parseExit(machine.files.readText(`${containerPath(engine, record.id)}/${EXIT_FILE}`))
+  // Who starts it again holds the lock until it has.
+  if (record.restart.when === 'no') awaitMending(engine, record.id)
+  return exit?.status ?? UNSEEN_STATUS
 }

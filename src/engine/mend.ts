@@ -35,7 +35,7 @@ import { lacksEgress } from './egress.ts'
 import { keepEnd, tellEnd } from './end.ts'
 import { mendPause } from './held-pause.ts'
 import { isWatched } from './listening.ts'
-import { heldLocks, tryContainerLock, withNamesLock } from './lock.ts'
+import { heldLocks, tryContainerLock, withContainerLock, withNamesLock } from './lock.ts'
 import { hasOldNames, lacksResolver, renameEndpoints, restoreResolver } from './network-change.ts'
 import { hasNames } from './network-take.ts'
 import { removeOwned } from './owner.ts'
@@ -89,22 +89,35 @@ function mendNames(engine: Engine, ids: readonly string[]): void {
 /** Answers whether there was something to do. Who holds the lock of the container is at it already. */
 export function mendContainer(engine: Engine, id: string): boolean {
   if (!needsMending(engine, id)) return false
-  const isMended = tryContainerLock(engine, id, () => {
-    if (!needsMending(engine, id) || isWatched(engine, id)) return false
-    noteEnd(engine, id)
-    keepEnd(engine, id)
-    tellEnd(engine, id)
-    removeInner(engine.machine, id, { force: true, warn: quiet, held: heldLocks() })
-    disconnectContainer(engine, id)
-    remove(engine.machine.native, attachPath(engine, id))
-    const record = readEngineContainer(engine, id)?.record
-    if (record?.removesItself === true) {
-      destroyContainer(engine, record)
-      removeAnonymousVolumes(engine, record)
-    }
-    return true
-  })
-  return isMended ?? false
+  return tryContainerLock(engine, id, () => mendHeld(engine, id)) ?? false
+}
+
+/** As mendContainer, and who is at it is waited for. */
+export function awaitMending(engine: Engine, id: string): void {
+  if (!needsMending(engine, id)) return
+  try {
+    withContainerLock(engine, id, () => mendHeld(engine, id))
+  } catch (error) {
+    // It has removed itself.
+    if (!(error instanceof OperationError) || error.kind !== 'missing') throw error
+  }
+}
+
+/** For who holds the lock of the container. */
+function mendHeld(engine: Engine, id: string): boolean {
+  if (!needsMending(engine, id) || isWatched(engine, id)) return false
+  noteEnd(engine, id)
+  keepEnd(engine, id)
+  tellEnd(engine, id)
+  removeInner(engine.machine, id, { force: true, warn: quiet, held: heldLocks() })
+  disconnectContainer(engine, id)
+  remove(engine.machine.native, attachPath(engine, id))
+  const record = readEngineContainer(engine, id)?.record
+  if (record?.removesItself === true) {
+    destroyContainer(engine, record)
+    removeAnonymousVolumes(engine, record)
+  }
+  return true
 }
 
 /** What runs beside it for its network. A container that hinders us does not hinder the command. */

@@ -3,6 +3,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { existsSync, readFileSync, watch, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { hasEnded } from '../crash/kill.ts'
+import { until as holds } from '../kernel/leaks.ts'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
 
 let engine: TestEngine
@@ -146,6 +148,29 @@ describe('several at once', () => {
     const { status, stderr } = engine.coffer('kill', 'done')
     expect([status, stderr]).toEqual([1, expect.stringContaining('is not running')])
     engine.must('rm', 'done')
+  })
+})
+
+describe('wait', () => {
+  test('whoever comes when it has ended already waits for what is done behind it, too', async () => {
+    const id = shell('late', 'sleep 1000')
+    const slow = Bun.spawn(['flock', pathOf(id, '.'), 'sh', '-c', 'echo held; read line'], {
+      stdin: 'pipe',
+      stdout: 'pipe',
+    })
+    await slow.stdout.getReader().read()
+    process.kill(Number.parseInt(readFileSync(join(engine.runRoot, id, 'init'), 'utf8'), 10), 'SIGKILL')
+    const listens = (): boolean =>
+      readFileSync('/proc/net/unix', 'utf8').includes(`${engine.runRoot}/.attach/${id.slice(0, 32)}`)
+    holds('its monitor to clean up', () => existsSync(pathOf(id, 'exit')) && !listens())
+    const waiting = engine.spawn('wait', 'late')
+    const isHeld = (): boolean =>
+      readFileSync('/proc/locks', 'utf8').includes(`-> FLOCK  ADVISORY  WRITE ${waiting.pid} `)
+    holds('the end of wait', () => hasEnded(waiting.pid) || isHeld())
+    slow.stdin.end()
+    expect(await new Response(waiting.stdout).text()).toBe('137\n')
+    expect(existsSync(join(engine.runRoot, id))).toBe(false)
+    engine.must('rm', 'late')
   })
 })
 
