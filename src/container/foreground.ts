@@ -6,6 +6,7 @@
 import type { Native } from '../base/native.ts'
 import { attempt } from '../executor/embedded-call.ts'
 import { blockSignals, openSignalFd, POLLIN, poll, readSignal } from '../executor/embedded-events.ts'
+import { close } from '../executor/embedded-files.ts'
 import { receiveDescriptors } from '../executor/embedded-sockets.ts'
 import {
   newlineSettings,
@@ -122,11 +123,17 @@ function deliver({ native, pid, pending }: Relay): void {
   if (pid > 0) for (const signal of pending.splice(0)) attempt(native, 'kill', pid, signal)
 }
 
+/** The program begins when the socket is closed: plan/terminal.ts, awaitCaller. */
 function beginTerminal(relay: Relay, socket: number): void {
   const { native } = relay
   const [master] = receiveDescriptors(native, socket, new Uint8Array(64))?.fds ?? []
   relay.master = master ?? null
-  if (master === undefined) return
+  if (master !== undefined) makeLikeOurs(relay, master)
+  close(native, socket)
+}
+
+function makeLikeOurs(relay: Relay, master: number): void {
+  const { native } = relay
   copySize(native, master)
   const theirs = terminalSettings(native, master)
   if (theirs !== undefined) setTerminal(native, master, newlineSettings(theirs))

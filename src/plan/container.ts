@@ -47,7 +47,7 @@ import {
 } from './state.ts'
 import { planStdio } from './stdio.ts'
 import { accountsIn, openControl, planAccounts, planWatch, seeFileSystem, USAGE, WATCHED } from './supervised.ts'
-import { planConsoleSocket } from './terminal.ts'
+import { awaitCaller, planConsoleSocket } from './terminal.ts'
 import { hear, planTurns, tell } from './turns.ts'
 import { refuseUnsupported } from './unsupported.ts'
 
@@ -159,6 +159,7 @@ function planEnding(request: ContainerRequest, namespaces: NamespacePlan): Endin
     return { steps: [tell('executor', 'w', `leave ${id} waiting for start`)], returns: [], reads: [] }
   const { poststart } = request.config.hooks
   const started: readonly Step[] = [
+    ...(request.ending === 'wait' ? awaitCaller(request.consoleSocket) : []),
     tell('executor', 's', `start ${id}`),
     {
       call: read(PARENT_END, buffer('turn', 1)),

@@ -31,7 +31,7 @@ import { INIT_EXIT, planStage } from './stage.ts'
 import { planPidFile } from './state.ts'
 import { planStdio, type Stdio } from './stdio.ts'
 import { openControl, planWatch, type Supervised, USAGE, WATCHED } from './supervised.ts'
-import { planConsoleSocket } from './terminal.ts'
+import { awaitCaller, planConsoleSocket } from './terminal.ts'
 import { beStarted, hear, planTurns, tell } from './turns.ts'
 
 export interface ExecPlanRequest {
@@ -169,8 +169,9 @@ const enterRoot: readonly Step[] = [
   { call: close(ROOT_OF_INIT), why: 'hold nothing of the host', see: ['close(2)'] },
 ]
 
-function planEnding({ id, wait, supervised }: ExecPlanRequest): readonly Step[] {
+function planEnding({ id, wait, supervised, consoleSocket }: ExecPlanRequest): readonly Step[] {
   const started: readonly Step[] = [
+    ...(wait ? awaitCaller(consoleSocket) : []),
     tell('executor', 's', 'start the program'),
     {
       call: read(PARENT_END, buffer('turn', 1)),

@@ -28,6 +28,7 @@ import {
   RESOLVE_BENEATH,
   RESOLVE_NO_MAGICLINKS,
   RESOLVE_NO_SYMLINKS,
+  read,
 } from '../linux/files.ts'
 import { attach, cloneTree } from '../linux/mount.ts'
 import { sendDescriptor } from '../linux/sockets.ts'
@@ -53,6 +54,21 @@ export function planConsoleSocket(socket: string | number | undefined): readonly
     return planConnect({ path: socket, field: '--console-socket', into: CONSOLE_SOCKET, why })
   return [{ call: fcntl(socket, F_DUPFD_CLOEXEC, 0), why, see: ['fcntl(2)'], into: CONSOLE_SOCKET }]
 }
+
+/**
+ * In the executor, before the program begins: a caller who gets the terminal by a descriptor, and stays, gives it its own size and settings and
+ * closes its end. What is printed before would have other line ends.
+ */
+export const awaitCaller = (socket: string | number | undefined): readonly Step[] =>
+  typeof socket !== 'number'
+    ? []
+    : [
+        {
+          call: read(CONSOLE_SOCKET, buffer('console-end', 1)),
+          why: 'have the terminal made like that of the caller',
+          see: ['unix(7)'],
+        },
+      ]
 
 export interface ConsoleRequest {
   /**

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { bind } from './bundle.ts'
 import { until } from './leaks.ts'
-import { installInside } from './programs.ts'
+import { injector, installInside } from './programs.ts'
 import { receive } from './receive.ts'
 import { type CallOptions, expectNothingLeft, fileOf, makeSite, type Outcome, type Runtime, type Site } from './site.ts'
 
@@ -69,7 +69,7 @@ test('the terminal of a user belongs to it', async () => {
 })
 
 const inTerminal = (site: Site, args: readonly string[], options: CallOptions = {}): Outcome =>
-  site.call(args, { ...options, through: ['python3', '-c', PTY] })
+  site.call(args, { ...options, through: ['python3', '-c', PTY, ...(options.through ?? [])] })
 
 /** Runs a command with a terminal of 80 by 24 as standard input, output and error. */
 const PTY = `
@@ -110,6 +110,23 @@ for (const runtime of ['coffer', 'runc'] as const) {
     ])
   })
 }
+
+/** Its number on x86_64. */
+const RECVMSG = 47
+
+test('the terminal is like that of the caller before the program begins, however slow the caller is', () => {
+  using site = makeSite()
+  installInside(site)
+  site.configure({ ...terminal, 'process.args': ['inside', 'tty'] })
+  const log = join(site.directory, 'calls')
+  const meddling = (...words: readonly string[]): string =>
+    inTerminal(site, ['run', site.id], { through: [injector(), log, ...words, '--'] }).stdout
+  // The first one makes the run root, too.
+  for (let round = 0; round < 2; round++) meddling('list')
+  const index = new RegExp(`^0 (\\d+) ${RECVMSG}$`, 'm').exec(readFileSync(log, 'utf8'))?.[1] ?? 'none'
+  expect(meddling('at', '0', index, 'do=sleep 0.3')).toMatch(/, 80 by 24\r\n$/)
+  expect(readFileSync(log, 'utf8')).toMatch(/^hit /)
+})
 
 test('the settings of the terminal are those of runc, inside and for what is printed', () => {
   using site = makeSite()
