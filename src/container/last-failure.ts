@@ -10,7 +10,7 @@ import type { Native } from '../base/native.ts'
 import { attempt } from '../executor/embedded-call.ts'
 import { tryLock, writeText } from '../executor/embedded-files.ts'
 import { timeMs } from '../executor/embedded-process.ts'
-import { AT_FDCWD, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_WRONLY } from '../linux/files.ts'
+import { AT_FDCWD, LOCK_UN, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_WRONLY } from '../linux/files.ts'
 import type { Machine } from './machine.ts'
 import { LAST_FILE } from './store.ts'
 
@@ -101,6 +101,9 @@ export function keepFailure(native: Native, runRoot: number | undefined, failure
     // The disk is full.
     attempt(native, 'unlinkat', runRoot, fresh, 0)
     if (!(error instanceof OperationError)) throw error
+  } finally {
+    // Who starts a container again, or goes on to the next of many, lives on.
+    attempt(native, 'flock', runRoot, LOCK_UN)
   }
 }
 

@@ -203,6 +203,11 @@ describe('the last failure', () => {
     expect(statSync(kept).mode & 0o777).toBe(0o600)
   })
 
+  test('of a command on several containers, the last one', () => {
+    engine.coffer('stop', 'absent-1', 'absent-2')
+    expect(why().summary).toContain('absent-2')
+  })
+
   test('of a tool that was in another root by then: nothing is written there', () => {
     const root = join(engine.directory, 'other')
     makeRootfs(root)
