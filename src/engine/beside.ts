@@ -6,7 +6,7 @@
 import type { Native } from '../base/native.ts'
 import { attempt } from '../executor/embedded-call.ts'
 import { POLLIN, poll } from '../executor/embedded-events.ts'
-import { close, open, remove } from '../executor/embedded-files.ts'
+import { close, openIfThere, remove } from '../executor/embedded-files.ts'
 import { F_GETLK, F_WRLCK, FLOCK_PID, flockOf, O_RDWR } from '../linux/files.ts'
 import { type Signal, signalNumber } from '../linux/signals.ts'
 import type { Engine } from './place.ts'
@@ -15,12 +15,12 @@ type Machine = Pick<Engine, 'machine'>
 
 /** Answers undefined if there is no such file. */
 function withFile<Result>(
-  { machine: { native, files } }: Machine,
+  { machine: { native } }: Machine,
   path: string,
   body: (fd: number) => Result,
 ): Result | undefined {
-  if (files.status(path) === undefined) return undefined
-  const fd = open(native, path, O_RDWR)
+  const fd = openIfThere(native, path, O_RDWR)
+  if (fd === undefined) return undefined
   try {
     return body(fd)
   } finally {

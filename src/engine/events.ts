@@ -9,7 +9,7 @@ import { EVENTS_BYTES, EVENTS_FILE, type EventMessage, type EventType, messageOf
 import { statusOf } from '../executor/embedded-at.ts'
 import { attempt, must } from '../executor/embedded-call.ts'
 import { drain, POLLIN, poll, watchFiles } from '../executor/embedded-events.ts'
-import { close, makeDirectories, open, rename } from '../executor/embedded-files.ts'
+import { close, makeDirectories, openIfThere, tryLock } from '../executor/embedded-files.ts'
 import { AT_FDCWD, O_APPEND, O_CLOEXEC, O_CREAT, O_RDONLY, O_WRONLY } from '../linux/files.ts'
 import { readNetwork } from '../network/networks.ts'
 import { networksOf } from './connection.ts'
@@ -40,8 +40,9 @@ export function tell(
   if (fd < 0) return
   const line = native.encode(`${JSON.stringify(messageOf({ type, action, id, attributes }, now().getTime()))}\n`)
   attempt(native, 'write', fd, line, line.length)
-  // Of two who find it large, the later sees another file there.
-  if (statusOf(native, fd).sizeBytes > EVENTS_BYTES && isAt(machine, fd, path)) rename(native, path, `${path}.1`)
+  // Of two who find it large one has the lock, and a later one sees another file there.
+  if (statusOf(native, fd).sizeBytes > EVENTS_BYTES && tryLock(native, fd) && isAt(machine, fd, path))
+    attempt(native, 'renameat2', AT_FDCWD, path, AT_FDCWD, `${path}.1`, 0)
   close(native, fd)
 }
 
@@ -146,8 +147,9 @@ class EventLog {
 const CHUNK_BYTES = 1 << 16
 const NEWLINE = 10
 
-function openFile({ native, files }: Engine['machine'], path: string): EventFile | undefined {
-  return files.status(path) === undefined ? undefined : new EventFile(native, path)
+function openFile({ native }: Engine['machine'], path: string): EventFile | undefined {
+  const fd = openIfThere(native, path, O_RDONLY)
+  return fd === undefined ? undefined : new EventFile(native, fd)
 }
 
 /** One of the files, as far as it was read. */
@@ -156,9 +158,9 @@ class EventFile {
   readonly fd: number
   #position = 0
 
-  constructor(native: Engine['machine']['native'], path: string) {
+  constructor(native: Engine['machine']['native'], fd: number) {
     this.#native = native
-    this.fd = open(native, path, O_RDONLY)
+    this.fd = fd
   }
 
   toEnd(): void {

@@ -9,6 +9,17 @@ import { must, mustUnless } from './embedded-call.ts'
 export const open = (native: Native, path: string, flags: number, mode = 0): number =>
   must(native, `open ${path}`, 'openat', AT_FDCWD, path, flags | O_CLOEXEC, mode)
 
+/** As `open`; undefined if there is no such file. */
+export const openIfThere = (native: Native, path: string, flags: number): number | undefined =>
+  mustUnless(
+    { native, operation: `open ${path}`, expected: ['ENOENT'] },
+    'openat',
+    AT_FDCWD,
+    path,
+    flags | O_CLOEXEC,
+    0,
+  )
+
 export function close(native: Native, fd: number): void {
   must(native, `close descriptor ${fd}`, 'close', fd)
 }
