@@ -27,7 +27,7 @@ import { planRelay, type Relay } from './relay.ts'
 import { planInitialAffinity } from './scheduling.ts'
 import { type ListenerRequest, planSeccompListener } from './seccomp.ts'
 import { CHILD_END, HOST_PROC, INIT_PID, INIT_PIDFD, PARENT_END } from './slots.ts'
-import { INIT_EXIT, planStage } from './stage.ts'
+import { BE_KNOWN, INIT_EXIT, planStage } from './stage.ts'
 import { planPidFile } from './state.ts'
 import { planStdio, type Stdio } from './stdio.ts'
 import { openControl, planWatch, type Supervised, USAGE, WATCHED } from './supervised.ts'
@@ -94,7 +94,8 @@ export function planExec(request: ExecPlanRequest, host: Host): Plan {
         cloneFlags: 0,
         child: [
           ...stdio.take,
-          ...program.prepare,
+          // With an agent it says something while it prepares itself.
+          ...(program.notifies ? [BE_KNOWN, ...program.prepare] : [...program.prepare, BE_KNOWN]),
           tell('child', 'c', 'tell that only the program is missing'),
           beStarted,
           ...program.become,

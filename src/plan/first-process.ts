@@ -19,7 +19,7 @@ import type { NamespacePlan } from './namespaces.ts'
 import type { Step } from './plan.ts'
 import type { ContainerRequest } from './request.ts'
 import { INIT_PID, INIT_PIDFD } from './slots.ts'
-import { endProcess, planStage, STAGE_PID } from './stage.ts'
+import { BE_KNOWN, endProcess, planStage, STAGE_PID } from './stage.ts'
 import { hear, keepChildEnd, keepParentEnd, tell } from './turns.ts'
 
 export interface FirstProcess {
@@ -101,7 +101,7 @@ function planThroughStage({ request, namespaces, init, host }: FirstProcess): re
     ],
     meanwhile: userIsNew ? planMeanwhile(request, host, STAGE_PID) : [],
     cloneFlags: namespaces.cloneFlags,
-    child: init.steps,
+    child: [BE_KNOWN, ...init.steps],
   })
 }
 
@@ -116,6 +116,7 @@ function planLateUser({ request, namespaces, init, host }: FirstProcess): readon
     meanwhile: [],
     cloneFlags: early,
     child: [
+      BE_KNOWN,
       ...allowMapping(host),
       ...init.foreign,
       ...planUnshare(request.place.id, namespaces.cloneFlags - early),

@@ -30,8 +30,12 @@ export interface StageRequest {
   /** What the executor does meanwhile. */
   readonly meanwhile: readonly Step[]
   readonly cloneFlags: number
+  /** Says nothing before BE_KNOWN, and has it in any case. */
   readonly child: readonly Step[]
 }
+
+/** What the child prepares before this, it prepares while the executor learns its pid: two wake-ups, of 50 µs each where CPUs are idle. */
+export const BE_KNOWN: Step = hear('child', 'k', 'be known to the executor')
 
 const KILL = 9
 
@@ -107,7 +111,7 @@ const leaveInit = (of: string, cloneFlags: number, child: readonly Step[]): read
     why: `make the first process of ${of} in its namespaces`,
     see: ['clone(2)', 'namespaces(7)'],
     into: INIT_PID,
-    child: [hear('child', 'k', 'be known to the executor'), ...child],
+    child,
   },
   {
     call: sendto(CHILD_END, { struct: new Uint8Array(4), fields: [{ offset: 0, sizeBytes: 4, value: INIT_PID }] }, 4),
