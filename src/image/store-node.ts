@@ -31,6 +31,7 @@ import {
   readLayerNote,
 } from './layout.ts'
 import { planReplace } from './replace.ts'
+import { FLAGS, planReadFlags, planScatter } from './scatter.ts'
 import { readTar } from './tar-read.ts'
 
 export interface Store {
@@ -44,15 +45,24 @@ export interface Store {
 }
 
 /** Makes the directories and the empty layout, where they are not there yet. */
-export async function prepareStore({ root }: Pick<Store, 'root'>): Promise<void> {
+export async function prepareStore(store: Store): Promise<void> {
+  const { root } = store
   const images = imagesDirectory(root)
-  for (const directory of [`${images}/blobs/sha256`, `${root}/layers`, incoming(root)])
+  for (const directory of [`${images}/blobs/sha256`, `${root}/layers`])
     await mkdir(bytesOf(directory), { recursive: true, mode: 0o700 })
+  const made = await mkdir(bytesOf(incoming(root)), { recursive: true, mode: 0o700 })
+  if (made !== undefined) await scatter(store, incoming(root))
   await writeOnce(`${images}/oci-layout`, '{"imageLayoutVersion":"1.0.0"}')
   await writeOnce(indexPath(root), '{"schemaVersion":2,"manifests":[]}')
 }
 
 const incoming = (root: string): string => `${root}/incoming`
+
+async function scatter({ executor, architecture }: Store, path: string): Promise<void> {
+  const place = { path, architecture }
+  const bytes = (await executor.run(planReadFlags(place))).bytes(FLAGS)
+  await executor.run(planScatter(place, new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)))
+}
 
 async function writeOnce(path: string, text: string): Promise<void> {
   try {

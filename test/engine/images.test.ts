@@ -1,7 +1,7 @@
 /** Images through the command line: lists, names, removal, and archives that other programs read. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { watch } from 'node:fs/promises'
 import { join } from 'node:path'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
@@ -187,6 +187,30 @@ describe('names', () => {
     writeFileSync(join(own.dataRoot, 'images/blobs/sha256', '0'.repeat(64)), 'left')
     own.must('rmi', 'one')
     expect(stored(own)).toEqual([0, 0, 0])
+  })
+})
+
+describe('where the parts of a store lie on the disk', () => {
+  const areScattered = (directory: string): boolean =>
+    /^\S*T/.test(Bun.spawnSync(['lsattr', '-d', directory]).stdout.toString())
+
+  test('layers are scattered, if the file system can do that', () => {
+    const probe = join(engine.directory, 'probe')
+    mkdirSync(probe)
+    Bun.spawnSync(['chattr', '+T', probe], { stderr: 'ignore' })
+    expect(areScattered(join(engine.dataRoot, 'incoming'))).toBe(areScattered(probe))
+    expect(areScattered(join(engine.dataRoot, 'images'))).toBe(false)
+  })
+
+  test('one that has no such flag does as well', () => {
+    const memory = mkdtempSync('/dev/shm/coffer-store-')
+    try {
+      using own = openTestEngine({ COFFER_DATA_ROOT: memory })
+      own.must('import', archive, 'one')
+      expect([own.must('images', '-q').length, areScattered(join(memory, 'incoming'))]).toEqual([12, false])
+    } finally {
+      rmSync(memory, { recursive: true })
+    }
   })
 })
 
