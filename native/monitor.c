@@ -211,7 +211,10 @@ static int hear(struct client *c)
         c->left = (uint32_t)c->head[4] << 24 | (uint32_t)c->head[5] << 16 | (uint32_t)c->head[6] << 8 | c->head[7];
         c->size_bytes = 0;
         if (c->head[0] == END_OF_INPUT && !is_terminal) close_fd(&input);
-        if (c->head[0] == NO_OUTPUT) { c->wants_output = 0; c->sent = out_bytes; }
+        if (c->head[0] == NO_OUTPUT) {
+            c->wants_output = 0;
+            if (c->sent == 0) c->sent = out_bytes; /* a piece that has begun comes whole */
+        }
         if (c->head[0] > NO_OUTPUT || (c->head[0] == SIZE && c->left != sizeof c->size)) return 0;
     } else {
         int is_size = c->head[0] == SIZE;

@@ -49,7 +49,9 @@ export function waitForEnd(engine: Engine, record: ContainerRecord): number {
   try {
     if (socket !== undefined) {
       wantNoOutput(native, socket)
-      const end = attach(engine, record, socket, { hasInput: false, detachKeys: [], proxiesSignals: false })
+      // Something may have been on its way already.
+      const streams = { stdout: false, stderr: false }
+      const end = attach(engine, record, socket, { hasInput: false, streams, detachKeys: [], proxiesSignals: false })
       if (end.kind === 'exited') return end.status
     }
   } finally {
