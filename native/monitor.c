@@ -26,10 +26,11 @@
 #include "check.h"
 
 enum { EINTR_ = 4, EAGAIN_ = 11, EINVAL_ = 22 };
-enum { MAX_CLIENTS = 32, OUTPUT_BYTES = 65536, INPUT_BYTES = 16384, NANOS_IN_MS = 1000000 };
+enum { MAX_CLIENTS = 32, OUTPUT_BYTES = 262144, LARGE_BYTES = 16384, INPUT_BYTES = 16384, NANOS_IN_MS = 1000000 };
 enum { FROM_STDOUT = 1, FROM_STDERR = 2, EXITED = 3 };            /* to clients */
 enum { INPUT = 0, SIZE = 1, END_OF_INPUT = 2, NO_OUTPUT = 3 };    /* from clients */
 enum { MSG_NOSIGNAL_ = 0x4000, MSG_DONTWAIT_ = 0x40, SCM_RIGHTS_ = 1, SOL_SOCKET_ = 1 };
+enum { SPLICE_F_NONBLOCK_ = 2, SIGPIPE_ = 13, F_SETPIPE_SZ_ = 1031, SO_SNDBUFFORCE_ = 32 };
 enum { POLLIN_ = 1, POLLOUT_ = 4, POLLERR_ = 8, POLLHUP_ = 16 };
 
 /* In the log before each piece. Native byte order: the log stays on the machine. */
@@ -64,7 +65,10 @@ static int is_terminal;
 static uint64_t last_words = 10000ull * NANOS_IN_MS;
 
 static struct { struct record record; struct head head; char bytes[OUTPUT_BYTES]; } out;
+static uint32_t most;           /* bytes of a piece */
 static uint32_t out_bytes;      /* of head and bytes; 0 while nothing is on its way */
+static int second[2] = { -1, -1 }; /* a pipe with the pages of the piece for the only client, which are not copied then */
+static uint32_t in_second, taken;  /* bytes in it; and how many were read last, as it is for large pieces */
 static char in[INPUT_BYTES];
 static uint32_t in_from, in_to;
 static struct client clients[MAX_CLIENTS];
@@ -138,10 +142,41 @@ static void keep(uint32_t bytes)
     if (wrote > 0) log_bytes += (uint64_t)wrote;
 }
 
+/* Of the buffer but for its beginning, once there is no use for all of it. */
+static void let_pages_go(void)
+{
+    uintptr_t from = ((uintptr_t)out.bytes + LARGE_BYTES + 4095) & ~(uintptr_t)4095, to = (uintptr_t)(&out + 1) & ~(uintptr_t)4095;
+    SYS3(__NR_madvise, from, to - from, 4 /* MADV_DONTNEED */);
+}
+
+static void forget_second(void)
+{
+    close_fd(&second[0]);
+    close_fd(&second[1]);
+    in_second = 0;
+}
+
+/* What stands in the container's pipe, in the second one as well; answers how many bytes, or below 1 for none. */
+static long take_second(int fd)
+{
+    if (in_second) forget_second();
+    if (taken < LARGE_BYTES || is_terminal || client_count != 1 || !clients[0].wants_output) return 0;
+    if (second[0] < 0) {
+        if (SYS2(__NR_pipe2, second, O_CLOEXEC) < 0) return 0;
+        SYS3(__NR_fcntl, second[1], F_SETPIPE_SZ_, OUTPUT_BYTES);
+    }
+    long got = SYS4(__NR_tee, fd, second[1], most, SPLICE_F_NONBLOCK_);
+    if (got > 0) in_second = (uint32_t)got;
+    return got;
+}
+
 /* Takes in what the container printed; answers 0 once nobody can print any more. */
 static int take_output(int *fd, int stream)
 {
-    long got = SYS3(__NR_read, *fd, out.bytes, OUTPUT_BYTES);
+    long twice = take_second(*fd), got = SYS3(__NR_read, *fd, out.bytes, twice > 0 ? twice : most);
+    if (taken >= LARGE_BYTES && got < LARGE_BYTES) let_pages_go();
+    taken = got > 0 ? (uint32_t)got : 0;
+    if (in_second != taken) forget_second(); /* the container can read its own pipe as well */
     if (got == -EAGAIN_ || got == -EINTR_) return 1;
     if (got <= 0) { /* a terminal that nobody has open answers EIO */
         close_fd(fd);
@@ -168,14 +203,20 @@ static void send_output(void)
     for (int i = 0; i < client_count; i++) {
         struct client *c = &clients[i];
         while (c->sent < out_bytes) {
-            long n = SYS6(__NR_sendto, c->fd, (char *)&out.head + c->sent, out_bytes - c->sent, MSG_NOSIGNAL_ | MSG_DONTWAIT_, 0, 0);
+            uint32_t end = in_second && c->sent < sizeof out.head ? sizeof out.head : out_bytes;
+            long n = in_second && c->sent >= sizeof out.head
+                ? SYS6(__NR_splice, second[0], 0, c->fd, 0, in_second, SPLICE_F_NONBLOCK_)
+                : SYS6(__NR_sendto, c->fd, (char *)&out.head + c->sent, end - c->sent, MSG_NOSIGNAL_ | MSG_DONTWAIT_, 0, 0);
             if (n == -EINTR_) continue;
             if (n == -EAGAIN_) { waiting = 1; break; }
             if (n <= 0) { drop(i--); break; }
+            if (end == out_bytes && in_second) in_second -= (uint32_t)n;
             c->sent += (uint32_t)n;
         }
     }
-    if (!waiting) out_bytes = 0;
+    if (waiting) return;
+    out_bytes = 0;
+    if (in_second) forget_second(); /* of one that is gone */
 }
 
 static void give_input(void)
@@ -240,6 +281,9 @@ static void welcome(void)
             last_words = ~0ull;
         }
         if (fd < 0) return;
+        /* As much as a piece on its way; what is refused without privilege only costs turns. */
+        int room = 4 * OUTPUT_BYTES;
+        SYS5(__NR_setsockopt, fd, SOL_SOCKET_, SO_SNDBUFFORCE_, &room, sizeof room);
         if (client_count == MAX_CLIENTS) { SYS1(__NR_close, fd); continue; }
         clients[client_count++] = (struct client){ .fd = (int)fd, .sent = out_bytes, .wants_output = 1 };
     }
@@ -384,6 +428,8 @@ __attribute__((used)) void entry(long *stack)
     directory = descriptor(argv[DIRECTORY]);
     log_limit = number(argv[LOG_LIMIT]);
     log_files = (uint32_t)number(argv[LOG_FILES]);
+    /* A file of the log is larger than its limit by at most a piece. */
+    most = log_limit ? OUTPUT_BYTES / 4 : OUTPUT_BYTES;
     int all[] = { init, input, outputs[0], outputs[1], console, log_fd, attach, directory };
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i] >= 0) SYS3(__NR_fcntl, all[i], 2, 1);
@@ -403,8 +449,12 @@ __attribute__((used)) void entry(long *stack)
     watch(argv + CLEANER);
     argv[FIRST_WORD] = first;
     if (*argv[CLEANER] == '-') SYS1(__NR_exit_group, 0);
-    uint64_t none = 0;
+    uint64_t none = 0, action[4] = { 1 /* SIG_IGN */ };
     const char *environment[] = { 0 };
+    /* splice(2) to a client that was gone: the signal for it is discarded. */
+    SYS4(__NR_rt_sigaction, SIGPIPE_, action, 0, 8);
+    action[0] = 0;
+    SYS4(__NR_rt_sigaction, SIGPIPE_, action, 0, 8);
     SYS4(__NR_rt_sigprocmask, 2, &none, 0, 8);
     SYS3(__NR_execve, argv[CLEANER], argv + CLEANER, environment);
     SYS1(__NR_exit_group, 127);

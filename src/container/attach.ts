@@ -1,8 +1,8 @@
 /** The client of a monitor: what the container prints comes in, what the caller types goes out, until the container has ended. */
 
 import type { Native } from '../base/native.ts'
-import { attempt } from '../executor/embedded-call.ts'
-import { POLLIN, poll, readSignal } from '../executor/embedded-events.ts'
+import { attempt, mustUnless } from '../executor/embedded-call.ts'
+import { POLLIN, POLLOUT, poll, readSignal } from '../executor/embedded-events.ts'
 import { writeAll } from '../executor/embedded-files.ts'
 import { rawSettings, setTerminal, terminalSettings, terminalSize } from '../executor/embedded-terminal.ts'
 import { FROM, HEAD_BYTES, headOf, sizePiece, TO } from './attach-pieces.ts'
@@ -12,6 +12,13 @@ const STDOUT = 1
 const STDERR = 2
 const SIGWINCH = 28
 const CHUNK_BYTES = 65536
+/** Of a pipe that the caller reads: the monitor goes on while he is at it. */
+const PIPE_BYTES = 1 << 20
+/** What is less is copied sooner than moved. */
+const LEAST_MOVED_BYTES = 4096
+const F_SETPIPE_SZ = 1031
+const F_GETPIPE_SZ = 1032
+const SPLICE_F_NONBLOCK = 2
 
 export interface Attachment {
   /** A connection to the monitor. */
@@ -60,6 +67,8 @@ class Session {
   #left = 0
   #status: number | undefined
   #readsInput: boolean
+  /** Whether standard output is a pipe. What came over the socket goes on to it as it is: splice(2). */
+  readonly #isPipe: boolean
   /** How many of the detach keys were typed. */
   #keys = 0
 
@@ -67,6 +76,8 @@ class Session {
     this.#native = native
     this.#attachment = attachment
     this.#readsInput = attachment.hasInput
+    this.#isPipe = attempt(native, 'fcntl', STDOUT, F_GETPIPE_SZ, 0) >= 0
+    if (this.#isPipe) attempt(native, 'fcntl', STDOUT, F_SETPIPE_SZ, PIPE_BYTES)
   }
 
   turn(): AttachEnd | undefined {
@@ -99,6 +110,8 @@ class Session {
       if (this.#headBytes < HEAD_BYTES) return true
       this.#left = new DataView(this.#head.buffer).getUint32(4)
     }
+    if (this.#left >= LEAST_MOVED_BYTES && this.#isPipe && this.#head[0] === FROM.stdout && this.#shows.stdout)
+      return this.#move()
     const wanted = Math.min(this.#left, CHUNK_BYTES)
     const got = wanted === 0 ? 0 : attempt(this.#native, 'read', socket, this.#chunk, wanted)
     if (wanted > 0 && got <= 0) return false
@@ -108,9 +121,29 @@ class Session {
     return true
   }
 
+  get #shows(): { readonly stdout: boolean; readonly stderr: boolean } {
+    return this.#attachment.streams ?? { stdout: true, stderr: true }
+  }
+
+  /** As takeOutput, of a large piece. */
+  #move(): boolean {
+    const { socket } = this.#attachment
+    const options = { native: this.#native, operation: 'write to descriptor 1', expected: ['EAGAIN'] } as const
+    const got = mustUnless(options, 'splice', socket, null, STDOUT, null, this.#left, SPLICE_F_NONBLOCK)
+    if (got === undefined) {
+      // Nobody takes it at present, or it has not come yet: then this does not wait.
+      poll(this.#native, [{ fd: STDOUT, events: POLLOUT }])
+      return true
+    }
+    if (got === 0) return false
+    this.#left -= got
+    if (this.#left === 0) this.#headBytes = 0
+    return true
+  }
+
   #deliver(bytes: Uint8Array): void {
     const [kind] = this.#head
-    const { stdout, stderr } = this.#attachment.streams ?? { stdout: true, stderr: true }
+    const { stdout, stderr } = this.#shows
     if (kind === FROM.exited) this.#status = bytes[0] ?? 0
     else if (kind === FROM.stderr && stderr) writeAll(this.#native, STDERR, bytes)
     else if (kind === FROM.stdout && stdout) writeAll(this.#native, STDOUT, bytes)

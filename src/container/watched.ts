@@ -1,6 +1,7 @@
 /** A container with a monitor beside it: native/monitor.c keeps what it prints, serves who attaches, and cleans up behind it. */
 
 import type { Native } from '../base/native.ts'
+import { attempt } from '../executor/embedded-call.ts'
 import { close, memoryFile, open, pipe } from '../executor/embedded-files.ts'
 import { listenUnix, socketPair } from '../executor/embedded-sockets.ts'
 import { startFrame } from '../executor/run-embedded.ts'
@@ -76,10 +77,15 @@ interface Streams {
   readonly monitor: Pick<Watch, 'stdin' | 'stdout' | 'stderr' | 'console'>
 }
 
+/** Who prints much goes on while the monitor writes it to the log. A pipe that may not be so large stays as it is. */
+const OUTPUT_PIPE_BYTES = 1 << 18
+const F_SETPIPE_SZ = 1031
+
 type Keep = (fd: number) => number
 
 function pipeStreams(native: Native, hasInput: boolean, keep: Keep): Streams {
   const [stdout, stderr] = [pipe(native), pipe(native)]
+  attempt(native, 'fcntl', stdout.writeEnd, F_SETPIPE_SZ, OUTPUT_PIPE_BYTES)
   const stdin = hasInput ? pipe(native) : undefined
   const nothing = (): number => keep(open(native, '/dev/null', O_RDONLY))
   return {

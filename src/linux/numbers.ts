@@ -18,7 +18,7 @@ const TABLE =
   'mount 165 40,umount2 166 39,sethostname 170 161,setdomainname 171 162,gettid 186 178,setxattr 188 5,lsetxattr 189 6,fsetxattr 190 7,lgetxattr 192 9,fgetxattr 193 10,flistxattr 196 13,sched_setaffinity 203 122,' +
   'exit_group 231 94,tgkill 234 131,mbind 237 235,set_mempolicy 238 237,waitid 247 95,add_key 248 217,request_key 249 218,keyctl 250 219,ioprio_set 251 30,' +
   'inotify_init1 294 26,inotify_add_watch 254 27,openat 257 56,mkdirat 258 34,mknodat 259 33,fchownat 260 54,unlinkat 263 35,linkat 265 37,symlinkat 266 36,readlinkat 267 78,fchmodat 268 53,' +
-  'ppoll 271 73,unshare 272 97,utimensat 280 88,signalfd4 289 74,eventfd2 290 19,epoll_create1 291 20,dup3 292 24,pipe2 293 59,prlimit64 302 261,setns 308 268,sched_setattr 314 274,renameat2 316 276,' +
+  'ppoll 271 73,splice 275 76,unshare 272 97,utimensat 280 88,signalfd4 289 74,eventfd2 290 19,epoll_create1 291 20,dup3 292 24,pipe2 293 59,prlimit64 302 261,setns 308 268,sched_setattr 314 274,renameat2 316 276,' +
   'seccomp 317 277,getrandom 318 278,memfd_create 319 279,bpf 321 280,execveat 322 281,copy_file_range 326 285,statx 332 291,getdents64 217 61,execve 59 221,clock_gettime 228 113,getpriority 140 141,setpriority 141 140,setrlimit 160 164,' +
   'pidfd_send_signal 424 424,open_tree 428 428,move_mount 429 429,fsopen 430 430,fsconfig 431 431,fsmount 432 432,fspick 433 433,pidfd_open 434 434,clone3 435 435,' +
   'close_range 436 436,openat2 437 437,pidfd_getfd 438 438,faccessat2 439 439,epoll_pwait2 441 441,mount_setattr 442 442,landlock_create_ruleset 444 444,landlock_add_rule 445 445,' +

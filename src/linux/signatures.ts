@@ -122,6 +122,7 @@ getgid
 geteuid
 getegid
 sendfile to:fd from:fd offset:out? size
+splice from:fd from_offset:out? to:fd to_offset:out? length flags
 socket family:family! type:socket protocol?
 socket.AF_NETLINK family:family type:socket protocol:netlink
 socketpair family:family type:socket protocol? pair:out

@@ -105,6 +105,27 @@ describe('logs', () => {
     engine.must('rm', 'talks')
   })
 
+  test('what comes fast is whole, for who is attached and in the log, also when one goes away in the middle', async () => {
+    const lines = 'seq 100001 900000'
+    const digest = (data: Uint8Array | string): string => new Bun.CryptoHasher('sha256').update(data).digest('hex')
+    const expected = digest(Bun.spawnSync(['sh', '-c', lines]).stdout)
+    const run = ['run', '--name', 'fast', 'busybox', 'sh', '-c', `${lines}; ${lines} >&2`]
+    const attached = engine.spawn(...run)
+    const [stdout, stderr] = await Promise.all([attached.stdout.bytes(), attached.stderr.bytes()])
+    expect([await attached.exited, digest(stdout), digest(stderr)]).toEqual([0, expected, expected])
+    const { stdout: kept, stderr: keptErrors } = engine.coffer('logs', 'fast')
+    expect([digest(kept), digest(keptErrors)]).toEqual([expected, expected])
+    engine.must('rm', 'fast')
+    const leaving = engine.spawn(...run)
+    await leaving.stdout.getReader().read()
+    leaving.kill('SIGKILL')
+    await leaving.exited
+    expect(engine.must('wait', 'fast')).toBe('0')
+    expect(digest(engine.coffer('logs', 'fast').stdout)).toBe(expected)
+    expect(engine.must('inspect', '--format', '{{.State.Status}}', 'fast')).toBe('exited')
+    engine.must('rm', 'fast')
+  })
+
   test('files that were rotated away are read, the oldest first', () => {
     const id = shell('turns', 'true')
     engine.must('wait', 'turns')
