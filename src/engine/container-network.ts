@@ -137,7 +137,7 @@ export const adviseNetwork = (
   errno === 'EPERM' ? { hint: NEEDS_PRIVILEGE, see: ['capabilities(7)'] } : undefined
 
 const NEEDS_PRIVILEGE =
-  'networks need CAP_NET_ADMIN over the network of this machine; without it: --network none, or host; coffer does not use pasta or slirp4netns'
+  'networks need CAP_NET_ADMIN over the network of this machine; without it: --network none, or host'
 
 /** The default one is made when it is first wanted. */
 export function networkNamed(engine: Engine, name: string): NetworkRecord {
