@@ -1,7 +1,9 @@
 /** start: a created container's init stops waiting and becomes its program. */
 
 import { OperationError } from '../base/errors.ts'
+import { effectiveCapabilities } from '../executor/embedded-process.ts'
 import { FIRST_EXTRA, runPlan } from '../executor/run-embedded.ts'
+import { capabilityBit, hasBit } from '../linux/capabilities.ts'
 import { planStart } from '../plan/start.ts'
 import { openInit } from './kill.ts'
 import type { Machine } from './machine.ts'
@@ -24,6 +26,13 @@ export function startContainer(machine: Machine, id: string): void {
   const { record, init } = container
   const { hooks, state } = recordedHooks(record, container.directory)
   const hasHooks = hooks.startContainer.length + hooks.poststart.length > 0
-  const plan = planStart({ place: { root: machine.root, id }, hooks, state, pid: init.pid, initPidfd: FIRST_EXTRA })
+  const plan = planStart({
+    place: { root: machine.root, id },
+    hooks,
+    state,
+    pid: init.pid,
+    initPidfd: FIRST_EXTRA,
+    awaitsProgram: !hasBit(effectiveCapabilities(machine.native), capabilityBit('CAP_SYS_PTRACE')),
+  })
   runPlan(machine.native, plan, { extraFds: hasHooks ? [openInit(machine, container)] : [] })
 }

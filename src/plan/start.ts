@@ -17,6 +17,8 @@ export interface StartRequest {
   readonly pid: number
   /** The executor's descriptor of a pidfd of init; only looked at where there are hooks. */
   readonly initPidfd: number
+  /** Answer only when init has become its program: before, whoever may not trace it cannot enter its namespaces. ptrace(2), PR_SET_DUMPABLE */
+  readonly awaitsProgram: boolean
 }
 
 const SEE: readonly Ref[] = ['oci:runtime-spec/runtime.md#start', 'fifo(7)']
@@ -31,7 +33,7 @@ const END_SECONDS = 10
  * Where there are hooks, start is over when they are: those of startContainer come before the program, those of poststart behind it. A poststart hook that fails ends the container, as in runc: whoever waits for what the hook should have done must not find a container that
  * runs without it.
  */
-export function planStart({ place, hooks, state, pid, initPidfd }: StartRequest): Plan {
+export function planStart({ place, hooks, state, pid, initPidfd, awaitsProgram }: StartRequest): Plan {
   const { startContainer, poststart } = hooks
   const hasHooks = startContainer.length + poststart.length > 0
   const fifo = `${stateDirectory(place)}/${FIFO_FILE}`
@@ -59,7 +61,7 @@ export function planStart({ place, hooks, state, pid, initPidfd }: StartRequest)
         see: SEE,
         ...(hasHooks ? { undo: end(place.id, initPidfd) } : {}),
       },
-      ...(hasHooks ? awaitProgram(place.id, taken) : []),
+      ...(hasHooks || awaitsProgram ? awaitProgram(place.id, taken, hasHooks) : []),
       { call: unlinkat(AT_FDCWD, taken), why: 'remove what it waited on', see: SEE },
       ...planHooks('poststart', poststart, { ...state, id: place.id, status: 'running', pid, output: HOOK_OUTPUT }),
     ],
@@ -72,9 +74,11 @@ export function planStart({ place, hooks, state, pid, initPidfd }: StartRequest)
  *
  * A pipe that nobody can read from has an error: fs/pipe.c, pipe_poll. What was written stays in it while it is open at one end.
  */
-function awaitProgram(id: string, fifo: string): readonly Step[] {
+function awaitProgram(id: string, fifo: string, hasHooks: boolean): readonly Step[] {
   const answer = slot('fifo-answer')
-  const why = `have the startContainer hooks of ${id} succeed, and its program run`
+  const why = hasHooks
+    ? `have the startContainer hooks of ${id} succeed, and its program run`
+    : `see the program of ${id} run`
   return [
     { call: ppollReadable(FIFO), why: `see ${id} become its program, or end`, see: ['ppoll(2)', 'fifo(7)'] },
     { call: openat(AT_FDCWD, fifo, O_RDONLY | O_NONBLOCK), why, see: SEE, into: answer },

@@ -181,6 +181,10 @@ test('a container that waits for start can be entered only by who may trace its 
   const id = `waits-${process.pid}`
   expect(site.quietly(['create', '--bundle', bundle, id], USER).exitCode).toBe(0)
   expect(site.runc(['exec', id, 'true'], USER).stderr).toContain('only one that is started')
+  // Until it has become its program it cannot be entered, and start has not answered.
+  const { pid } = JSON.parse(site.runc(['state', id], USER).stdout)
+  process.kill(pid, 'SIGSTOP')
+  Bun.spawn(['sh', '-c', `sleep 0.3; kill -CONT ${pid}`])
   expect(site.runc(['start', id], USER).exitCode).toBe(0)
   expect(site.runc(['exec', id, 'true'], USER).exitCode).toBe(0)
   expect(site.runc(['delete', '--force', id], USER).exitCode).toBe(0)
