@@ -8,7 +8,7 @@ import { buffer, slot } from '../../src/linux/call.ts'
 import { read } from '../../src/linux/files.ts'
 import type { Step } from '../../src/plan/plan.ts'
 import { PARENT_END } from '../../src/plan/slots.ts'
-import { planStage } from '../../src/plan/stage.ts'
+import { BE_KNOWN, planStage } from '../../src/plan/stage.ts'
 import { hear, planTurns, tell } from '../../src/plan/turns.ts'
 import { runSteps } from '../executor-run.ts'
 import { bind, type Changes } from './bundle.ts'
@@ -356,7 +356,7 @@ test('a stage that is slow to tell which process is init does not take the words
     enter: [],
     meanwhile: [],
     cloneFlags: 0,
-    child: [tell('child', 'c', 'say something at once')],
+    child: [BE_KNOWN, tell('child', 'c', 'say something at once')],
   }).map((step) => (step.child === undefined ? step : { ...step, child: delayed(step.child) }))
   const end: Step = { call: read(PARENT_END, buffer('turn', 1)), why: 'see it end', see: [], into: slot('end') }
   const { failures } = runSteps([planTurns(), ...stage, hear('executor', 'c', 'hear it'), end])
