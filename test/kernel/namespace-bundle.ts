@@ -65,6 +65,16 @@ export function spawn(command: readonly string[]): Outcome {
   }
 }
 
+/**
+ * What a command prints in a terminal at which nobody types. Its input has no end: for that script(1) types a character, at any moment.
+ * `silent` is the path of a fifo.
+ */
+export const inScript = (silent: string, command: string, as: readonly string[] = []): string =>
+  spawn([
+    ...['sh', '-c', '[ -p "$0" ] || mkfifo "$0"; exec "$@" <>"$0"', silent],
+    ...[...as, 'script', '-qec', command, '/dev/null'],
+  ]).stdout.replaceAll('\r', '')
+
 export function place(): Place {
   const directory = mkdtempSync(join(tmpdir(), 'coffer-ns-'))
   chmodSync(directory, 0o755)

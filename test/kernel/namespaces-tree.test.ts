@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import {
   COFFER,
   COFFER_RUNC,
+  inScript,
   type Live,
   MOUNTS,
   type Outcome,
@@ -65,7 +66,7 @@ test.skipIf(isOverlay)('a view of this machine is made in a view of this machine
 const inTerminal = (wanted: Wanted): string => {
   const bundle = site.bundle({ ...wanted, process: { ...wanted.process, terminal: true } })
   const command = `${COFFER_RUNC} --root ${site.directory}/terminals run --bundle ${bundle} terminal-${process.pid}`
-  return spawn(['script', '-qec', command, '/dev/null']).stdout.replaceAll('\r', '').replaceAll('\0', '')
+  return inScript(`${site.directory}/silent`, command)
 }
 
 test('a container has a terminal whether it makes, joins or lacks a mount namespace', () => {

@@ -6,6 +6,7 @@ import { asSomeone, asSomeoneWithRanges, FIRST_SUBID, SOMEONE } from '../someone
 import {
   COFFER,
   COFFER_RUNC,
+  inScript,
   type Live,
   type Outcome,
   place,
@@ -269,6 +270,6 @@ test('coffer run refuses limits that it cannot set for a user', () => {
 
 test('a user gets a terminal', () => {
   const command = `${COFFER} run --rm -it --rootfs ${site.rootfs} sh -c 'tty; test -c /dev/console && echo console'`
-  const { stdout } = spawn(['env', ...DIRECTORIES, ...USER, 'script', '-qec', command, '/dev/null'])
-  expect(stdout.replaceAll('\r', '').replaceAll('\0', '')).toContain('/dev/pts/0\nconsole\n')
+  const printed = inScript(join(site.directory, 'silent'), command, ['env', ...DIRECTORIES, ...USER])
+  expect(printed).toContain('/dev/pts/0\nconsole\n')
 })
