@@ -1,5 +1,6 @@
 /** What a container has used, and which limits it met: from the files of its cgroups and from struct rusage. */
 
+import type { Files } from '../base/files.ts'
 import { parseBlkio } from '../observe/stats-v1.ts'
 import type { CgroupDirectories } from '../plan/cgroup-place.ts'
 
@@ -43,6 +44,18 @@ export function accountFiles({ paths }: CgroupDirectories): readonly string[] {
   ]
 }
 
+/** The texts of these files by their names, each as it is when it is first asked for; empty where there is none. */
+export function accountTexts(files: Pick<Files, 'readText'>, cgroup: CgroupDirectories): Accounts['text'] {
+  const paths = accountFiles(cgroup)
+  const known = new Map<string, string>()
+  return (name) => {
+    const path = paths.find((file) => file.endsWith(`/${name}`))
+    const text = known.get(name) ?? (path === undefined ? undefined : files.readText(path)) ?? ''
+    known.set(name, text)
+    return text
+  }
+}
+
 const V2 = ['memory.peak', 'memory.events', 'cpu.stat', 'pids.peak', 'pids.events', 'io.stat']
 
 export interface Rusage {
@@ -66,9 +79,17 @@ export interface Accounts {
   readonly wallMs: number
 }
 
-const rowOf = (text: string, key: string): number | undefined => {
-  const value = new RegExp(`^${key} (\\d+)$`, 'm').exec(text)?.[1]
+const rowOf = (text: string, key: keyof typeof ROWS): number | undefined => {
+  const value = ROWS[key].exec(text)?.[1]
   return value === undefined ? undefined : Number(value)
+}
+
+const ROWS = {
+  max: /^max (\d+)$/m,
+  oom_kill: /^oom_kill (\d+)$/m,
+  throttled_time: /^throttled_time (\d+)$/m,
+  throttled_usec: /^throttled_usec (\d+)$/m,
+  usage_usec: /^usage_usec (\d+)$/m,
 }
 
 const metLimits = (text: Accounts['text']): Pick<Usage, 'outOfMemoryKills' | 'pidsRefused'> => ({
@@ -96,14 +117,20 @@ export const peaksOf = (text: Accounts['text']): Pick<Usage, 'peakMemoryBytes' |
   peakPids: singleOf(text('pids.peak')),
 })
 
-export function usageOf({ text, rusage, wallMs }: Accounts): Usage {
+/** Undefined once the cgroup is gone, or where there is none. */
+export function cpuMsOf(text: Accounts['text']): number | undefined {
   const nanos = singleOf(text('cpuacct.usage'))
+  if (nanos !== undefined) return nanos / 1e6
   const micros = rowOf(text('cpu.stat'), 'usage_usec')
+  return micros === undefined ? undefined : micros / 1000
+}
+
+export function usageOf({ text, rusage, wallMs }: Accounts): Usage {
   const own = rusage.userMs + rusage.systemMs
   return {
     wallMs,
     // What is accounted at ticks may lag behind what the process was told.
-    cpuMs: nanos !== undefined ? nanos / 1e6 : micros !== undefined ? micros / 1000 : own,
+    cpuMs: cpuMsOf(text) ?? own,
     userMs: rusage.userMs,
     systemMs: rusage.systemMs,
     ...peaksOf(text),

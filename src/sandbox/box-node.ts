@@ -8,12 +8,14 @@
 import { OperationError } from '../base/errors.ts'
 import { resourcesDocument } from '../engine/intent-resources.ts'
 import type { Stats } from '../observe/accounting.ts'
+import { type KeptFiles, keepFiles } from '../observe/files-node.ts'
 import { readStats } from '../observe/stats.ts'
 import { parseResources } from '../oci/resources.ts'
 import { planFreeze, planThaw } from '../plan/cgroup-freeze.ts'
 import { planCgroupUpdate } from '../plan/cgroup-update.ts'
 import type { Plan, Step } from '../plan/plan.ts'
 import { INIT_PID } from '../plan/slots.ts'
+import { type Accounts, accountTexts } from './account.ts'
 import { type BoxEvents, type Events, eventsOf } from './box-events.ts'
 import { type BoxFiles, filesOf } from './box-files-node.ts'
 import { planBox } from './box-plan-node.ts'
@@ -133,6 +135,7 @@ class LiveBox implements Box, BoxState {
   readonly #instanceIn: (network: Joined | undefined) => InstanceRequest
   #instance: InstanceRequest
   #channel: Channel | undefined
+  #accounts: KeptFiles = keepFiles()
   /** Lets go of what this program has for it. */
   readonly #opened: (() => Promise<void> | void)[] = []
   readonly #events: Events
@@ -201,7 +204,8 @@ class LiveBox implements Box, BoxState {
   async #prepare(): Promise<Prepared> {
     const { machine, shape } = this
     const channel = await machine.channels.take()
-    this.#opened.push(channel.release)
+    this.#accounts = keepFiles()
+    this.#opened.push(channel.release, this.#accounts.close)
     this.#channel = channel
     if (this.#wasKilled) channel.kill()
     const listener = this.#denialListener()
@@ -297,6 +301,8 @@ class LiveBox implements Box, BoxState {
     const { pty } = options
     return pty === undefined ? spawnIn(this, command, options) : spawnInTerminal(this, command, { ...options, pty })
   }) as Spawn
+
+  readonly look = (): Accounts['text'] => accountTexts(this.#accounts, this.instance.cgroup)
 
   readonly stats = (): Stats => readStats(this.instance.cgroup.paths, this.machine.files)
 

@@ -1,25 +1,15 @@
 /** One command that runs through a channel, to its end: the same for a container of its own and for a box. */
 
 import type { OperationError } from '../base/errors.ts'
-import type { Files } from '../base/files.ts'
 import type { PlanOptions } from '../executor/persistent-node.ts'
 import type { Report } from '../executor/report.ts'
 import type { Frame } from '../executor/template.ts'
 import { CLD_EXITED, SI_CODE, SI_STATUS } from '../linux/process.ts'
 import { signalName } from '../linux/signals.ts'
-import type { CgroupDirectories } from '../plan/cgroup-place.ts'
 import { INIT_EXIT } from '../plan/stage.ts'
 import { FILE_SYSTEM, isAccount, USAGE, WATCHED } from '../plan/supervised.ts'
-import {
-  type Accounts,
-  accountFiles,
-  type Counts,
-  countsOf,
-  parseRusage,
-  peaksOf,
-  type Usage,
-  usageOf,
-} from './account.ts'
+import { type Accounts, type Counts, countsOf, parseRusage, peaksOf, type Usage, usageOf } from './account.ts'
+import type { BoxState } from './box-state.ts'
 import type { Channel } from './channel-node.ts'
 import type { Denial } from './denial.ts'
 import { type Feature, type Shortfall, unenforced } from './features.ts'
@@ -61,8 +51,8 @@ export interface Command {
   readonly limits: ExactLimits
   readonly enforced: readonly Feature[]
   readonly cgroupName: string
-  /** The cgroup of the box; a command without one brings the files of its own back in its report. */
-  readonly shared?: CgroupDirectories | undefined
+  /** What the files of the box's cgroup say from now on; a command without a box brings those of its own back in its report. */
+  readonly look?: BoxState['look'] | undefined
   /** Whether what it may write to is full. Asked of a command that did not end well. */
   readonly isDiskFull: (report: Report) => Promise<boolean>
   readonly signal: AbortSignal | undefined
@@ -78,13 +68,12 @@ export async function runCommand(command: Command): Promise<Result> {
     channel.kill()
   }
   const abort = (): void => end('aborted')
-  const textsBefore = boxTexts(command)
-  const before = textsBefore === undefined ? undefined : countsOf(textsBefore)
+  const before = command.look === undefined ? undefined : countsOf(command.look())
   const [out, err] = keepOutputs({ maxBytes: limits.outputBytes, onExceeded: () => end('output') })
   const listening = channel.listen()
-  const heard = Promise.all([listening.stdout.each(out.take), listening.stderr.each(err.take)])
   let startedAt = performance.now()
   let stop: () => void = () => undefined
+  let heard: Promise<unknown> = Promise.resolve()
   signal?.addEventListener('abort', abort, { once: true })
   // While its channel was made.
   if (signal?.aborted === true) abort()
@@ -94,7 +83,10 @@ export async function runCommand(command: Command): Promise<Result> {
   }
   try {
     const advise = command.advise === undefined ? {} : { advise: command.advise }
-    const report = await machine.executor.runFrame(command.frame, { onProgress, ...advise })
+    const running = machine.executor.runFrame(command.frame, { onProgress, ...advise })
+    // Readers take a while to make; meanwhile the executor is at work.
+    heard = Promise.all([listening.stdout.each(out.take), listening.stderr.each(err.take)])
+    const report = await running
     const wallMs = performance.now() - startedAt
     listening.end()
     await heard
@@ -130,8 +122,7 @@ function resultOf(command: Command, { report, wallMs, ended, before, isDiskFull,
   const texts = new Map(accounts.map((account) => [fileName(account.buffer), textOf(report.bytes(account))]))
   const rusage = parseRusage(report.bytes(USAGE))
   const own = usageOf({ text: (name) => texts.get(name) ?? '', rusage, wallMs })
-  const now = boxTexts(command)
-  const usage = before === undefined || now === undefined ? own : { ...own, ...since(before, now) }
+  const usage = before === undefined || command.look === undefined ? own : { ...own, ...since(before, command.look()) }
   const isTimeOver = report.slot(WATCHED) === 0
   const verdict = verdictOf({ exitCode, signal, ended, isTimeOver, isDiskFull, usage, limits })
   return {
@@ -148,22 +139,6 @@ function resultOf(command: Command, { report, wallMs, ended, before, isDiskFull,
     denialsLost: 0,
     enforced: command.enforced,
     shortfalls: unenforced(limits, command.enforced),
-  }
-}
-
-/** The files of the box's cgroup as they are now; undefined for a command without one. */
-const boxTexts = ({ machine, shared }: Command): Accounts['text'] | undefined =>
-  shared === undefined ? undefined : textsNow(machine.files, shared)
-
-/** Each file is read once at most: it is asked for several numbers. */
-function textsNow(files: Files, cgroup: CgroupDirectories): (name: string) => string {
-  const paths = accountFiles(cgroup)
-  const known = new Map<string, string>()
-  return (name) => {
-    const path = paths.find((file) => fileName(file) === name)
-    const text = known.get(name) ?? (path === undefined ? undefined : files.readText(path)) ?? ''
-    known.set(name, text)
-    return text
   }
 }
 

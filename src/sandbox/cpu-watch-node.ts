@@ -4,15 +4,14 @@
  * It looks again when the time could be used up at the earliest, all CPUs busy: a container that uses little is hardly looked at.
  */
 
-import { availableParallelism } from 'node:os'
-import type { Files } from '../base/files.ts'
-import type { CgroupDirectories } from '../plan/cgroup-place.ts'
 import type { ExactLimits } from './limits.ts'
 
 export interface CpuWatch {
-  readonly files: Files
-  readonly cgroup: CgroupDirectories
+  /** What it has used until now; undefined once its cgroup is gone, or where there is none. */
+  readonly usedMs: () => number | undefined
   readonly limits: ExactLimits
+  /** How many CPUs may be busy for it at once, if its limits do not say. */
+  readonly cpuCount: number
   /** What was used before it counts. */
   readonly beforeMs?: number | undefined
   readonly onExceeded: () => void
@@ -22,12 +21,12 @@ export interface CpuWatch {
 const LEAST_MS = 5
 
 /** Answers what ends the watch. */
-export function watchCpu({ files, cgroup, limits, onExceeded, beforeMs = 0 }: CpuWatch): () => void {
-  const { cpuTimeMs, cpus = availableParallelism() } = limits
+export function watchCpu({ usedMs, limits, cpuCount, onExceeded, beforeMs = 0 }: CpuWatch): () => void {
+  const { cpuTimeMs, cpus = cpuCount } = limits
   if (cpuTimeMs === undefined) return () => undefined
   let timer: NodeJS.Timeout
   const look = (): void => {
-    const used = cpuMsOf(files, cgroup)
+    const used = usedMs()
     if (used === undefined) return
     if (used - beforeMs > cpuTimeMs) onExceeded()
     else schedule(cpuTimeMs - (used - beforeMs))
@@ -38,13 +37,4 @@ export function watchCpu({ files, cgroup, limits, onExceeded, beforeMs = 0 }: Cp
   }
   schedule(cpuTimeMs)
   return () => clearTimeout(timer)
-}
-
-/** Undefined once the cgroup is gone, or where there is none. */
-export function cpuMsOf(files: Files, { paths }: CgroupDirectories): number | undefined {
-  const v1 = paths.cpuacct === undefined ? undefined : files.readText(`${paths.cpuacct}/cpuacct.usage`)
-  if (v1 !== undefined) return Number(v1) / 1e6
-  const v2 = paths[''] === undefined ? undefined : files.readText(`${paths['']}/cpu.stat`)
-  const micros = /^usage_usec (\d+)$/m.exec(v2 ?? '')?.[1]
-  return micros === undefined ? undefined : Number(micros) / 1000
 }

@@ -9,10 +9,11 @@ import type { Plan } from '../plan/plan.ts'
 import type { Relay } from '../plan/relay.ts'
 import type { Stdio } from '../plan/stdio.ts'
 import { FILE_SYSTEM, type Supervised } from '../plan/supervised.ts'
+import { cpuMsOf } from './account.ts'
 import type { BoxState } from './box-state.ts'
 import type { Channel } from './channel-node.ts'
 import { isFull, type Result, runCommand } from './command-node.ts'
-import { cpuMsOf, watchCpu } from './cpu-watch-node.ts'
+import { watchCpu } from './cpu-watch-node.ts'
 import { type ExactLimits, exactLimits, type Limits } from './limits.ts'
 import { type CommandOptions, checkCommand, checkNames, checkWord, type Names, type UserOption } from './options.ts'
 import { LAYER, openLayer } from './reach.ts'
@@ -48,7 +49,7 @@ export function execIn(box: BoxState, command: readonly string[], options: ExecO
         limits,
         enforced: box.shape.enforced,
         cgroupName: `coffer-${box.id}`,
-        shared: box.instance.cgroup,
+        look: box.look,
         isDiskFull: () => isLayerFull(box),
         signal: options.signal,
         onStart: (end) => watchCpu({ ...cpuOf(box, limits), onExceeded: () => end('cpu-time') }),
@@ -104,10 +105,10 @@ async function isLayerFull(box: BoxState): Promise<boolean> {
 }
 
 /** What the box has used before does not count. */
-function cpuOf({ machine, instance }: BoxState, limits: ExactLimits) {
-  const { files } = machine
-  const used = limits.cpuTimeMs === undefined ? undefined : cpuMsOf(files, instance.cgroup)
-  return { files, cgroup: instance.cgroup, limits, beforeMs: used ?? 0 }
+function cpuOf({ machine, look }: BoxState, limits: ExactLimits) {
+  const usedMs = (): number | undefined => cpuMsOf(look())
+  const beforeMs = limits.cpuTimeMs === undefined ? undefined : usedMs()
+  return { usedMs, cpuCount: machine.cpuCount, limits, beforeMs }
 }
 
 export interface Inside {

@@ -5,7 +5,7 @@
  */
 
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { availableParallelism, homedir } from 'node:os'
 import { join } from 'node:path'
 import { OperationError } from '../base/errors.ts'
 import type { Files } from '../base/files.ts'
@@ -26,6 +26,7 @@ export interface Machine {
   readonly executor: Executor
   readonly files: Files
   readonly host: Host
+  readonly cpuCount: number
   readonly channels: Channels
   readonly frames: Frames
   /** Where the fifos are; nobody else may look into it. */
@@ -67,6 +68,7 @@ function openMachine(): Machine {
     executor,
     files,
     host,
+    cpuCount: availableParallelism(),
     directory,
     channels: openChannels(directory, executor),
     frames: keepFrames(host.architecture),

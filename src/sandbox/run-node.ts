@@ -6,7 +6,7 @@ import type { EgressRequest } from '../plan/egress.ts'
 import type { Host } from '../plan/host.ts'
 import { layersOf } from '../plan/overlay.ts'
 import type { Plan } from '../plan/plan.ts'
-import { accountFiles } from './account.ts'
+import { accountFiles, accountTexts, cpuMsOf } from './account.ts'
 import type { Channel } from './channel-node.ts'
 import { isFull, type Result, runCommand } from './command-node.ts'
 import { watchCpu } from './cpu-watch-node.ts'
@@ -142,7 +142,13 @@ function runHeard(channel: Channel, start: Start): Promise<Result> {
     isDiskFull: async (report) => measuresDisk && isFull(report),
     advise: machine.host.isRootless ? adviseLandlock : undefined,
     signal: options.signal,
-    onStart: (end) => watchCpu({ ...machine, cgroup, limits, onExceeded: () => end('cpu-time') }),
+    onStart: (end) =>
+      watchCpu({
+        usedMs: () => cpuMsOf(accountTexts(machine.files, cgroup)),
+        limits,
+        cpuCount: machine.cpuCount,
+        onExceeded: () => end('cpu-time'),
+      }),
   })
 }
 
