@@ -3,7 +3,6 @@
 import { OperationError } from '../base/errors.ts'
 import { parseFlags, usage } from '../base/flags.ts'
 import { type ExecRequest, execInContainer } from '../container/exec.ts'
-import { hostOf } from '../container/host.ts'
 import { type EngineContainer, findContainer } from '../engine/containers.ts'
 import { tellContainer } from '../engine/events.ts'
 import { userIn } from '../engine/image-process.ts'
@@ -113,6 +112,6 @@ function userOf({ given, session }: Asked, base: Process, container: EngineConta
   const word = given.string('user')
   if (word === undefined || word === '' || !('pid' in container)) return base.user
   const { uid, gid, additionalGids } = userIn(session.engine.machine.files, [`/proc/${container.pid}/root`], word)
-  const own = hostOf(session.engine.machine).isRootless ? [] : [gid]
+  const own = session.engine.host().isRootless ? [] : [gid]
   return { ...base.user, uid, gid, additionalGids: [...new Set([...own, ...additionalGids])] }
 }

@@ -5,7 +5,6 @@ import { type Flag, parseFlags, USAGE, usage } from '../base/flags.ts'
 import type { Native } from '../base/native.ts'
 import { nearest } from '../base/nearest.ts'
 import { VERSION } from '../base/version.ts'
-import { openMachine } from '../container/open.ts'
 import { listEngineContainers, readEngineContainer } from '../engine/containers.ts'
 import { EGRESS_COMMAND } from '../engine/egress.ts'
 import { serveRelay } from '../engine/egress-policy.ts'
@@ -22,7 +21,7 @@ import { BOX_COMMAND, boxCommand } from './box.ts'
 import { ALL_WORDS, COMMANDS, containerIn, withoutGroup } from './commands.ts'
 import { completionScript } from './completion.ts'
 import { keepCommandFailure, keptBy } from './failure.ts'
-import { openSession } from './open.ts'
+import { openEngine, openSession } from './open.ts'
 import { startStatus } from './start-failure.ts'
 import { TRANSFER_COMMANDS, transfer } from './transfer.ts'
 
@@ -46,17 +45,14 @@ coffer help COMMAND has the flags. The OCI runtime is the same program under the
 
 /** What the monitor becomes behind a container: nobody hears what it says. */
 function endedCommand(native: Native, [dataRoot = '', root = '', id = '']: readonly string[]): number {
-  const { machine } = openMachine(native, { root })
-  const program = machine.files.readLink('/proc/self/exe') ?? ''
-  afterEnd({ machine, dataRoot, program }, id, () => undefined)
+  afterEnd(openEngine(native, dataRoot, root), id, () => undefined)
   return 0
 }
 
 /** What the monitor starts when a check is due: it hears how long to wait for the next one, or waits as long again. */
 function healthCommand(native: Native, [dataRoot = '', root = '', id = '']: readonly string[]): number {
-  const { machine } = openMachine(native, { root })
   try {
-    const delay = checkHealth({ machine, dataRoot, program: '' }, id)
+    const delay = checkHealth(openEngine(native, dataRoot, root), id)
     if (delay !== undefined) writeText(native, STDOUT, `${delay}`)
     return 0
   } catch (error) {
@@ -68,8 +64,7 @@ function healthCommand(native: Native, [dataRoot = '', root = '', id = '']: read
 
 /** What a plan starts beside a container with a list of hosts; plan/network-egress.ts. */
 function egressCommand(native: Native, [dataRoot = '', root = '', id = '', relay = '']: readonly string[]): number {
-  const { machine } = openMachine(native, { root })
-  const engine = { machine, dataRoot, program: '' }
+  const engine = openEngine(native, dataRoot, root)
   const record = readEngineContainer(engine, id)?.record
   if (record?.network.kind === 'egress') serveRelay(engine, record, record.network.hosts, Number(relay))
   return 0

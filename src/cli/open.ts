@@ -2,6 +2,9 @@
 
 import { OperationError } from '../base/errors.ts'
 import type { Native } from '../base/native.ts'
+import { once } from '../container/create.ts'
+import { hostOf } from '../container/host.ts'
+import type { Machine } from '../container/machine.ts'
 import { openMachine, SYSTEM_RUN_ROOT } from '../container/open.ts'
 import type { Engine } from '../engine/place.ts'
 import { environment } from './environment.ts'
@@ -21,8 +24,19 @@ export function openSession(native: Native): Session {
     runtimeDirectory: env.get('XDG_RUNTIME_DIR'),
   })
   const dataRoot = env.get('COFFER_DATA_ROOT') ?? dataRootBeside(machine.root, env)
-  return { native, cwd, env, engine: { machine, dataRoot, program: machine.files.readLink('/proc/self/exe') ?? '' } }
+  return { native, cwd, env, engine: engineOf(machine, dataRoot) }
 }
+
+/** For what a monitor or a plan starts, which is told where all is. */
+export const openEngine = (native: Native, dataRoot: string, root: string): Engine =>
+  engineOf(openMachine(native, { root }).machine, dataRoot)
+
+const engineOf = (machine: Machine, dataRoot: string): Engine => ({
+  machine,
+  dataRoot,
+  host: once(() => hostOf(machine)),
+  program: machine.files.readLink('/proc/self/exe') ?? '',
+})
 
 /** Whoever has the run root of the whole machine has its data root too; anybody else a directory of their own. */
 function dataRootBeside(runRoot: string, env: ReadonlyMap<string, string>): string {

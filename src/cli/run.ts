@@ -2,7 +2,6 @@
 
 import { OperationError } from '../base/errors.ts'
 import { parseFlags, usage } from '../base/flags.ts'
-import { hostOf } from '../container/host.ts'
 import { attach } from '../engine/attach.ts'
 import { UNSEEN_STATUS } from '../engine/containers.ts'
 import { tellContainer } from '../engine/events.ts'
@@ -147,7 +146,7 @@ function wantedContainerOf(asked: Asked): Wanted {
       stopSignal: stopSignalOf(asked, process?.stopSignal),
       stopSeconds: given.int('stop-timeout') ?? 10,
       log: logOf(asked),
-      network: networkOf(asked, hostOf(session.engine.machine).isRootless, exposed),
+      network: networkOf(asked, session.engine.host().isRootless, exposed),
       exposed,
       health: healthOf(asked, process?.healthcheck),
     },
@@ -161,8 +160,7 @@ const exposedOf = ({ given, command }: Asked, ofImage: readonly string[]): reado
 
 function intentOf(asked: Asked, source: Source, id: string): Intent {
   const { given, session } = asked
-  const { machine } = session.engine
-  const host = hostOf(machine)
+  const host = session.engine.host()
   const process = source.image?.config.process
   const user = source.user(given.string('user') ?? process?.user ?? '')
   const spaces = namespacesOf(asked, host)
@@ -267,7 +265,7 @@ function checkTree(asked: Asked, { root }: Source, { namespaces }: Spaces): void
 function translates(
   { root, name }: Source,
   { namespaces, userMaps }: Spaces,
-  { isRootless, kernel }: Pick<ReturnType<typeof hostOf>, 'isRootless' | 'kernel'>,
+  { isRootless, kernel }: Pick<ReturnType<Session['engine']['host']>, 'isRootless' | 'kernel'>,
 ): boolean {
   if (isRootless || root.kind !== 'layers' || namespaces.user.kind === 'host') return false
   if (namespaces.user.kind === 'private') {

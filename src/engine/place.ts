@@ -25,11 +25,14 @@
 import type { Machine } from '../container/machine.ts'
 import { ATTACH_DIRECTORY, NETWORKS_DIRECTORY } from '../container/store.ts'
 import type { Foreseen } from '../network/foreseen.ts'
+import type { Host } from '../plan/host.ts'
 
 export interface Engine {
   readonly machine: Machine
   /** Absolute. */
   readonly dataRoot: string
+  /** What a command goes by that asks several times: it is read once, when it is first wanted. */
+  readonly host: () => Host
   /** This program, which the monitor runs to clean up. */
   readonly program: string
   /** For who only looks at what would be taken of networks: container-network.ts. Nothing is locked or written then. */

@@ -1,7 +1,6 @@
 /** A container that was made is started: its record becomes a configuration, and that a container with a monitor. */
 
 import { type CreateRequest, once } from '../container/create.ts'
-import { hostOf } from '../container/host.ts'
 import { removeContainer as removeInner } from '../container/remove.ts'
 import { containerDirectory } from '../container/store.ts'
 import { LOG_FILE, runWatched } from '../container/watched.ts'
@@ -161,8 +160,8 @@ export function requestOf(
   }
 }
 
-function factsOf({ machine }: Engine): IntentFacts {
-  const host = hostOf(machine)
+function factsOf({ machine, host: hostOnce }: Engine): IntentFacts {
+  const host = hostOnce()
   return {
     architecture: host.architecture,
     kernel: host.kernel,

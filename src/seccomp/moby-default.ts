@@ -22,7 +22,7 @@ export function mobyDefaultProfile(target: MobyDefault): Seccomp {
     defaultAction: 'SCMP_ACT_ERRNO',
     defaultErrnoRet: 1,
     architectures: architecturesFor(target.nativeArchitecture),
-    syscalls: RULES.split('\n').flatMap((line) => ruleOf(line, target)),
+    syscalls: TABLE.flatMap((row) => ruleOf(row, target)),
   }
 }
 
@@ -51,18 +51,26 @@ function architecturesFor(native: SeccompArchitecture): readonly SeccompArchitec
   }
 }
 
-function ruleOf(line: string, target: MobyDefault): readonly SeccompRule[] {
+interface Row {
+  readonly names: readonly string[]
+  readonly terms: readonly (readonly string[])[]
+}
+
+function rowOf(line: string): Row {
   const [names = '', ...terms] = line.split('; ')
+  return { names: names.split(' '), terms: terms.map((term) => term.split(' ')) }
+}
+
+function ruleOf({ names, terms }: Row, target: MobyDefault): readonly SeccompRule[] {
   const args: SeccompArgument[] = []
   let errnoRet: number | undefined
-  for (const term of terms) {
-    const [word = '', ...rest] = term.split(' ')
+  for (const [word = '', ...rest] of terms) {
     if (word.startsWith('arg')) args.push(argumentOf(Number(word.slice(3)), rest))
     else if (word === 'errno') errnoRet = Number(rest[0])
     else if (!isFor(word, rest, target)) return []
   }
   const action = errnoRet === undefined ? 'SCMP_ACT_ALLOW' : 'SCMP_ACT_ERRNO'
-  return [{ names: names.split(' '), action, errnoRet, args }]
+  return [{ names, action, errnoRet, args }]
 }
 
 function argumentOf(index: number, [operator = '', value]: readonly string[]): SeccompArgument {
@@ -158,3 +166,6 @@ get_mempolicy mbind set_mempolicy set_mempolicy_home_node; with CAP_SYS_NICE
 syslog; with CAP_SYSLOG
 bpf; with CAP_BPF
 perf_event_open; with CAP_PERFMON`
+
+/** Made when the program is built: modules do not run at start. */
+const TABLE: readonly Row[] = RULES.split('\n').map(rowOf)
