@@ -53,6 +53,8 @@ export const RTA_GATEWAY = 5
 export const RTA_PRIORITY = 6
 export const RTA_DST = 1
 export const IFLA_NET_NS_FD = 28
+/** Since Linux 6.3. */
+export const IFLA_GSO_IPV4_MAX_SIZE = 63
 export const IFA_ADDRESS = 1
 export const IFA_LOCAL = 2
 export const IFA_BROADCAST = 4

@@ -19,6 +19,7 @@ import {
   IFLA_ADDRESS,
   IFLA_BRPORT_ISOLATED,
   IFLA_BRPORT_MODE,
+  IFLA_GSO_IPV4_MAX_SIZE,
   IFLA_IFNAME,
   IFLA_INFO_DATA,
   IFLA_INFO_KIND,
@@ -50,7 +51,7 @@ import {
 import { AF_INET, AF_INET6 } from '../linux/sockets.ts'
 import { HOSTS, INDEX, INSIDE, NAMESPACE, ROUTE } from './network-slots.ts'
 import type { Step } from './plan.ts'
-import { ask, find } from './rtnetlink.ts'
+import { ask, find, tell } from './rtnetlink.ts'
 
 export interface Address {
   /** 4 bytes, or 16. */
@@ -139,7 +140,7 @@ function planLink(endpoint: Endpoint, file: string): readonly Step[] {
     const mtu = bridge.mtu === undefined ? [] : [numberAttribute(IFLA_MTU, bridge.mtu)]
     const peer = {
       head: linkBody(0).bytes,
-      nested: [textAttribute(IFLA_IFNAME, outside), ...mtu, { type: IFLA_NET_NS_FD, value: HOSTS }],
+      nested: [textAttribute(IFLA_IFNAME, outside), LARGE_SEGMENTS, ...mtu, { type: IFLA_NET_NS_FD, value: HOSTS }],
     }
     const pair = infoOf('veth', [{ type: VETH_INFO_PEER, value: peer }])
     const why = `lead from ${inside} of the container to ${outside} of this machine`
@@ -217,6 +218,16 @@ const planBridge = ({ device, addresses }: Bridge): readonly Step[] => [
 ]
 
 /**
+ * What a program of this machine sends over TCP to a container is cut into segments of up to this many bytes (BIG TCP), not 64 KiB: it never
+ * gets to a wire, and one of 500 KB costs hardly more than one of 64. Only the way in has it. What a container sends may leave by a card of this
+ * machine, and what is larger than a card takes, the kernel cuts to its MTU. Before 6.3 the attribute is not read.
+ *
+ * Source: include/linux/netdevice.h GSO_MAX_SIZE, net/core/dev.c gso_features_check
+ */
+const LARGEST = 8 * 65_535
+const LARGE_SEGMENTS: Attribute = numberAttribute(IFLA_GSO_IPV4_MAX_SIZE, LARGEST)
+
+/**
  * The outer end becomes a port of the bridge, to which packets may go back that came from it: where bridges pass the packet filter (br_netfilter),
  * one that a container sends to a port that it publishes itself is redirected within the bridge.
  */
@@ -242,6 +253,10 @@ function planPort({ bridge, outside }: Extract<Link, { readonly kind: 'bridge' }
       { type: IFLA_LINKINFO, value: port },
       `bridge link set dev ${outside} hairpin on${bridge.isolates ? ' isolated on' : ''}`,
     ),
+    // A bridge takes what all of its ports take, and refuses more (br_set_gso_limits): one of others may be among them.
+    ...tell(ROUTE, { type: RTM_NEWLINK, body: linkBody(INDEX), attributes: [LARGE_SEGMENTS] }, 'send large segments', {
+      typed: `for way in ${bridge.device} ${outside}; do ip link set $way gso_ipv4_max_size ${LARGEST} || :; done`,
+    }),
   ]
 }
 

@@ -59,18 +59,24 @@ export function find(route: Slot, name: string, why: string, index: Slot): reado
 
 type Question = Omit<Message, 'flags'> & { readonly flags?: number }
 
-/** Sends a message, and fails with what the kernel answers. `typed` is a command that does the same. */
-export function ask(
-  route: Slot,
-  message: Question,
-  why: string,
-  { see = SEE, typed }: { readonly see?: readonly Ref[]; readonly typed?: string | undefined } = {},
-): readonly Step[] {
+interface Shown {
+  readonly see?: readonly Ref[]
+  /** A command that does the same. */
+  readonly typed?: string | undefined
+}
+
+/** Sends a message, and fails with what the kernel answers. */
+export const ask = (route: Slot, message: Question, why: string, shown: Shown = {}): readonly Step[] => [
+  ...tell(route, message, why, shown),
+  ...heed(ANSWER, why, shown.see ?? SEE),
+]
+
+/** Sends a message that the kernel may refuse. */
+export function tell(route: Slot, message: Question, why: string, { see = SEE, typed }: Shown = {}): readonly Step[] {
   const bytes = netlinkMessage({ ...message, flags: (message.flags ?? 0) | NLM_F_REQUEST | NLM_F_ACK })
   return [
     { call: sendto(route, bytes, bytes.struct.length), why, see, typed },
     { call: receive(route, ANSWER), why, see, typed: '' },
-    ...heed(ANSWER, why, see),
   ]
 }
 

@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { release } from 'node:os'
 import { join } from 'node:path'
 import { until } from '../kernel/leaks.ts'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
@@ -18,6 +19,10 @@ const run = (...words: readonly string[]): string => engine.must('run', '--rm', 
 const outside = (...words: readonly string[]): string => Bun.spawnSync([...words]).stdout.toString()
 const rules = (): string => outside('nft', 'list', 'ruleset')
 const links = (): string => outside('ip', '-br', 'link')
+
+const [major = 0, minor = 0] = release().split('.').map(Number)
+/** BIG TCP for IPv4. */
+const HAS_LARGE_SEGMENTS = major > 6 || (major === 6 && minor >= 3)
 
 /** Answers one line to each connection. */
 const SERVER = (line: string): readonly string[] => ['nc', '-ll', '-p', '80', '-e', 'echo', line]
@@ -74,6 +79,49 @@ describe('the default network', () => {
     expect(engine.coffer('run', '--rm', 'busybox', 'nc', '-w', '1', 'neighbour', '80').status).toBe(1)
     expect(engine.coffer('run', '--network-alias', 'x', 'busybox', 'true').stderr).toContain('user defined networks')
     engine.must('rm', '-f', 'neighbour')
+  })
+
+  test.skipIf(!HAS_LARGE_SEGMENTS)(
+    'what this machine sends to a container comes in segments of more than 64 KiB, and what the container sends does not',
+    () => {
+      const send = 'dd if=/dev/zero bs=1M count=64 2>/dev/null'
+      const servers = `nc -ll -p 80 -e sh -c 'cat >/dev/null' & exec nc -ll -p 81 -e sh -c '${send}'`
+      engine.must('run', '-d', '--name', 'bulk', 'busybox', 'sh', '-c', servers)
+      engine.must('exec', 'bulk', 'sh', '-c', 'until netstat -ltn | grep ":8[01] " | wc -l | grep -q 2; do :; done')
+      const address = engine.must('inspect', '-f', '{{.NetworkSettings.IPAddress}}', 'bulk')
+      // Of eth0: bytes and packets that came, six numbers, bytes and packets that went.
+      const seen = (): readonly number[] =>
+        (/eth0:(.*)/.exec(engine.must('exec', 'bulk', 'cat', '/proc/net/dev'))?.[1] ?? '')
+          .trim()
+          .split(/ +/)
+          .map(Number)
+      const average = (column: number, line: string): number => {
+        const before = seen()
+        expect(Bun.spawnSync(['bash', '-c', line]).exitCode).toBe(0)
+        const [bytes = 0, packets = 0] = seen()
+          .map((count, at) => count - (before[at] ?? 0))
+          .slice(column)
+        expect(bytes).toBeGreaterThan(2 ** 26)
+        return bytes / packets
+      }
+      expect(average(0, `${send} >/dev/tcp/${address}/80`)).toBeGreaterThan(2 ** 16)
+      expect(average(8, `cat </dev/tcp/${address}/81 >/dev/null`)).toBeLessThan(2 ** 16)
+      engine.must('rm', '-f', 'bulk')
+    },
+  )
+
+  test('where a port of the bridge is of others and takes less, containers start and are reached', () => {
+    serve('before')
+    outside('ip', 'tuntap', 'add', 'dev', 'small', 'mode', 'tap')
+    outside('ip', 'link', 'set', 'small', 'master', 'coffer0')
+    serve('behind')
+    const address = engine.must('inspect', '-f', '{{.NetworkSettings.IPAddress}}', 'behind')
+    expect([ask(address, 80), outside('ip', '-d', 'link', 'show', 'coffer0')]).toEqual([
+      'behind',
+      expect.stringContaining('tso_max_size 65536'),
+    ])
+    outside('ip', 'link', 'del', 'small')
+    engine.must('rm', '-f', 'before', 'behind')
   })
 
   test('with the last container devices and rules go, but for the bridge, which network prune removes once nobody is in it', () => {
