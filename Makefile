@@ -36,7 +36,7 @@ check-api: $(PACKAGES)
 	@$(BUN) scripts/library-api.ts docs | diff -u --label docs/api.md --label 'what the docstrings say: make api' docs/api.md -
 
 test-pure: $(PACKAGES) ## the tests beside the sources
-	$(BUN) test ./src
+	$(BUN) test --timeout 60000 ./src
 
 api: $(PACKAGES) ## docs/api.md from the docstrings of the library
 	@$(BUN) scripts/library-api.ts docs >docs/api.md

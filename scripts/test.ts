@@ -62,7 +62,7 @@ const legs: readonly Leg[] = [
   { name: 'style', command: ['make', '--no-print-directory', 'check-lint'] },
   { name: 'layers', command: ['make', '--no-print-directory', 'check-layers'] },
   { name: 'API reference', command: ['make', '--no-print-directory', 'check-api'] },
-  { name: 'pure tests', command: [bun, 'test'], tests: ['./src'] },
+  { name: 'pure tests', command: [bun, 'test', '--timeout', '60000'], tests: ['./src'] },
   { name: 'tools', command: ['make', '--no-print-directory', 'tools'] },
   { name: 'build', command: ['make', '--no-print-directory', 'build'] },
   { name: 'build for aarch64', command: ['make', '--no-print-directory', 'build-executor', 'ARCH=aarch64'] },
