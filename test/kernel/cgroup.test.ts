@@ -17,6 +17,7 @@ import { planCgroupUpdate } from '../../src/plan/cgroup-update.ts'
 import type { Step } from '../../src/plan/plan.ts'
 import { mountedLines } from '../cgroup-lines.ts'
 import { inChild, runSteps, type StepsRun } from '../executor-run.ts'
+import { until } from './leaks.ts'
 import { hostMounts } from './machine.ts'
 
 const files = nodeFiles()
@@ -130,8 +131,7 @@ test.skipIf(!isHidden)('a controller that nobody mounted is lent to the containe
   expect(failures).toEqual([])
   expect(stdout).toMatch(new RegExp(`:net_cls:/${NAME}\n`))
   // The last reference goes with the executor, and a worker of the kernel carries it out.
-  for (let wait = 0; wait < 100 && hierarchyOf('net_cls') !== before; wait++) Bun.sleepSync(20)
-  expect(hierarchyOf('net_cls')).toBe(before)
+  until('the controller to be given back', () => hierarchyOf('net_cls') === before)
 })
 
 test.skipIf(!isHidden)('a controller that was just given back, and is not free yet, is waited for', () => {
