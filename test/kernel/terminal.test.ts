@@ -4,10 +4,11 @@ import { afterEach, expect, test } from 'bun:test'
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { bind } from './bundle.ts'
+import { inTerminal, PTY } from './in-terminal.ts'
 import { until } from './leaks.ts'
-import { injector, installInside } from './programs.ts'
+import { installInside } from './programs.ts'
 import { receive } from './receive.ts'
-import { type CallOptions, expectNothingLeft, fileOf, makeSite, type Outcome, type Runtime, type Site } from './site.ts'
+import { expectNothingLeft, fileOf, makeSite, type Runtime } from './site.ts'
 
 afterEach(expectNothingLeft)
 
@@ -68,27 +69,6 @@ test('the terminal of a user belongs to it', async () => {
   expect(agent.output()).toContain('0 is 136:0 of user 1000')
 })
 
-const inTerminal = (site: Site, args: readonly string[], options: CallOptions = {}): Outcome =>
-  site.call(args, { ...options, through: ['python3', '-c', PTY, ...(options.through ?? [])] })
-
-/** Runs a command with a terminal of 80 by 24 as standard input, output and error. */
-const PTY = `
-import fcntl,os,pty,struct,sys,termios
-pid,fd=pty.fork()
-if pid==0:
-  fcntl.ioctl(0,termios.TIOCSWINSZ,struct.pack('HHHH',24,80,0,0))
-  os.execvp(sys.argv[1],sys.argv[1:])
-out=b''
-while True:
-  try: got=os.read(fd,65536)
-  except OSError: break
-  if not got: break
-  out+=got
-status=os.waitpid(pid,0)[1]
-sys.stdout.buffer.write(out)
-sys.exit(os.waitstatus_to_exitcode(status))
-`
-
 for (const runtime of ['coffer', 'runc'] as const) {
   test(`in the foreground ${runtime} relays the terminal of the caller, with its size`, () => {
     using site = makeSite()
@@ -110,23 +90,6 @@ for (const runtime of ['coffer', 'runc'] as const) {
     ])
   })
 }
-
-/** Its number on x86_64. */
-const RECVMSG = 47
-
-test('the terminal is like that of the caller before the program begins, however slow the caller is', () => {
-  using site = makeSite()
-  installInside(site)
-  site.configure({ ...terminal, 'process.args': ['inside', 'tty'] })
-  const log = join(site.directory, 'calls')
-  const meddling = (...words: readonly string[]): string =>
-    inTerminal(site, ['run', site.id], { through: [injector(), log, ...words, '--'] }).stdout
-  // The first one makes the run root, too.
-  for (let round = 0; round < 2; round++) meddling('list')
-  const index = new RegExp(`^0 (\\d+) ${RECVMSG}$`, 'm').exec(readFileSync(log, 'utf8'))?.[1] ?? 'none'
-  expect(meddling('at', '0', index, 'do=sleep 0.3')).toMatch(/, 80 by 24\r\n$/)
-  expect(readFileSync(log, 'utf8')).toMatch(/^hit /)
-})
 
 test('the settings of the terminal are those of runc, inside and for what is printed', () => {
   using site = makeSite()
