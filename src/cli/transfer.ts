@@ -5,6 +5,7 @@
  */
 
 import { describeError, OperationError } from '../base/errors.ts'
+import { turnEvents } from '../engine/events.ts'
 import { holdImages } from '../engine/image-store.ts'
 import { becomeOwner } from '../engine/owner.ts'
 import { must } from '../executor/embedded-call.ts'
@@ -53,6 +54,7 @@ export function transfer({ native, engine, env }: Session, command: string, word
     .flatMap((place) => ['node', 'bun'].map((name) => `${place}/${name}`))
   // Nothing that is moved is taken away as unused meanwhile: the descriptor stays open in the program.
   holdImages(engine)
+  turnEvents(engine)
   // Layers are unpacked as the container will see them.
   becomeOwner(machine)
   const environment = [

@@ -40,10 +40,28 @@ export function tell(
   if (fd < 0) return
   const line = native.encode(`${JSON.stringify(messageOf({ type, action, id, attributes }, now().getTime()))}\n`)
   attempt(native, 'write', fd, line, line.length)
-  // Of two who find it large one has the lock, and a later one sees another file there.
-  if (statusOf(native, fd).sizeBytes > EVENTS_BYTES && tryLock(native, fd) && isAt(machine, fd, path))
-    attempt(native, 'renameat2', AT_FDCWD, path, AT_FDCWD, `${path}.1`, 0)
+  turnAway(machine, fd, path)
   close(native, fd)
+}
+
+/** Lets a large file make room, for those who tell and cannot do that: image/events-node.ts. */
+export function turnEvents({ machine, dataRoot }: Told): void {
+  const path = `${dataRoot}/${EVENTS_FILE}`
+  const fd = openIfThere(machine.native, path, O_WRONLY)
+  if (fd === undefined) return
+  turnAway(machine, fd, path)
+  close(machine.native, fd)
+}
+
+/**
+ * A file of which nobody has the lock but us is at `path` until we rename it: another one there would be lost. Who finds it locked leaves it to
+ * the other; if that one is killed, the next who tells does it.
+ */
+function turnAway(machine: Engine['machine'], fd: number, path: string): void {
+  const { native } = machine
+  if (statusOf(native, fd).sizeBytes <= EVENTS_BYTES) return
+  if (!tryLock(native, fd) || !isAt(machine, fd, path)) return
+  attempt(native, 'renameat2', AT_FDCWD, path, AT_FDCWD, `${path}.1`, 0)
 }
 
 const identityOf = ({ files }: Engine['machine'], fd: number): string | undefined =>
@@ -115,9 +133,19 @@ class EventLog {
   constructor(machine: Engine['machine'], path: string, fromTheStart: boolean) {
     this.#machine = machine
     this.#path = path
-    if (fromTheStart) this.#older = openFile(machine, `${path}.1`)
     this.#newest = openFile(machine, path)
     if (!fromTheStart) this.#newest?.toEnd()
+    else this.#older = this.#olderFile()
+  }
+
+  /** Opened after the newest one, which may have been turned away in between and be both. */
+  #olderFile(): EventFile | undefined {
+    const [machine, newest] = [this.#machine, this.#newest]
+    const older = openFile(machine, `${this.#path}.1`)
+    if (older === undefined || newest === undefined) return older
+    if (identityOf(machine, older.fd) !== identityOf(machine, newest.fd)) return older
+    older.close()
+    return undefined
   }
 
   read(take: (message: EventMessage) => void): void {
@@ -169,11 +197,13 @@ class EventFile {
 
   /** What is not a whole line yet is left for the next time. */
   read(take: (message: EventMessage) => void): void {
-    const chunk = new Uint8Array(CHUNK_BYTES)
+    let chunk = new Uint8Array(CHUNK_BYTES)
     for (;;) {
       const got = must(this.#native, 'read events', 'pread64', this.fd, chunk, chunk.length, this.#position)
       const end = chunk.subarray(0, got).lastIndexOf(NEWLINE) + 1
-      if (end === 0) return
+      if (end === 0 && got < chunk.length) return
+      // Labels may be longer than that.
+      if (end === 0) chunk = new Uint8Array(2 * chunk.length)
       this.#position += end
       for (const line of this.#native.decode(chunk, 0, end).split('\n')) {
         const message = line === '' ? undefined : parseMessage(line)

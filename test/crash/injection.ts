@@ -35,8 +35,9 @@ export interface Injected extends Outcome {
   readonly hit: boolean
 }
 
-/** Its number on x86_64. */
+/** Their numbers on x86_64. */
 export const FLOCK = 73
+export const OPENAT = 257
 
 /** `errno=28`, `kill=ROLE`, `do=COMMAND`. */
 export type Action = string

@@ -1,9 +1,14 @@
 /** events: who does something tells of it, and who follows hears it. */
 
-import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { appendFileSync, existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { OPENAT } from '../crash/injection.ts'
+import { injector } from '../kernel/programs.ts'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
+
+const PROGRAM = join(import.meta.dir, '..', '..', 'dist', 'coffer')
 
 let engine: TestEngine
 beforeAll(() => {
@@ -166,6 +171,59 @@ test('who follows hears of what happens, the files that are turned away included
   expect(engine.must('events', '--since', '1h', '--until', '0s', '--filter', 'volume=turning')).toContain(
     'volume create turning',
   )
+})
+
+describe('of several who find the file large', () => {
+  const format = '{{.Actor.Attributes.name}}'
+  const tagged = (): readonly string[] =>
+    engine
+      .must('events', '--since', '1970-01-01', '--until', '0s', '--filter', 'event=tag', '--format', format)
+      .split('\n')
+      .sort()
+  /** One line more makes it too large. */
+  const grow = (): void => {
+    rmSync(`${file()}.1`, { force: true })
+    writeFileSync(file(), '')
+    engine.must('tag', 'busybox', 'before')
+    appendFileSync(file(), `${' '.repeat(1023)}\n`.repeat(1024))
+  }
+  const calls = join(tmpdir(), `coffer-calls-${process.pid}`)
+  afterAll(() => rmSync(calls, { force: true }))
+  const tagThrough = async (...words: readonly string[]): Promise<void> => {
+    const child = engine.spawnThrough([injector(), calls, ...words, '--'], 'tag', 'busybox', 'first')
+    expect([await new Response(child.stderr).text(), await child.exited]).toEqual(['', 0])
+  }
+
+  test('one turns it away, and nothing that was told is lost', async () => {
+    grow()
+    await tagThrough('list')
+    const points = readFileSync(calls, 'utf8').trimEnd().split('\n')
+    const opens = points.findLastIndex((point) => point.endsWith(` ${OPENAT}`))
+    const others = `do=${PROGRAM} tag busybox second && ${PROGRAM} tag busybox third`
+    for (const point of points.slice(opens)) {
+      const [role = '', index = ''] = point.split(' ')
+      grow()
+      await tagThrough('at', role, index, others)
+      const names = ['before', 'first', 'second', 'third'].map((name) => `${name}:latest`)
+      expect({ point, tagged: tagged() }).toEqual({ point, tagged: names })
+      expect(existsSync(`${file()}.1`)).toBe(true)
+    }
+  })
+})
+
+test('a file that grows by what is told of images that move is turned away as well', () => {
+  writeFileSync(file(), `${' '.repeat(1023)}\n`.repeat(1025))
+  engine.must('save', '-o', join(engine.directory, 'moved.tar'), 'busybox')
+  expect(statSync(file()).size).toBeLessThan(1000)
+  expect(told()).toEqual(['image save'])
+})
+
+test('an event longer than any buffer is told, and what comes behind it', () => {
+  told()
+  const labels = ['a', 'b'].flatMap((name) => ['--label', `${name}=${'x'.repeat(50_000)}`])
+  engine.must('create', '--network', 'none', '--name', 'long', ...labels, 'busybox', 'true')
+  engine.must('rm', 'long')
+  expect(told()).toEqual(['container create', 'container destroy'])
 })
 
 test('what is torn is left out, and what no filter is, is an error', () => {
