@@ -42,8 +42,9 @@ const MAGIC_AT = 257
 
 /** Undefined for a block of zeros, which ends an archive. Throws `invalid` for what is no header. */
 export function readHeader(block: Uint8Array, decode: Decode): Header | undefined {
-  if (block.every((byte) => byte === 0)) return undefined
-  if (!isSummed(block)) throw broken('the checksum of a header is wrong')
+  const sums = sumsOf(block)
+  if (sums.bytes === 0) return undefined
+  if (!isSummed(block, sums)) throw broken('the checksum of a header is wrong')
   const text = (field: keyof typeof FIELDS): string => decode(untilNul(fieldOf(block, field)))
   const number = (field: keyof typeof FIELDS): number => notNegative(numberOf(fieldOf(block, field)), field)
   const isUstar = decode(block.subarray(MAGIC_AT, MAGIC_AT + 6)) === 'ustar\0'
@@ -69,15 +70,30 @@ function notNegative(value: number, field: string): number {
   return value
 }
 
-/** Old programs summed signed bytes. */
-function isSummed(block: Uint8Array): boolean {
+interface Sums {
+  /** Of all bytes. */
+  readonly bytes: number
+  /** As the checksum has them: with blanks in its own place, and of bytes with and without a sign. */
+  readonly unsigned: number
+  readonly signed: number
+}
+
+/** A loop, as functions for each byte of each header took 3 % of the time of a load. */
+function sumsOf(block: Uint8Array): Sums {
   const [at, length] = FIELDS.checksum
-  let [unsigned, signed] = [0, 0]
-  block.forEach((byte, index) => {
-    const counted = index >= at && index < at + length ? 0x20 : byte
-    unsigned += counted
-    signed += counted > 127 ? counted - 256 : counted
-  })
+  let [bytes, own, negative] = [0, 0, 0]
+  for (let index = 0; index < block.length; index++) {
+    const byte = block[index] ?? 0
+    bytes += byte
+    if (index >= at && index < at + length) own += byte
+    else if (byte > 127) negative++
+  }
+  const unsigned = bytes - own + length * 0x20
+  return { bytes, unsigned, signed: unsigned - negative * 256 }
+}
+
+/** Old programs summed signed bytes. */
+function isSummed(block: Uint8Array, { unsigned, signed }: Sums): boolean {
   const said = numberOf(fieldOf(block, 'checksum'))
   return said === unsigned || said === signed
 }
