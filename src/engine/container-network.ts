@@ -47,6 +47,7 @@ import {
   takeEndpoint,
   takePorts,
   tellNames,
+  whileTaking,
 } from './network-take.ts'
 import { endPasta } from './pasta.ts'
 import { containerPath, type Engine, isBox, networkDirectory, networkFile } from './place.ts'
@@ -162,21 +163,24 @@ function take(engine: Engine, record: Connectable, wish: NetworksWish): Taken {
   const { id } = record
   const networks = wish.networks.map(({ network }) => networkOf(engine, network))
   refusePorts(record, wish, networks)
-  const endpoints: Endpoint[] = []
-  const ports = takePorts(engine, id, wish.ports)
-  try {
-    networks.forEach((network, number) => {
-      const one = wish.networks[number]
-      if (one !== undefined) endpoints.push(takeEndpoint(engine, { record, network, wish: one, number }))
-    })
-  } catch (error) {
-    releasePorts(engine, id, ports)
-    for (const endpoint of endpoints) releaseEndpoint(engine, id, endpoint)
-    throw error
-  }
-  const connection: Connection = { endpoints, ports }
-  writeConnection(engine, id, connection)
-  for (const endpoint of endpoints) tellNames(engine, id, endpoint)
+  const connection = whileTaking(engine, id, () => {
+    const endpoints: Endpoint[] = []
+    const ports = takePorts(engine, id, wish.ports)
+    try {
+      networks.forEach((network, number) => {
+        const one = wish.networks[number]
+        if (one !== undefined) endpoints.push(takeEndpoint(engine, { record, network, wish: one, number }))
+      })
+    } catch (error) {
+      releasePorts(engine, id, ports)
+      for (const endpoint of endpoints) releaseEndpoint(engine, id, endpoint)
+      throw error
+    }
+    const taken: Connection = { endpoints, ports }
+    writeConnection(engine, id, taken)
+    return taken
+  })
+  for (const endpoint of connection.endpoints) tellNames(engine, id, endpoint)
   return { networks, connection, settings: forwardingFor(engine, networks) }
 }
 

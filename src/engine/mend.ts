@@ -11,6 +11,7 @@
  * | state below the run root without a container    | its bundle would be below our data root              | cleaned                       |
  * | a network of one that has ended                 | its network.json                                     | disconnected                  |
  * | that of a box whose program was killed          | the pid and start time in its id                     | disconnected: box-network.ts  |
+ * | an address of nobody                            | who takes addresses says so in `networks/.taking`    | free again                    |
  * | one that a command paused for itself            | nobody has the lock of its `pausing`                 | let go on                     |
  * | one that runs without its name server, or relay | nobody has the lock of that                          | a new one                     |
  * | one that others find by the name before         | the names in its network.json                        | renamed there                 |
@@ -37,7 +38,7 @@ import { mendPause } from './held-pause.ts'
 import { isWatched } from './listening.ts'
 import { heldLocks, tryContainerLock, withContainerLock, withNamesLock } from './lock.ts'
 import { hasOldNames, lacksResolver, renameEndpoints, restoreResolver } from './network-change.ts'
-import { hasNames } from './network-take.ts'
+import { hasNames, isTaking, releaseLeft } from './network-take.ts'
 import { removeOwned } from './owner.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, isTorn, RECORD_FILE } from './record.ts'
@@ -49,6 +50,7 @@ const quiet = (): void => undefined
 export function listMended(engine: Engine, warn: (text: string) => void): readonly EngineContainer[] {
   mendNamesAndStates(engine)
   mendBoxes(engine)
+  if (isTaking(engine)) withNamesLock(engine, () => releaseLeft(engine))
   const found = listEngineContainers(engine, warn)
   for (const one of found) if (one.status === 'running') mendBeside(engine, one.record, warn)
   const mended = found.filter(({ status, record: { id } }) =>

@@ -40,6 +40,7 @@ import {
   takeEndpoint,
   takePorts,
   tellNames,
+  whileTaking,
 } from './network-take.ts'
 import { type Engine, networkFile } from './place.ts'
 import type { ContainerRecord, EndpointWish, NetworkWish, PortWish } from './record.ts'
@@ -124,8 +125,12 @@ function addEndpoint(engine: Engine, record: ContainerRecord, wish: EndpointWish
     const numbers = new Set(before.endpoints.map(({ inside }) => inside))
     let number = 0
     while (numbers.has(`eth${number}`)) number++
-    const endpoint = takeEndpoint(engine, { record: findContainer(engine, id).record, network, wish, number })
-    writeConnection(engine, id, { ...before, endpoints: [...before.endpoints, { ...endpoint, isWhole: false }] })
+    const { record } = findContainer(engine, id)
+    const endpoint = whileTaking(engine, id, () => {
+      const one = takeEndpoint(engine, { record, network, wish, number })
+      writeConnection(engine, id, { ...before, endpoints: [...before.endpoints, { ...one, isWhole: false }] })
+      return one
+    })
     tellNames(engine, id, endpoint)
     return { network, before, endpoint, settings: forwardingFor(engine, [network]) }
   })

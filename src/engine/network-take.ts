@@ -6,14 +6,24 @@ import { addressText } from '../linux/address-text.ts'
 import { parseAddress, parseSubnet } from '../network/address.ts'
 import {
   addNames,
+  beginTaking,
+  endTaking,
   releaseAddress,
   releaseOthers,
   releasePort,
   removeNames,
   takeAddress,
   takePort,
+  whoTakes,
 } from '../network/members.ts'
-import { DEFAULT_NETWORK, findNetwork, NETWORK_NAME, type NetworkRecord, type Pool } from '../network/networks.ts'
+import {
+  DEFAULT_NETWORK,
+  findNetwork,
+  listNetworks,
+  NETWORK_NAME,
+  type NetworkRecord,
+  type Pool,
+} from '../network/networks.ts'
 import { type Endpoint, networksOf, readConnection } from './connection.ts'
 import type { Intent } from './intent.ts'
 import { type Engine, isBox } from './place.ts'
@@ -35,6 +45,30 @@ export interface EndpointRequest {
   /** The number of its device. */
   readonly number: number
 }
+
+/** What a container takes from the first address to its connection, in which all of them are. Who is killed in between leaves a mark. */
+export function whileTaking<Result>(engine: Engine, id: string, body: () => Result): Result {
+  if (engine.foreseen !== undefined) return body()
+  const networks = networksOf(engine)
+  releaseLeft(engine)
+  beginTaking(networks, id)
+  try {
+    return body()
+  } finally {
+    endTaking(networks)
+  }
+}
+
+/** For who holds the lock of names: nobody else takes addresses then. */
+export function releaseLeft(engine: Engine): void {
+  const networks = networksOf(engine)
+  if (whoTakes(networks) === undefined) return
+  for (const { name } of listNetworks(networks)) releaseOthers(networks, name, (id) => isIn(engine, id, name))
+  endTaking(networks)
+}
+
+/** Somebody takes addresses, or was killed at it. */
+export const isTaking = (engine: Engine): boolean => whoTakes(networksOf(engine)) !== undefined
 
 /** Throws `conflict` for an address that is taken, `exhausted` if all are. Its names are not told yet. */
 export function takeEndpoint(engine: Engine, request: EndpointRequest): Endpoint {

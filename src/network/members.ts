@@ -5,6 +5,7 @@
  *     networks/NAME/leases/HEX         the text is the id and the name of the container that has this address
  *     networks/NAME/names/NAME/ID      the text is its addresses, as they are called in leases, with a space between
  *     networks/.ports/PROTOCOL-PORT/X  the text is the id; X is the address of this machine, `any`, `any4` or `any6`
+ *     networks/.taking                 the text is the id of who is taking addresses that are not written down yet
  */
 
 import { OperationError } from '../base/errors.ts'
@@ -82,6 +83,13 @@ export function releaseAddress(networks: Networks, network: string, address: str
   const bytes = parseAddress(address)
   if (bytes !== undefined) unlink(networks, `${leasesPath(networks, network)}/${addressHex(bytes)}`)
 }
+
+const takingPath = (networks: Networks): string => `${networksPath(networks)}/.taking`
+
+/** Who takes addresses now, or was killed at it. */
+export const whoTakes = (networks: Networks): string | undefined => networks.files.readLink(takingPath(networks))
+export const beginTaking = (networks: Networks, id: string): void => void link(networks, id, takingPath(networks))
+export const endTaking = (networks: Networks): void => unlink(networks, takingPath(networks))
 
 /** The ids of those that have an address, each as it is asked for: the first one often suffices. */
 export function* leaseHolders(networks: Networks, network: string): Generator<string> {

@@ -1,7 +1,7 @@
 /** Networks of containers: who reaches whom, and what is left when they are gone. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { join } from 'node:path'
 import { until } from '../kernel/leaks.ts'
@@ -214,6 +214,34 @@ test('ten containers at once have ten addresses', async () => {
   expect(readdirSync(join(engine.dataRoot, 'networks', 'bridge', 'leases')).length).toBe(10)
   engine.must('rm', '-f', ...engine.must('ps', '-q').split('\n'))
   expect(readdirSync(join(engine.dataRoot, 'networks', 'bridge', 'leases'))).toEqual([])
+})
+
+/** Starts it, and kills that between an address and the file that says whose it is. */
+async function killTaking(id: string): Promise<void> {
+  const file = join(engine.dataRoot, 'containers', id, 'network.json')
+  const through = ['strace', '-f', '-qq', '-o', '/dev/null', '-P', `${file}.new`, '-e', 'inject=openat:signal=KILL']
+  const status = await engine.spawnThrough(through, 'start', id).exited
+  expect([status, existsSync(`${file}.new`), existsSync(file)]).toEqual([137, false, false])
+}
+
+test('an address that a killed start took is given back by the next start, and by a command that looks', async () => {
+  const leases = join(engine.dataRoot, 'networks', 'bridge', 'leases')
+  const holders = (): readonly string[] =>
+    readdirSync(leases).map((name) => readlinkSync(join(leases, name)).replace(/.* /, ''))
+  const id = engine.must('create', '--name', 'takes', 'busybox', 'sleep', '1000')
+  await killTaking(id)
+  expect(holders()).toEqual(['takes'])
+  engine.must('ps')
+  expect(holders()).toEqual([])
+  await killTaking(id)
+  await killTaking(id)
+  expect(holders()).toEqual(['takes'])
+  engine.must('run', '-d', '--name', 'other', 'busybox', 'sleep', '1000')
+  expect(holders()).toEqual(['other'])
+  engine.must('start', 'takes')
+  expect(holders().toSorted()).toEqual(['other', 'takes'])
+  engine.must('rm', '-f', 'takes', 'other')
+  expect([holders(), existsSync(join(engine.dataRoot, 'networks', '.taking'))]).toEqual([[], false])
 })
 
 test('a network that another program has written is an error with its file, and what to do', () => {
