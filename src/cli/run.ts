@@ -177,7 +177,10 @@ function intentOf(asked: Asked, source: Source, id: string): Intent {
       `the working directory '${workdir}' is invalid, it needs to be an absolute path`,
     )
   return {
-    root: translatesIds && source.root.kind === 'layers' ? { ...source.root, translatesIds } : source.root,
+    root:
+      translatesIds && source.root.kind === 'layers'
+        ? { ...source.root, below: undefined, translatesIds }
+        : source.root,
     args: source.args,
     env: environmentOf(asked, process?.env ?? []),
     home: user.home,

@@ -4,6 +4,7 @@ import { OperationError } from '../base/errors.ts'
 import { usage } from '../base/flags.ts'
 import { argsOf, groupsIn, userIn } from '../engine/image-process.ts'
 import type { IntentRoot } from '../engine/intent.ts'
+import { mountPointsDirectory } from '../engine/mount-points.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { findImage, layerDirectory, type StoredImage } from '../image/layout.ts'
 import { familiarName, parseReference } from '../image/reference.ts'
@@ -52,7 +53,15 @@ export function sourceOf(asked: Asked, directory: string): Source {
   return {
     name,
     image,
-    root: { kind: 'layers', at, layers, upper: `${directory}/upper`, work: `${directory}/work` },
+    root: {
+      kind: 'layers',
+      at,
+      layers,
+      // Its files belong to root of this machine.
+      below: engine.host().isRootless ? undefined : mountPointsDirectory(engine),
+      upper: `${directory}/upper`,
+      work: `${directory}/work`,
+    },
     args: argsOf(image.config.process, { entrypoint, command }),
     ...idsOf(layers),
   }

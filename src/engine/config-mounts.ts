@@ -122,6 +122,10 @@ const copyOnWrite = (
   ],
 })
 
+/** The layers of an overlay, as its option has them. */
+export const lowerOf = ({ layers, below }: Extract<IntentRoot, { readonly kind: 'layers' }>): string =>
+  [...layers, ...(below === undefined ? [] : [below])].join(':')
+
 function rootMounts(root: IntentRoot, size: string, notes: readonly string[]): readonly object[] {
   const overlay = (...options: readonly string[]): object => ({
     destination: '/',
@@ -140,7 +144,7 @@ function rootMounts(root: IntentRoot, size: string, notes: readonly string[]): r
     case 'layers':
       return [
         overlay(
-          `lowerdir=${root.layers.join(':')}`,
+          `lowerdir=${lowerOf(root)}`,
           `upperdir=${root.upper}`,
           `workdir=${root.work}`,
           ...(root.translatesIds === true ? ['idmap'] : []),

@@ -13,7 +13,7 @@ import { attempt, failure, must } from '../executor/embedded-call.ts'
 import { close, open } from '../executor/embedded-files.ts'
 import { O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, O_WRONLY } from '../linux/files.ts'
 import { MS_PRIVATE, MS_RDONLY, MS_REC } from '../linux/mount.ts'
-import { NAMED_FILES } from './config-mounts.ts'
+import { lowerOf, NAMED_FILES } from './config-mounts.ts'
 import { type EngineContainer, readEngineContainer } from './containers.ts'
 import type { Intent, IntentMount } from './intent.ts'
 import { withContainerLock } from './lock.ts'
@@ -105,7 +105,7 @@ function mountedRoot({ machine }: Engine, { root }: Intent): string {
     must(native, 'mount the root of the container', 'mount', path, path, null, MS_BIND | MS_REC, null)
     return path
   }
-  const data = `lowerdir=${root.layers.join(':')},upperdir=${root.upper},workdir=${root.work}${hasIdsOfContainers(machine) ? ',userxattr' : ''}`
+  const data = `lowerdir=${lowerOf(root)},upperdir=${root.upper},workdir=${root.work}${hasIdsOfContainers(machine) ? ',userxattr' : ''}`
   must(native, 'mount the root of the container', 'mount', 'overlay', root.at, 'overlay', 0, data)
   return root.at
 }

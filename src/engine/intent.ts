@@ -26,6 +26,8 @@ export type IntentRoot =
       readonly kind: 'layers'
       readonly at: string
       readonly layers: readonly string[]
+      /** A layer below all of them with what others are mounted on: mount-points.ts. */
+      readonly below?: string | undefined
       readonly upper: string
       readonly work: string
       /** The container has other ids than the layers: they are shown with its own. */

@@ -12,6 +12,7 @@ import { tellContainer } from './events.ts'
 import { writeInitProgram } from './init-program.ts'
 import type { Intent, IntentMount } from './intent.ts'
 import { withNamesLock } from './lock.ts'
+import { makeMountPoints } from './mount-points.ts'
 import { makeName } from './names.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
 import { randomBytes } from './random.ts'
@@ -54,6 +55,7 @@ function refuseRemoved({ machine: { files }, dataRoot }: Engine, name: string, {
 /** What the container mounts from below the data root, and paths of the host that --volume names and nobody has made. */
 function prepareMounts(engine: Engine, record: ContainerRecord): void {
   const { intent } = record
+  if (intent.root.kind === 'layers' && intent.root.below !== undefined) makeMountPoints(engine)
   writeNamedFiles(engine, intent)
   if (intent.initPath !== undefined) writeInitProgram(engine)
   for (const one of intent.mounts) {

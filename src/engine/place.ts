@@ -19,6 +19,7 @@
  *     boxes/ID                   the network of a box of the library: box-network.ts
  *     networks/NAME              network/networks.ts, network/members.ts
  *     volumes/NAME/volume.json   a volume; its files are in volumes/NAME/_data
+ *     mountpoints                a layer below those of images: mount-points.ts
  *     init                       the program of --init: native/reaper.c
  */
 
