@@ -10,7 +10,7 @@ import { disconnectContainer, foreseeConnection, type Hears } from '../engine/co
 import { foreseen } from '../engine/foreseen.ts'
 import { makeContainer } from '../engine/make.ts'
 import type { Engine } from '../engine/place.ts'
-import { removeFiles } from '../engine/remove.ts'
+import { destroyContainer } from '../engine/remove.ts'
 import { connected, joined, requestOf } from '../engine/start.ts'
 import { architectureOf } from '../executor/embedded-call.ts'
 import { writeText } from '../executor/embedded-files.ts'
@@ -100,7 +100,7 @@ function runCommand(session: Session, words: readonly string[]): Command {
         }
       } finally {
         disconnectContainer(engine, record.id)
-        removeFiles(engine, record)
+        destroyContainer(engine, record)
       }
     },
   }

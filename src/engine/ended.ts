@@ -2,7 +2,7 @@
  * What happens behind a container that has ended: the monitor becomes this program, with the clients still attached.
  *
  * They see the end of their connection when all is cleaned up, as this program is gone then. If the container is to be started again they see
- * it before.
+ * it before; and of one that removes itself when there is no such container any more, nor anything of it but its files.
  */
 
 import { OperationError } from '../base/errors.ts'
@@ -16,9 +16,10 @@ import { disconnectContainer } from './container-network.ts'
 import { readEngineContainer, UNSEEN_STATUS } from './containers.ts'
 import { keepEnd, tellEnd } from './end.ts'
 import { heldLocks, withContainerLock } from './lock.ts'
+import { removeOwned } from './owner.ts'
 import { attachPath, containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
-import { destroyContainer, removeAnonymousVolumes } from './remove.ts'
+import { forgetContainer, removeAnonymousVolumes } from './remove.ts'
 import { isStoppedByHand, nextRestart, type Restarts, ranMs, readRestarts, writeRestarts } from './restart.ts'
 import { startLocked } from './start.ts'
 import { waitingPath } from './waiting.ts'
@@ -32,6 +33,7 @@ export function afterEnd(engine: Engine, id: string, warn: Warn): void {
     return
   }
   if (record.restart.when !== 'no') letClientsGo(engine)
+  let isForgotten = false
   unlessRemoved(() =>
     withContainerLock(engine, id, () => {
       // Somebody may have started it again before we got here.
@@ -42,10 +44,15 @@ export function afterEnd(engine: Engine, id: string, warn: Warn): void {
         startAgain(engine, record, warn)
         return
       }
-      destroyContainer(engine, record)
+      forgetContainer(engine, record)
       removeAnonymousVolumes(engine, record)
+      isForgotten = true
     }),
   )
+  if (!isForgotten) return
+  // The disk takes its time to give up what the container has written, and its name is free already.
+  letClientsGo(engine)
+  removeOwned(engine, [containerPath(engine, id)])
 }
 
 /** Whoever removes a container cleans up behind it. */

@@ -53,10 +53,15 @@ const KILLED = 137
 const ranSeconds = ({ machine }: Engine, started: string): number =>
   Math.max(0, Math.floor((machine.now().getTime() - Date.parse(started)) / 1000))
 
-/** Of two who remove it, one tells of it. */
 export function destroyContainer(engine: Engine, record: ContainerRecord): void {
+  forgetContainer(engine, record)
+  removeOwned(engine, [containerPath(engine, record.id)])
+}
+
+/** From now on there is none. What it has written is left, for whoever removes it: this command, or any other. Of two, one tells of it. */
+export function forgetContainer(engine: Engine, record: ContainerRecord): void {
   const isThere = engine.machine.files.status(`${containerPath(engine, record.id)}/${RECORD_FILE}`) !== undefined
-  removeFiles(engine, record)
+  forgetName(engine, record)
   if (isThere) tellContainer(engine, record, 'destroy')
 }
 
@@ -82,12 +87,12 @@ export function removeDamaged(engine: Engine, id: string, warn: (text: string) =
   disconnectContainer(engine, id)
   remove(native, attachPath(engine, id))
   for (const name of files.list(namesDirectory(engine)) ?? [])
-    if (files.readLink(`${namesDirectory(engine)}/${name}`) === id) removeFiles(engine, { id, name })
+    if (files.readLink(`${namesDirectory(engine)}/${name}`) === id) forgetName(engine, { id, name })
   removeOwned(engine, [containerPath(engine, id)])
 }
 
 /** The record goes first: from then on there is no such container, whatever else is left when somebody kills us. */
-export function removeFiles(engine: Engine, { id, name }: Pick<ContainerRecord, 'id' | 'name'>): void {
+function forgetName(engine: Engine, { id, name }: Pick<ContainerRecord, 'id' | 'name'>): void {
   const { native, files } = engine.machine
   const directory = containerPath(engine, id)
   withNamesLock(engine, () => {
@@ -96,5 +101,4 @@ export function removeFiles(engine: Engine, { id, name }: Pick<ContainerRecord, 
       rename(native, `${directory}/${RECORD_FILE}`, `${directory}/removed.json`)
     if (files.readLink(path) === id) remove(native, path)
   })
-  removeOwned(engine, [directory])
 }

@@ -1,7 +1,7 @@
 /** Containers of an image through the command line, from their making to what is left of them. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
 
@@ -44,12 +44,15 @@ describe('in the foreground', () => {
   })
 
   test('nothing is left of one that removes itself', () => {
-    run('busybox', 'true')
-    expect([
-      listed('containers'),
-      listed('names'),
-      readdirSync(engine.runRoot).filter((name) => !name.startsWith('.')),
-    ]).toEqual([[], [], []])
+    run('busybox', 'sh', '-c', 'echo written >/file')
+    // The disk may take its time to give up its files. What another command finds of them, it removes.
+    const records = listed('containers').filter((id) =>
+      existsSync(join(engine.dataRoot, 'containers', id, 'container.json')),
+    )
+    const live = readdirSync(engine.runRoot).filter((name) => !name.startsWith('.'))
+    expect([records, listed('names'), live]).toEqual([[], [], []])
+    expect(engine.must('ps', '--all', '--quiet')).toBe('')
+    expect(listed('containers')).toEqual([])
   })
 
   test('its root is that of the image, its processes and its name are its own', () => {
@@ -89,6 +92,19 @@ describe('in the background', () => {
     engine.must('wait', id)
     expect(engine.must('logs', id)).toBe('turn\nturn\nturn')
     engine.must('rm', id)
+  })
+
+  test('what is mounted has its places below the image, and nothing of them is in what it writes', () => {
+    const id = engine.must('run', '-d', 'busybox', 'sh', '-c', 'echo written >/file; cat /etc/hostname; sleep 1000')
+    engine.must('exec', id, 'sh', '-c', 'until test -s /file; do sleep 0.01; done')
+    expect(readdirSync(join(engine.dataRoot, 'containers', id, 'upper'))).toEqual(['file'])
+    const modes = engine.must('exec', id, 'stat', '-c', '%a %U %n', '/etc', '/etc/hosts', '/etc/hostname')
+    expect(modes.split('\n').map((line) => line.split(' ').slice(0, 2).join(' '))).toEqual([
+      '755 root',
+      '644 root',
+      '644 root',
+    ])
+    engine.must('rm', '--force', id)
   })
 
   test('a second process runs beside the first, in the same namespaces', () => {

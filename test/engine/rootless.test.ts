@@ -168,6 +168,7 @@ test('an image with ids that the user has not is refused by name, and nothing of
 test('nothing is left of containers, images and their files', () => {
   user.must('run', '--rm', 'busybox', 'sh', '-c', 'mkdir -p /a/b; busybox chown -R 7 /a; chmod 0 /a/b')
   user.must('image', 'prune', '--all', '--force')
+  expect(user.must('ps', '--all', '--quiet')).toBe('')
   for (const name of ['containers', 'names', 'layers', 'incoming', 'volumes', 'images/blobs/sha256'])
     expect([name, readdirSync(join(user.dataRoot, name))]).toEqual([name, []])
   expect(readdirSync(user.runRoot).filter((name) => !name.startsWith('.'))).toEqual([])
