@@ -17,7 +17,7 @@ import { signalNumber } from '../linux/signals.ts'
 import { seeCaller } from './caller.ts'
 import { type NetworkEgress, planNetworkEgress } from './network-egress.ts'
 import { type Endpoint, planDetach, planDeviceRemoval, planEndpoint } from './network-endpoint.ts'
-import { planRules } from './network-filter.ts'
+import { planRulesAhead } from './network-filter.ts'
 import { planLoopback } from './network-lo.ts'
 import { planResolver, type Resolver } from './network-resolver.ts'
 import { HOSTS, INSIDE, NAMESPACE, ROUTE } from './network-slots.ts'
@@ -75,7 +75,7 @@ export const planNetwork = ({ name, file, endpoints, rules, settings, ...beside 
     ...openNamespace(file),
     ...endpoints.flatMap((one) => planEndpoint(one, file)),
     ...settings.flatMap(planSetting),
-    ...rules.flatMap(planRules),
+    ...rules.flatMap(planRulesAhead),
     ...planProcesses(beside),
   ],
 })
@@ -109,7 +109,7 @@ export const planNetworkChange = (change: NetworkChange): Plan => ({
     ...change.remove.flatMap(planDetach),
     ...change.add.flatMap((one) => planEndpoint(one, change.file)),
     ...change.settings.flatMap(planSetting),
-    ...change.rules.flatMap(planRules),
+    ...change.rules.flatMap(planRulesAhead),
     ...planProcesses(change),
   ],
 })
@@ -194,7 +194,7 @@ export function planNetworkRemoval({ name, file, rules, settings }: NetworkRemov
       ...withCaller,
       { call: umount2(file, MNT_DETACH), why, see: ['umount(2)'], tolerate: ['EINVAL', 'ENOENT'] },
       { call: unlinkat(AT_FDCWD, file), why, see: ['unlink(2)'], tolerate: ['ENOENT'] },
-      ...rules.flatMap(planRules),
+      ...rules.flatMap(planRulesAhead),
       ...settings.flatMap(planSetting),
     ],
   }
