@@ -20,7 +20,7 @@ import { close, pipe, writeText } from '../executor/embedded-files.ts'
 import { exit, exitStatus, waitForPid } from '../executor/embedded-process.ts'
 import type { StoredImage } from '../image/layout.ts'
 import { canonicalName, parseReference } from '../image/reference.ts'
-import { SIGCHLD } from '../linux/process.ts'
+import { SIGCHLD, signalMask } from '../linux/process.ts'
 import { type Command, findMended } from './command.ts'
 import type { Session } from './open.ts'
 import { transfer } from './transfer.ts'
@@ -125,7 +125,7 @@ function keep(session: Session, record: ContainerRecord, words: string, still: (
   const { readEnd, writeEnd } = pipe(native)
   const seal = newId(native)
   // A keeper that fails shall not take us with it.
-  blockSignals(native, [SIGPIPE])
+  blockSignals(native, signalMask([SIGPIPE]))
   const child = must(native, 'make a process that keeps the layer', 'clone', SIGCHLD, 0, null, null, 0)
   if (child === 0) {
     must(native, 'read what was changed', 'dup3', readEnd, STDIN, 0)

@@ -18,6 +18,7 @@ import {
 } from '../executor/embedded-terminal.ts'
 import type { Report } from '../executor/report.ts'
 import type { Running } from '../executor/run-embedded.ts'
+import { signalMask } from '../linux/process.ts'
 
 const SIGKILL = 9
 const SIGCHLD = 17
@@ -29,12 +30,15 @@ const RELAY_BYTES = 65536
 
 /** Signals wait in the descriptor that is answered, from now on. signalfd(2) */
 export function holdSignals(native: Native): number {
-  const signals: number[] = []
-  for (let signal = 1; signal <= 64; signal++)
-    if (signal !== SIGKILL && signal !== SIGSTOP && signal !== SIGCHLD) signals.push(signal)
-  blockSignals(native, signals)
-  return openSignalFd(native, signals)
+  blockSignals(native, PASSED_ON)
+  return openSignalFd(native, PASSED_ON)
 }
+
+const PASSED_ON = signalMask(
+  Array.from({ length: 64 }, (_, index) => index + 1).filter(
+    (signal) => signal !== SIGKILL && signal !== SIGSTOP && signal !== SIGCHLD,
+  ),
+)
 
 export interface Attendance {
   /** From holdSignals. */

@@ -62,19 +62,18 @@ interface Small extends Pick<Template, 'inBlob' | 'slots' | 'reads'> {
 
 /**
  * Keeps a plan, which is made for the purpose. The first time that something is asked only a note of it is kept: engines ask for most
- * containers just once.
+ * containers just once. A plan has to be made before its container is; answers what can wait until the executor is at work.
  *
  * Nothing of this may make a start fail: where nothing can be written, nothing is kept.
  */
-export function keepPlan(machine: Machine, key: string, make: () => NewPlan | undefined): void {
-  const { native, files, root } = machine
-  const path = pathOf(root, key)
-  if (files.status(path) === undefined) {
-    write(machine, path, [])
-    return
-  }
+export function keepPlan(machine: Machine, key: string, make: () => NewPlan | undefined): () => void {
+  const path = pathOf(machine.root, key)
+  if (machine.files.status(path) === undefined) return () => write(machine, path, [])
   const plan = make()
-  if (plan === undefined) return
+  return plan === undefined ? () => undefined : () => write(machine, path, partsToKeep(machine, key, plan))
+}
+
+function partsToKeep({ native }: Machine, key: string, plan: NewPlan): readonly Uint8Array[] {
   const { inBlob, slots, reads, offsets, sizes, texts, head } = plan.template
   const small: Small = { inBlob, slots, reads, offsets: offsets.length, kept: plan.facts }
   const places = new Uint32Array(offsets.length + sizes.length)
@@ -88,7 +87,7 @@ export function keepPlan(machine: Machine, key: string, make: () => NewPlan | un
     native.encode(texts),
     head,
   ]
-  write(machine, path, [new Uint8Array(Uint32Array.from(parts.map(({ length }) => length)).buffer), ...parts])
+  return [new Uint8Array(Uint32Array.from(parts.map(({ length }) => length)).buffer), ...parts]
 }
 
 export interface NewPlan extends KeptPlan {

@@ -4,7 +4,7 @@ import { BUILD } from '../base/version.ts'
 import { type Assembled, assemble } from '../executor/assemble.ts'
 import { attempt } from '../executor/embedded-call.ts'
 import { memoryFile } from '../executor/embedded-files.ts'
-import type { RunOptions } from '../executor/run-embedded.ts'
+import { type Running, type RunOptions, startFrame } from '../executor/run-embedded.ts'
 import { type Blanks, type Frame, fillIn, makeTemplate } from '../executor/template.ts'
 import { AT_FDCWD } from '../linux/files.ts'
 import { readConfig } from '../oci/config.ts'
@@ -28,6 +28,8 @@ export interface Prepared {
   readonly frame: Frame
   readonly options: RunOptions
   readonly facts: RecordFacts
+  /** To be called when the executor is at work. */
+  readonly afterStart: () => void
 }
 
 /** Throws `conflict` if the name is taken, and whatever speaks against the request. */
@@ -46,8 +48,19 @@ export function prepareContainer(machine: Machine, request: CreateRequest, manne
   }
   const fresh = freshPlan(machine, request, manner)
   for (const text of fresh.warnings) request.warn(text)
-  if (asked !== undefined) keepPlan(machine, asked.key, () => planWithBlanks(machine, request, manner, asked))
-  return complete(machine, request, manner, fresh)
+  const prepared = complete(machine, request, manner, fresh)
+  if (asked === undefined) return prepared
+  return {
+    ...prepared,
+    afterStart: keepPlan(machine, asked.key, () => planWithBlanks(machine, request, manner, asked)),
+  }
+}
+
+/** The executor at work on it. */
+export function started({ native }: Machine, { frame, options, afterStart }: Prepared): Running {
+  const running = startFrame(native, frame, options)
+  afterStart()
+  return running
 }
 
 /** For explain: a new plan, run with the time of each step. */
@@ -82,12 +95,13 @@ const assembledFor = ({ native }: Machine, { plan, host }: PlannedContainer, tra
 /** Adds what is new at each start: the state with the time, and the descriptors that are passed on. */
 function complete(machine: Machine, request: CreateRequest, manner: Manner, { frame, facts }: Planned): Prepared {
   const passed = Array.from({ length: request.listenFds + request.preserveFds }, (_, index) => 3 + index)
-  if (machine.files.status(machine.root) === undefined) makeParents(machine)
+  if (machine.files.status(machine.root) === undefined) makeRoot(machine)
   const record = printRecord({ ...facts, created: machine.now().toISOString() }, request.configText)
   const state = memoryFile(machine.native, 'state', machine.native.encode(record))
   return {
     frame,
     facts,
+    afterStart: () => undefined,
     options: {
       ...(manner.stdio === undefined ? {} : { stdio: manner.stdio }),
       extraFds: [
@@ -102,12 +116,13 @@ function complete(machine: Machine, request: CreateRequest, manner: Manner, { fr
 }
 
 /**
- * The plan makes the run root itself, but not what it lies in, which an engine may not have made yet. If it cannot be made, the plan meets the
- * same obstacle, and tells of it in its own words.
+ * The plan makes the run root, too; but not what it lies in, which an engine may not have made yet, and not before a note is left in it. If it
+ * cannot be made, the plan meets the same obstacle, and tells of it in its own words.
  */
-function makeParents({ native, root }: Machine): void {
+function makeRoot({ native, root }: Machine): void {
   for (let at = root.indexOf('/', 1); at > 0; at = root.indexOf('/', at + 1))
     attempt(native, 'mkdirat', AT_FDCWD, root.slice(0, at), 0o711)
+  attempt(native, 'mkdirat', AT_FDCWD, root, 0o711)
 }
 
 /** What decides about the plan, all in one text with blanks; and what the blanks stand for. */

@@ -3,7 +3,7 @@
 import { close } from '../executor/embedded-files.ts'
 import { exitOf, exitStatus } from '../executor/embedded-process.ts'
 import { socketPair } from '../executor/embedded-sockets.ts'
-import { finish, startFrame } from '../executor/run-embedded.ts'
+import { finish } from '../executor/run-embedded.ts'
 import { INIT_PID } from '../plan/slots.ts'
 import { INIT_EXIT } from '../plan/stage.ts'
 import { type ConsoleChoice, checkConsole } from './console.ts'
@@ -11,7 +11,7 @@ import type { CreateRequest } from './create.ts'
 import { finishRun } from './finish-run.ts'
 import { attend, holdSignals } from './foreground.ts'
 import type { Machine } from './machine.ts'
-import { prepareContainer } from './prepare.ts'
+import { prepareContainer, started } from './prepare.ts'
 
 export interface RunOptions {
   /** Return once the program runs. */
@@ -23,8 +23,7 @@ export interface RunOptions {
 /** Makes the container and leaves its init waiting for `start`. */
 export function createContainer(machine: Machine, request: CreateRequest): void {
   checkConsole(consoleChoice(request, { detaches: true }))
-  const { frame, options } = prepareContainer(machine, request, { ending: 'create', keep: false })
-  finish(startFrame(machine.native, frame, options))
+  finish(started(machine, prepareContainer(machine, request, { ending: 'create', keep: false })))
 }
 
 /** Answers the exit status of the program, or 128 and the signal that ended it; 0 if it runs on detached. */
@@ -32,15 +31,14 @@ export function runContainer(machine: Machine, request: CreateRequest, { detach,
   const { native } = machine
   checkConsole(consoleChoice(request, { detaches: detach }))
   if (detach) {
-    const { frame, options } = prepareContainer(machine, request, { ending: 'detach', keep })
-    finish(startFrame(native, frame, options))
+    finish(started(machine, prepareContainer(machine, request, { ending: 'detach', keep })))
     return 0
   }
   const needsConsole = request.consoleSocket === undefined && asksForTerminal(request)
   const [ours, theirs] = needsConsole ? socketPair(native) : []
   const prepared = prepareContainer(machine, request, { ending: 'wait', keep, console: theirs })
   const signals = holdSignals(native)
-  const running = startFrame(native, prepared.frame, prepared.options)
+  const running = started(machine, prepared)
   if (theirs !== undefined) close(native, theirs)
   const report = attend(native, running, { signals, console: ours, pid: (progress) => progress.slot(INIT_PID) })
   if (!keep) finishRun(machine, request, prepared, report)

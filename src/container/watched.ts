@@ -4,12 +4,11 @@ import type { Native } from '../base/native.ts'
 import { attempt } from '../executor/embedded-call.ts'
 import { close, memoryFile, open, pipe } from '../executor/embedded-files.ts'
 import { listenUnix, socketPair } from '../executor/embedded-sockets.ts'
-import { startFrame } from '../executor/run-embedded.ts'
 import { O_APPEND, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY } from '../linux/files.ts'
 import type { Watch } from '../plan/monitor.ts'
 import type { CreateRequest } from './create.ts'
 import type { Machine } from './machine.ts'
-import { prepareContainer } from './prepare.ts'
+import { prepareContainer, started } from './prepare.ts'
 
 export interface WatchRequest {
   /** Where the end and the log are written; absolute. */
@@ -55,10 +54,10 @@ export function runWatched(machine: Machine, request: CreateRequest, watched: Wa
       cleaner: watched.cleaner,
     }
     const manner = { ending: 'watch' as const, keep: false, stdio: streams.stdio, console: streams.console, watch }
-    const { frame, options } = prepareContainer(machine, request, manner)
+    const prepared = prepareContainer(machine, request, manner)
     before()
-    const extraFds = [...(options.extraFds ?? []), ...watched.held]
-    const running = startFrame(native, frame, { ...options, extraFds })
+    const extraFds = [...(prepared.options.extraFds ?? []), ...watched.held]
+    const running = started(machine, { ...prepared, options: { ...prepared.options, extraFds } })
     for (const fd of opened.splice(0)) close(native, fd)
     running.next()
     running.becomes()

@@ -4,7 +4,6 @@ import { bug } from '../base/errors.ts'
 import type { Native } from '../base/native.ts'
 import { packU64 } from '../linux/bytes.ts'
 import { O_CLOEXEC, O_NONBLOCK } from '../linux/files.ts'
-import { signalMask } from '../linux/process.ts'
 import { must, mustUnless } from './embedded-call.ts'
 
 export const POLLIN = 1
@@ -41,10 +40,10 @@ const timespec = (ms: number): Uint8Array => packU64([Math.floor(ms / 1000), Mat
 const SIG_BLOCK = 0
 const SIG_SETMASK = 2
 
-/** Keeps these signals from being delivered, and answers the mask from before, for `setSignalMask`. rt_sigprocmask(2) */
-export function blockSignals(native: Native, signals: readonly number[]): Uint8Array {
+/** Keeps the signals of a mask from being delivered, and answers the mask from before, for `setSignalMask`. rt_sigprocmask(2) */
+export function blockSignals(native: Native, signals: Uint8Array): Uint8Array {
   const before = new Uint8Array(8)
-  must(native, 'block signals', 'rt_sigprocmask', SIG_BLOCK, signalMask(signals), before, 8)
+  must(native, 'block signals', 'rt_sigprocmask', SIG_BLOCK, signals, before, 8)
   return before
 }
 
@@ -53,8 +52,8 @@ export function setSignalMask(native: Native, mask: Uint8Array): void {
 }
 
 /** A descriptor from which blocked signals are read instead of delivered; it does not block. signalfd(2) */
-export const openSignalFd = (native: Native, signals: readonly number[]): number =>
-  must(native, 'wait for signals', 'signalfd4', -1, signalMask(signals), 8, O_CLOEXEC | O_NONBLOCK)
+export const openSignalFd = (native: Native, signals: Uint8Array): number =>
+  must(native, 'wait for signals', 'signalfd4', -1, signals, 8, O_CLOEXEC | O_NONBLOCK)
 
 const SIGNALFD_SIGINFO_BYTES = 128
 
