@@ -80,13 +80,13 @@ build/tools: scripts/install-tools
 	@scripts/install-tools build
 	@touch $@
 
-# The engine's sources from npm, but for how references are counted.
+# The engine's sources from npm, but for how references are counted and arrays spread.
 $(OUT)/quickjs/quickjs.h: native/quickjs.sed $(PACKAGES)
 	@mkdir -p $(@D)
 	cp $(QUICKJS)/*.[ch] $(@D)
 	sed -E -i -f $< $(@D)/quickjs.[ch]
 
-$(OUT)/quickjs/%.o: $(OUT)/quickjs/quickjs.h native/counted.h | build/tools
+$(OUT)/quickjs/%.o: $(OUT)/quickjs/quickjs.h native/counted.h native/spread.h | build/tools
 	$(STATIC_CC) $(QUICKJS_FLAGS) $(FRONT_FLAGS) -c -o $@ $(@:.o=.c)
 
 $(OUT)/executor $(OUT)/monitor $(OUT)/reaper $(OUT)/resolver $(OUT)/denials: $(OUT)/%: native/%.c native/sys.h native/wire.h Makefile | build/tools

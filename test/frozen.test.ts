@@ -38,6 +38,28 @@ test.each(['language', 'closure', 'loop', 'builtin'])(
   },
 )
 
+test('an array is spread to what iterating over it gives: native/spread.h', () => {
+  const before = `
+    const list = [{ n: 1 }, { n: 2 }], holes = [1, , 3], own = [1, 2], longer = [1]
+    longer.length = 3
+    own[Symbol.iterator] = function* () { yield 9 }
+    class Two extends Array { *[Symbol.iterator]() { yield 'two' } }`
+  const claims = `
+    for (let i = 0; i < 100; i++) is([...list, { n: i }, ...list].map(({ n }) => n).join(), '1,2,' + i + ',1,2')
+    is([...[1, 2], ...[], ...'ab', ...new Set([3]), ...[4]].join(), '1,2,a,b,3,4')
+    is([...holes].length, 3); is(1 in [...holes], true); is([...longer].length, 3); is(2 in [...longer], true)
+    is([, ...[1, 2]].length, 3); is(0 in [, ...[1, 2]], false); is([, ...[1, 2]][2], 2)
+    is([...own].join(), '9'); is([...new Two()].join(), 'two')
+    ;(function () { is([...arguments, ...[3]].join(), '1,2,3') })(1, 2)
+    is(Math.max(...[1, 5], ...[3]), 5)
+    const iterator = Object.getPrototypeOf([][Symbol.iterator]()), { next } = iterator
+    iterator.next = function () { const { done, value } = next.call(this); return { done, value: value * 10 } }
+    is([...[1, 2]].join(), '10,20')
+    iterator.next = next
+    is([...[1, 2]].join(), '1,2')`
+  expect(disagreements(before, claims)).toBe('')
+})
+
 test('what is put into an object of the snapshot lives as long as it is there', () => {
   const before = `
     const map = new Map([['a', { n: 1 }], ['b', { n: 2 }]]), set = new Set(['x']), list = [{ n: 0 }], object = { inner: {} }
