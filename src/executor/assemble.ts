@@ -21,7 +21,7 @@ import {
   setSlot,
   slotIndex,
 } from './assembly.ts'
-import { flatten, type Placed } from './flatten.ts'
+import { flatten } from './flatten.ts'
 import { type LaidOut, layOut } from './frame.ts'
 import { refuseTooLarge } from './too-large.ts'
 import { ARG_BLOB, ARG_CONSTANT, ARG_SLOT, CALL_NOTHING, DECIMAL_BYTES, NONE, OP, PSEUDO, STEP_WORDS } from './wire.ts'
@@ -70,42 +70,47 @@ function assembleWith(
   }
 }
 
+// Each step of a plan comes through what is below, so that it counts what is done in it: two thirds of all that the engine interprets for a new
+// configuration are here. What most steps and arguments are is asked first, and nothing is made on the way.
+
 /** Puts a list into consecutive places, then the lists that its steps own behind it. Answers how many places the list took. */
 function placeList(assembly: Assembly, list: readonly Step[]): number {
-  const placed: Placed[] = []
-  flatten(list, placed)
-  const first = assembly.steps.length
-  for (const { step } of placed) assembly.steps.push(step)
+  const { steps } = assembly
+  const first = steps.length
+  const skips: number[] = []
+  flatten(list, { steps, skips })
   reserveSteps(assembly)
-  let index = first
-  for (const one of placed) writeStep(assembly, index++, one)
-  return placed.length
+  const count = skips.length
+  for (let index = 0; index < count; index++) {
+    const at = (first + index) * STEP_WORDS
+    const step = steps[first + index]
+    assembly.words[at + 2] = skips[index] ?? 0
+    if (step === undefined) writeJump(assembly.words, at)
+    else writeStep(assembly, at, step)
+  }
+  return count
+}
+
+function writeJump(words: Uint32Array, at: number): void {
+  words[at] = CALL_NOTHING
+  words[at + 1] = NONE << 16
 }
 
 /** struct step of native/wire.h, as 22 words of 32 bits. */
-function writeStep(assembly: Assembly, index: number, { step, skipOk, skipError }: Placed): void {
-  const at = index * STEP_WORDS
-  const { words } = assembly
-  words[at + 2] = skipOk | (skipError << 16)
-  if (step === undefined) {
-    words[at] = CALL_NOTHING
-    words[at + 1] = NONE << 16
-    return
-  }
-  words[at] = numberOf(step, assembly.architecture)
-  const into = step.into === undefined ? NONE : setSlot(assembly, step.into)
-  const before = assembly.opCount
-  const kinds = writeArguments(assembly, step.call.args, at + 10)
-  words[at + 1] = kinds | (into << 16)
-  words[at + 3] = before | ((assembly.opCount - before) << 16)
+function writeStep(assembly: Assembly, at: number, step: Step): void {
+  const { words, opCount } = assembly
+  const { call, into } = step
+  words[at] = numberOf(call.name, assembly.architecture)
+  const kinds = writeArguments(assembly, call.args, at + 10)
+  words[at + 1] = kinds | ((into === undefined ? NONE : setSlot(assembly, into)) << 16)
+  if (assembly.opCount !== opCount) words[at + 3] = opCount | ((assembly.opCount - opCount) << 16)
   if (step.check !== undefined || step.keep !== undefined) writeAfter(assembly, step, at)
   if (step.tolerate !== undefined || step.retry !== undefined) writeErrnos(words, step, at)
   if (step.child !== undefined) writeList(assembly, step.child, at + 5)
   if (step.undo !== undefined && step.undo.length > 0) writeList(assembly, step.undo, at + 6)
 }
 
-function numberOf(step: Step, architecture: Architecture): number {
-  const { name } = step.call
+function numberOf(name: string, architecture: Architecture): number {
   const number = callNumber(name, architecture) ?? PSEUDO[name]
   if (number === undefined) throw bug(`the plan calls ${name}, which linux/numbers.ts does not name`)
   return number
@@ -138,45 +143,47 @@ function writeList(assembly: Assembly, list: readonly Step[], word: number): voi
 }
 
 function writeArguments(assembly: Assembly, args: readonly Argument[], at: number): number {
+  const { words } = assembly
+  const count = args.length
   let kinds = 0
-  for (let index = 0; index < args.length; index++) {
-    const word = at + index * 2
+  for (let index = 0; index < count; index++) {
     const argument = args[index]
-    if (argument === 0) continue
-    if (typeof argument === 'number') setNumber(assembly.words, word, argument)
-    else if (typeof argument === 'bigint') {
-      assembly.words[word] = Number(BigInt.asUintN(32, argument))
-      assembly.words[word + 1] = Number(BigInt.asUintN(32, argument >> 32n))
-    } else if (argument !== undefined) {
-      kinds |= writeReference(assembly, argument, word) << (2 * index)
-    }
+    if (argument === 0 || argument === undefined) continue
+    const word = at + index * 2
+    if (typeof argument === 'number') {
+      words[word] = argument
+      if (argument < 0 || argument > 0xffffffff) words[word + 1] = Math.floor(argument / 0x1_0000_0000)
+    } else if (typeof argument === 'bigint') {
+      words[word] = Number(BigInt.asUintN(32, argument))
+      words[word + 1] = Number(BigInt.asUintN(32, argument >> 32n))
+    } else kinds |= writeReference(assembly, argument, word) << (2 * index)
   }
   return kinds
 }
 
-function setNumber(words: Uint32Array, at: number, value: number): void {
-  words[at] = value
-  if (value < 0 || value > 0xffffffff) words[at + 1] = Math.floor(value / 0x1_0000_0000)
-}
-
 function writeReference(assembly: Assembly, argument: Exclude<Argument, number | bigint>, word: number): number {
-  if (typeof argument !== 'string' && 'slot' in argument) {
-    assembly.words[word] = slotIndex(assembly, argument)
+  const { words } = assembly
+  if (typeof argument === 'string') {
+    assembly.wordFixups.push(word)
+    words[word] = assembly.blob.addText(argument)
+    return ARG_BLOB
+  }
+  if ('slot' in argument) {
+    words[word] = slotIndex(assembly, argument)
     return ARG_SLOT
   }
-  if (typeof argument !== 'string' && 'lengthOf' in argument) {
+  if ('lengthOf' in argument) {
     const length = setSlot(assembly, { slot: LENGTH })
     addOp(assembly, OP.length, length, 0)
-    assembly.words[word] = length
+    words[word] = length
     return ARG_SLOT
   }
-  if (typeof argument !== 'string' && 'sizeOf' in argument) {
-    assembly.words[word] = assembly.blob.textLength(argument.sizeOf)
+  if ('sizeOf' in argument) {
+    words[word] = assembly.blob.textLength(argument.sizeOf)
     assembly.wordSizes.push({ at: word, text: argument.sizeOf })
     return ARG_CONSTANT
   }
-  if (typeof argument === 'string') assembly.wordFixups.push(word)
-  assembly.words[word] = place(assembly, argument)
+  words[word] = place(assembly, argument)
   return ARG_BLOB
 }
 

@@ -16,7 +16,7 @@ export interface Assembly {
   readonly buffers: Map<string, number>
   readonly steps: (Step | undefined)[]
   words: Uint32Array
-  ops: Uint32Array
+  readonly ops: number[]
   opCount: number
   /** Places in `ops` and `words` that hold an offset into the text half of the blob. */
   readonly opFixups: number[]
@@ -42,7 +42,7 @@ export function newAssembly(architecture: Architecture, textLength: (text: strin
     buffers: new Map(),
     steps: [],
     words: new Uint32Array(512 * STEP_WORDS),
-    ops: new Uint32Array(512 * 4),
+    ops: [],
     opCount: 0,
     opFixups: [],
     wordFixups: [],
@@ -64,13 +64,7 @@ function grown(words: Uint32Array, needed: number): Uint32Array {
 }
 
 export function addOp(assembly: Assembly, kind: number, slotOrErrno: number, at: number, a = 0, b = 0): void {
-  const word = assembly.opCount * 4
-  if (word + 4 > assembly.ops.length) assembly.ops = grown(assembly.ops, word + 4)
-  const { ops } = assembly
-  ops[word] = kind | (slotOrErrno << 16)
-  ops[word + 1] = at
-  ops[word + 2] = a
-  ops[word + 3] = b
+  assembly.ops.push(kind | (slotOrErrno << 16), at, a, b)
   assembly.opCount++
 }
 

@@ -2,28 +2,35 @@
 
 import type { Step } from '../plan/plan.ts'
 
-/** A step in its place: with jumps instead of branches. */
-export interface Placed {
-  readonly step: Step | undefined
-  readonly skipOk: number
-  readonly skipError: number
+/** Where a list is put; a row that grows at its end. */
+export interface Row {
+  /** Undefined for a jump. */
+  readonly steps: (Step | undefined)[]
+  /** For each step of the list how many it passes over: behind a success, and, 16 bits higher, behind a tolerated error. */
+  readonly skips: number[]
 }
 
 /** `then` follows its step, a jump over `otherwise` follows `then`, `otherwise` comes last. */
-export function flatten(list: readonly Step[], into: Placed[]): void {
+export function flatten(list: readonly Step[], row: Row): void {
   for (const step of list) {
-    if (step.then === undefined && step.otherwise === undefined) into.push({ step, skipOk: 0, skipError: 0 })
-    else flattenBranches(step, into)
+    const at = row.skips.length
+    row.steps.push(step)
+    row.skips.push(0)
+    if (step.then !== undefined || step.otherwise !== undefined) flattenBranches(step, at, row)
   }
 }
 
-function flattenBranches(step: Step, into: Placed[]): void {
-  const then: Placed[] = []
-  const otherwise: Placed[] = []
-  flatten(step.then ?? [], then)
-  flatten(step.otherwise ?? [], otherwise)
-  const jump: readonly Placed[] =
-    then.length > 0 && otherwise.length > 0 ? [{ step: undefined, skipOk: otherwise.length, skipError: 0 }] : []
-  const skipOk = then.length > 0 ? 0 : otherwise.length
-  into.push({ step, skipOk, skipError: then.length + jump.length }, ...then, ...jump, ...otherwise)
+function flattenBranches({ then = [], otherwise = [] }: Step, at: number, row: Row): void {
+  const { steps, skips } = row
+  flatten(then, row)
+  const jump = skips.length
+  if (then.length > 0 && otherwise.length > 0) {
+    steps.push(undefined)
+    skips.push(0)
+  }
+  const first = skips.length
+  flatten(otherwise, row)
+  const passed = skips.length - first
+  skips[at] = (then.length > 0 ? 0 : passed) | ((first - at - 1) << 16)
+  if (jump < first) skips[jump] = passed
 }

@@ -52,7 +52,7 @@ export function layOut(assembly: Assembly, { mainCount, reads, text, trace }: Re
   header.set([opsAt, assembly.opCount, readsAt, reads.length, blobAt], 6)
   header.set([frame.length - blobAt, mainCount, assembly.slots.size], 11)
   header.set(words.subarray(0, stepBytes / 4), HEADER_BYTES / 4)
-  header.set(ops.subarray(0, opBytes / 4), opsAt / 4)
+  header.set(ops, opsAt / 4)
   reads.forEach(({ at, read }, index) => {
     header.set([at, read.sizeBytes], readsAt / 4 + index * 2)
   })
