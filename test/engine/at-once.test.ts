@@ -123,33 +123,6 @@ const labelsIn = (network: string): readonly string[] =>
     (name) => readlinkSync(inData('networks', network, 'leases', name)).split(' ')[1] ?? '',
   )
 
-/** Starts it, and kills that between an address and the file that says whose it is. */
-async function killTaking(id: string): Promise<void> {
-  const path = inData('containers', id, 'network.json.new')
-  const through = ['strace', '-f', '-qq', '-o', '/dev/null', '-P', path, '-e', 'inject=openat:signal=KILL']
-  const status = await engine.spawnThrough(through, 'start', id).exited
-  expect([status, existsSync(path), existsSync(inData('containers', id, 'network.json'))]).toEqual([137, false, false])
-}
-
-test('an address that a killed start took is given back by the next start, and by a command that looks', async () => {
-  const addresses = (): readonly string[] => readdirSync(inData('networks', 'bridge', 'leases'))
-  const id = engine.must('create', '--name', 'takes', 'busybox', 'sleep', '1000')
-  engine.must('run', '--rm', 'busybox', 'true')
-  await killTaking(id)
-  expect(labelsIn('bridge')).toEqual(['takes'])
-  engine.must('ps')
-  expect(addresses()).toEqual([])
-  await killTaking(id)
-  await killTaking(id)
-  expect(labelsIn('bridge')).toEqual(['takes'])
-  engine.must('run', '-d', '--name', 'other', 'busybox', 'sleep', '1000')
-  expect(labelsIn('bridge')).toEqual(['other'])
-  engine.must('start', 'takes')
-  expect(labelsIn('bridge').toSorted()).toEqual(['other', 'takes'])
-  engine.must('rm', '-f', 'takes', 'other')
-  expect([addresses(), readdirSync(inData('networks')).includes('.taking')]).toEqual([[], false])
-})
-
 test('when rename loses its command at any moment, others find the container by the name that it has', async () => {
   engine.must('network', 'create', 'named')
   const id = engine.must('run', '-d', '--name', 'first', '--network', 'named', 'busybox', 'sleep', '1000')
