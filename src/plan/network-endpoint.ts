@@ -255,7 +255,7 @@ function planPort({ bridge, outside }: Extract<Link, { readonly kind: 'bridge' }
     ),
     // A bridge takes what all of its ports take, and refuses more (br_set_gso_limits): one of others may be among them.
     ...tell(ROUTE, { type: RTM_NEWLINK, body: linkBody(INDEX), attributes: [LARGE_SEGMENTS] }, 'send large segments', {
-      typed: `for way in ${bridge.device} ${outside}; do ip link set $way gso_ipv4_max_size ${LARGEST} || :; done`,
+      typed: `for way in ${bridge.device} ${outside}; do ip link set $way gso_ipv4_max_size ${LARGEST} 2>/dev/null || :; done`,
     }),
   ]
 }
