@@ -3,7 +3,7 @@
  *
  * | variable | means                                                                        |
  * |----------|------------------------------------------------------------------------------|
- * | `ROUNDS` | how many rounds of short commands; 20 if not given                           |
+ * | `ROUNDS` | how many rounds of short commands, and of throughput; 20 if not given        |
  * | `MANY`   | how many rounds of what takes long; 3 if not given                           |
  * | `COUNTS` | how many containers at once; `50 200` if not given                           |
  * | `DEBIAN` | an archive of a Debian root file system with iperf3; it is made if not given |
@@ -96,7 +96,7 @@ const page = (
 ): string => `# Results of \`make bench-engine\`
 
 ${circumstances}
-- what takes long (many containers, images, streams, throughput): ${manyRounds} rounds
+- what takes long (many containers, images, streams): ${manyRounds} rounds
 
 ${tableOf(rows)}
 
