@@ -48,6 +48,7 @@ import {
   isIn,
   isKnown,
   isNotIn,
+  joined,
   keyOf,
   lookUp,
   masked,
@@ -234,12 +235,12 @@ const RULES = [
 const sets: readonly Bytes[] = [newTable(TABLE), ...NAMES.map((name) => newSet(SETS[name], idOf(name)))]
 
 /** Table, sets, chains and rules; what is there already is there once. */
-const base: readonly Bytes[] = [
+const base: Bytes = joined([
   ...sets,
   ...CHAINS,
   ...['guard', 'prerouting', 'output', 'postrouting', 'forward'].map((chain) => flushChain(TABLE, chain)),
   ...RULES,
-]
+])
 
 export interface BridgeRules {
   /** The name of the bridge. */
@@ -252,7 +253,7 @@ export interface BridgeRules {
 /** The rules, and in them one more network, and devices between which this machine did not route. Made again it changes nothing. */
 export const addBridge = (bridge: BridgeRules, apart: readonly string[]): Bytes =>
   batch([
-    ...base,
+    base,
     ...bridgeElements(bridge).map(([set, list]) => addElements(TABLE, set, list)),
     ...(apart.length === 0
       ? []
