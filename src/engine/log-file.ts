@@ -9,7 +9,7 @@ import type { Files } from '../base/files.ts'
 import type { Native } from '../base/native.ts'
 import { LOG_FILE } from '../container/watched.ts'
 import { attempt } from '../executor/embedded-call.ts'
-import { close, open } from '../executor/embedded-files.ts'
+import { close, openIfThere } from '../executor/embedded-files.ts'
 import { O_RDONLY } from '../linux/files.ts'
 
 const HEAD_BYTES = 16
@@ -33,6 +33,12 @@ export function logPaths(files: Files, directory: string): readonly string[] {
   return files.status(`${directory}/${LOG_FILE}`) === undefined ? paths : [...paths, `${directory}/${LOG_FILE}`]
 }
 
+/** Undefined for one that has another name by now, or is gone: the monitor renames them, the oldest away. */
+export function openLog(native: Native, path: string): LogFile | undefined {
+  const fd = openIfThere(native, path, O_RDONLY)
+  return fd === undefined ? undefined : new LogFile(native, fd)
+}
+
 /** Reads one file of a log, as far as it goes now; what is appended later is read by asking again. */
 export class LogFile {
   readonly #native: Native
@@ -45,9 +51,9 @@ export class LogFile {
   /** Of the first byte in the chunk. */
   #offset = 0
 
-  constructor(native: Native, path: string) {
+  constructor(native: Native, fd: number) {
     this.#native = native
-    this.#fd = open(native, path, O_RDONLY)
+    this.#fd = fd
   }
 
   get fd(): number {

@@ -2,7 +2,7 @@
 
 import { LOG_FILE } from '../container/watched.ts'
 import { must } from '../executor/embedded-call.ts'
-import { close, open } from '../executor/embedded-files.ts'
+import { close, openIfThere } from '../executor/embedded-files.ts'
 import { O_RDONLY } from '../linux/files.ts'
 import { containerPath, type Engine } from './place.ts'
 
@@ -18,7 +18,8 @@ export function lastLines({ machine, dataRoot }: Engine, id: string, count: numb
   const sizeBytes = files.status(path)?.sizeBytes ?? 0
   if (sizeBytes === 0) return []
   const bytes = new Uint8Array(Math.min(sizeBytes, TAIL_BYTES))
-  const fd = open(native, path, O_RDONLY)
+  const fd = openIfThere(native, path, O_RDONLY)
+  if (fd === undefined) return []
   try {
     must(native, `read ${path}`, 'pread64', fd, bytes, bytes.length, sizeBytes - bytes.length)
   } finally {

@@ -8,7 +8,7 @@ import { close, writeAll } from '../executor/embedded-files.ts'
 import { openPidfd } from '../executor/embedded-process.ts'
 import { readEngineContainer } from './containers.ts'
 import { connectIfListening } from './listening.ts'
-import { LogFile, logPaths } from './log-file.ts'
+import { type LogFile, logPaths, openLog } from './log-file.ts'
 import { LineMaker, type LogLine, stampOf } from './log-lines.ts'
 import { containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
@@ -135,14 +135,24 @@ class LineSink implements Sink {
 function readAll({ machine: { native, files } }: Engine, directory: string, sink: Sink): LogFile | undefined {
   let file: LogFile | undefined
   for (const path of logPaths(files, directory)) {
-    file?.close()
-    file = new LogFile(native, path)
-    if (!sink.take(file)) {
-      file.close()
-      return undefined
-    }
+    // Names go from one to another meanwhile: what comes behind a file is found by that file.
+    const next = file === undefined ? path : following(files.status, directory, file)
+    const opened = next === undefined ? undefined : openLog(native, next)
+    if (opened === undefined) continue
+    const isWanted = file === undefined || takeLast(sink, file)
+    file = opened
+    if (isWanted && sink.take(file)) continue
+    file.close()
+    return undefined
   }
   return file
+}
+
+/** What was written to a file before another one was begun. */
+function takeLast(sink: Sink, file: LogFile): boolean {
+  const isWanted = sink.take(file)
+  file.close()
+  return isWanted
 }
 
 const IN_MODIFY = 2
@@ -169,8 +179,11 @@ function follow(engine: Engine, { id, directory, changes, sink, file: first }: F
     if (file !== undefined && !sink.take(file)) break
     const next = following(files.status, directory, file)
     if (next !== undefined) {
-      file?.close()
-      file = new LogFile(native, next)
+      const opened = openLog(native, next)
+      if (opened === undefined) continue
+      const isWanted = file === undefined || takeLast(sink, file)
+      file = opened
+      if (!isWanted) break
       continue
     }
     if (isOver) break

@@ -142,6 +142,17 @@ describe('logs', () => {
     expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] ?? 0) + index))
     engine.must('rm', 'turns')
   })
+
+  test('files that are rotated away meanwhile are no error', () => {
+    const options = ['--log-opt', 'max-size=4k', '--log-opt', 'max-file=8']
+    const script = 'i=0; while :; do echo $i; i=$((i+1)); done'
+    engine.must('run', '-d', '--name', 'busy-log', ...options, 'busybox', 'sh', '-c', script)
+    const failed = Array.from({ length: 60 }, () => engine.coffer('logs', 'busy-log')).filter(
+      ({ status }) => status !== 0,
+    )
+    engine.must('rm', '-f', 'busy-log')
+    expect(failed.map(({ stderr }) => stderr)).toEqual([])
+  })
 })
 
 describe('several at once', () => {
