@@ -17,7 +17,11 @@ import {
 } from './namespace-bundle.ts'
 
 const site = place()
-afterAll(() => site[Symbol.dispose]())
+afterAll(() => {
+  // It removes what cleaners are still at.
+  coffer(['ps', '--all', '--quiet'])
+  site[Symbol.dispose]()
+})
 
 const ID = SOMEONE
 const USER = asSomeone
@@ -240,6 +244,8 @@ test('coffer run gives a user a copy-on-write view of the machine, which is gone
   expect(coffer(['run', '--rm', 'host', 'sh', '-c', script])).toEqual(succeeds('0\nx\n1\n1\nusr/bin\n'))
   expect(existsSync(mark)).toBe(false)
   expect(readdirSync(join(RUNTIME_DIRECTORY, 'coffer')).filter((name) => !name.startsWith('.'))).toEqual([])
+  // The disk may take its time to give up its files. What another command finds of them, it removes.
+  expect(coffer(['ps', '--all', '--quiet'])).toEqual(succeeds(''))
   expect(readdirSync(join(DATA_DIRECTORY, 'coffer', 'containers'))).toEqual([])
 })
 
