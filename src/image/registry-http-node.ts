@@ -7,11 +7,10 @@
  * Source: oci:distribution-spec, docker: registry/spec/auth/token.md, RFC 9110
  */
 
-import { type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http'
-import { Agent as TlsAgent, request as tlsRequest } from 'node:https'
+import type { IncomingMessage, Agent as PlainAgent } from 'node:http'
+import type { Agent as TlsAgent } from 'node:https'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { rootCertificates } from 'node:tls'
 import { OperationError } from '../base/errors.ts'
 import { optionalString, sectionOf } from '../base/field.ts'
 import { parseJson } from '../base/json.ts'
@@ -42,10 +41,16 @@ const SILENCE_MS = 60_000
 const MAX_TOKEN_BYTES = 1024 * 1024
 const MAX_ERROR_BYTES = 64 * 1024
 
+/**
+ * Loaded by who asks a registry, and not by `load` and `save`: an import takes 36 ms, half of them for a WebSocket that nobody asked for.
+ */
+const http = (): typeof import('node:http') => process.getBuiltinModule('node:http')
+const https = (): typeof import('node:https') => process.getBuiltinModule('node:https')
+
 export class Connection {
   readonly origin: string
   readonly #endpoint: Endpoint
-  readonly #plain = new PlainAgent({ keepAlive: true })
+  readonly #plain: PlainAgent = new (http().Agent)({ keepAlive: true })
   readonly #tls: TlsAgent
   #authorization: string | undefined
   #login: Promise<string | undefined> | undefined
@@ -54,10 +59,12 @@ export class Connection {
     this.origin = endpoint.origin
     this.#endpoint = endpoint
     const { authorities, checksCertificate } = endpoint
-    this.#tls = new TlsAgent({
+    this.#tls = new (https().Agent)({
       keepAlive: true,
       rejectUnauthorized: checksCertificate,
-      ...(authorities === undefined ? {} : { ca: [...rootCertificates, authorities] }),
+      ...(authorities === undefined
+        ? {}
+        : { ca: [...process.getBuiltinModule('node:tls').rootCertificates, authorities] }),
     })
   }
 
@@ -147,8 +154,8 @@ export class Connection {
     const options = { ...place, method, headers: { 'user-agent': 'coffer', ...headers } }
     const request =
       url.protocol === 'https:'
-        ? tlsRequest({ ...options, agent: this.#tls })
-        : plainRequest({ ...options, agent: this.#plain })
+        ? https().request({ ...options, agent: this.#tls })
+        : http().request({ ...options, agent: this.#plain })
     const response = new Promise<IncomingMessage>((resolve, reject) => {
       request.on('response', resolve)
       request.on('error', reject)
