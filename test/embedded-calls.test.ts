@@ -16,7 +16,7 @@ const modules = ['call', 'events', 'files', 'process', 'sockets', 'terminal'].ma
 /** What `body` returns, made by the engine in `directory` and passed on as JSON; in it, `here` is that directory. */
 function resultOf(body: string): unknown {
   using made = programOf(
-    ['src/base/errors.ts', ...modules],
+    ['src/base/errors.ts', 'src/linux/process.ts', ...modules],
     `const here = native.args[1]
      const thrown = (act) => { try { act() } catch (error) { return error.message } return 'nothing' }
      const result = (() => { ${body} })()
@@ -120,8 +120,9 @@ test('a descriptor that has nothing is told apart from one at its end', () => {
 test('blocked signals are read, in the order of their numbers', () => {
   expect(
     resultOf(`
-      coffer_.blockSignals(native, [10, 15, 34])
-      const fd = coffer_.openSignalFd(native, [10, 15, 34])
+      const signals = coffer_.signalMask([10, 15, 34])
+      coffer_.blockSignals(native, signals)
+      const fd = coffer_.openSignalFd(native, signals)
       const before = coffer_.readSignal(native, fd) === undefined
       for (const signal of [34, 15, 10]) coffer_.kill(native, coffer_.ownPid(native), signal)
       return [before, ...[1, 2, 3].map(() => coffer_.readSignal(native, fd)), coffer_.readSignal(native, fd) === undefined]`),
