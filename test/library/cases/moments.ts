@@ -100,8 +100,10 @@ export const cases: Cases = {
       }),
     ),
   'a command that is aborted at any moment ends, with its streams or a terminal as well': () =>
-    inBox((box) =>
-      atMoments(['ended'], async (signal) => {
+    inBox(async (box) => {
+      // From its first command on a box has the files of its cgroup open.
+      await box.exec(['true'])
+      await atMoments(['ended'], async (signal) => {
         const pty = { columns: 80, rows: 24 }
         const ends = await Promise.all([
           endOf(box.exec(LONG, { signal }), (result) => `${result.signal}`),
@@ -115,8 +117,8 @@ export const cases: Cases = {
           }),
         ])
         return ends.every((end) => ['AbortError', 'SIGKILL'].includes(end)) ? 'ended' : ends.join()
-      }),
-    ),
+      })
+    }),
   'a box that is killed at any moment of a fork, or whose fork is aborted, leaves nothing': async () => {
     const fork = (box: Box, signal?: AbortSignal): Promise<string> =>
       endOf(box.fork({ signal }), async (other) => {
