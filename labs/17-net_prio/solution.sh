@@ -6,13 +6,13 @@ echo 'lo 5' > /mnt/coffer-lab-net_prio/net_prio.ifpriomap
 # The same interfaces in a network namespace that has lo alone.
 diff /mnt/coffer-lab-net_prio/net_prio.ifpriomap <(unshare --net cat /mnt/coffer-lab-net_prio/net_prio.ifpriomap)
 priority() {
-  nsenter --net=/proc/2/ns/net python3 -c '
-from socket import *
-to = socket(AF_INET, SOCK_DGRAM)
-to.bind(("127.0.0.1", 0))
-to.setsockopt(SOL_SOCKET, 82, 1)
-socket(AF_INET, SOCK_DGRAM).sendto(b"hello", to.getsockname())
-print(to.recvmsg(9, 99)[1][0][2][0])'
+  nsenter --net=/proc/2/ns/net python3 -c 'if True:
+    from socket import *
+    to = socket(AF_INET, SOCK_DGRAM)
+    to.bind(("127.0.0.1", 0))
+    to.setsockopt(SOL_SOCKET, 82, 1)
+    socket(AF_INET, SOCK_DGRAM).sendto(b"hello", to.getsockname())
+    print(to.recvmsg(9, 99)[1][0][2][0])'
 }
 outside=$(priority) || true
 echo $$ > /mnt/coffer-lab-net_prio/cgroup.procs

@@ -4,7 +4,7 @@ import { afterEach, expect, test } from 'bun:test'
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { bind } from './bundle.ts'
-import { inTerminal, PTY } from './in-terminal.ts'
+import { inTerminal, ptyProgram } from './in-terminal.ts'
 import { until } from './leaks.ts'
 import { installInside } from './programs.ts'
 import { receive } from './receive.ts'
@@ -191,7 +191,7 @@ test('the devpts is an instance of its own, whatever the image has at /dev/pts/p
     'process.args': ['true'],
   }
   site.configure(bare)
-  const other = site.call(['run', site.id], { through: ['python3', '-c', PTY] })
+  const other = site.call(['run', site.id], { through: ['python3', '-c', ptyProgram()] })
   expect([0, 1]).toContain(other.exitCode ?? -1)
 })
 
@@ -228,19 +228,7 @@ test('much output through a terminal arrives whole', () => {
 
 test('a change of the window reaches the program', async () => {
   using site = makeSite()
-  const resize = `
-import fcntl,os,pty,select,signal,struct,sys,termios,time
-pid,fd=pty.fork()
-if pid==0: os.execvp(sys.argv[1],sys.argv[1:])
-out=b''
-while True:
-  try: got=os.read(fd,65536)
-  except OSError: break
-  if not got: break
-  out+=got
-  if b'waiting' in got: fcntl.ioctl(fd,termios.TIOCSWINSZ,struct.pack('HHHH',50,132,0,0))
-sys.stdout.buffer.write(out)
-`
+  const resize = ptyProgram("if b'waiting' in got: fcntl.ioctl(fd,termios.TIOCSWINSZ,struct.pack('HHHH',50,132,0,0))")
   site.configure({
     ...terminal,
     'process.args': ['sh', '-c', 'trap "stty size; exit" WINCH; echo waiting; while :; do sleep 0.01; done'],
