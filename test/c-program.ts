@@ -8,11 +8,12 @@ export interface CProgram extends Disposable {
   readonly path: string
 }
 
+export const sourceOf = (name: string): string => join(import.meta.dir, 'programs', `${name}.c`)
+
 /** Compiles test/programs/NAME.c; `options` are for the compiler, e.g. `-lseccomp`. Its directory goes when it is disposed of. */
 export function cProgram(name: string, options: readonly string[] = []): CProgram {
   const directory = mkdtempSync(join(tmpdir(), `coffer-${name}-`))
   const path = join(directory, name)
-  const source = join(import.meta.dir, 'programs', `${name}.c`)
   const { exitCode, stderr } = Bun.spawnSync([
     'cc',
     '-O1',
@@ -21,7 +22,7 @@ export function cProgram(name: string, options: readonly string[] = []): CProgra
     '-Werror',
     '-o',
     path,
-    source,
+    sourceOf(name),
     ...options,
   ])
   if (exitCode !== 0) {

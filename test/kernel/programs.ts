@@ -1,23 +1,22 @@
-/** C programs that several files of tests need, built once. */
+/** C programs that several files of tests need. They stay in build/test-programs, where the next run finds them. */
 
-import { chmodSync, copyFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
-import { type CProgram, cProgram } from '../c-program.ts'
+import { cProgram, sourceOf } from '../c-program.ts'
 import type { Site } from './site.ts'
 
-const built = new Map<string, CProgram>()
+const KEPT = join(import.meta.dir, '..', '..', 'build', 'test-programs')
 
+/** Of several that build it at once, each puts a whole one there. */
 function program(name: string): string {
-  let made = built.get(name)
-  if (made === undefined) {
-    if (built.size === 0)
-      process.on('exit', () => {
-        for (const one of built.values()) one[Symbol.dispose]()
-      })
-    made = cProgram(name, ['-static'])
-    built.set(name, made)
-  }
-  return made.path
+  const kept = join(KEPT, `${name}-${Bun.hash(readFileSync(sourceOf(name))).toString(16)}`)
+  if (existsSync(kept)) return kept
+  mkdirSync(KEPT, { recursive: true })
+  using made = cProgram(name, ['-static'])
+  const aside = `${kept}.${process.pid}`
+  copyFileSync(made.path, aside)
+  renameSync(aside, kept)
+  return kept
 }
 
 /** test/programs/receive.c, for the host. */
