@@ -1,18 +1,32 @@
 /** start: a created container's init stops waiting and becomes its program. */
 
 import { OperationError } from '../base/errors.ts'
+import { close } from '../executor/embedded-files.ts'
 import { effectiveCapabilities } from '../executor/embedded-process.ts'
 import { FIRST_EXTRA, runPlan } from '../executor/run-embedded.ts'
 import { capabilityBit, hasBit } from '../linux/capabilities.ts'
 import { planStart } from '../plan/start.ts'
+import { isThere, openContainer } from './hold.ts'
 import { openInit } from './kill.ts'
 import type { Machine } from './machine.ts'
 import { recordedHooks } from './recorded-hooks.ts'
-import { findContainer } from './store.ts'
+import { type Container, findContainer, missingContainer } from './store.ts'
 
 /** Throws `conflict` if the container is not `created`, and the error of a failed hook, which ends it. */
 export function startContainer(machine: Machine, id: string): void {
-  const container = findContainer(machine.files, machine.root, id)
+  const directory = openContainer(machine, id)
+  if (directory === undefined) throw missingContainer(machine.root, id)
+  try {
+    const container = findContainer(machine.files, machine.root, id)
+    if (!isThere(machine, id, directory)) throw missingContainer(machine.root, id)
+    startFound(machine, container, directory)
+  } finally {
+    close(machine.native, directory)
+  }
+}
+
+function startFound(machine: Machine, container: Container, directory: number): void {
+  const { id } = container
   if (container.status !== 'created')
     throw new OperationError({
       kind: 'conflict',
@@ -27,12 +41,13 @@ export function startContainer(machine: Machine, id: string): void {
   const { hooks, state } = recordedHooks(record, container.directory)
   const hasHooks = hooks.startContainer.length + hooks.poststart.length > 0
   const plan = planStart({
-    place: { root: machine.root, id },
+    id,
+    directory: FIRST_EXTRA,
     hooks,
     state,
     pid: init.pid,
-    initPidfd: FIRST_EXTRA,
+    initPidfd: FIRST_EXTRA + 1,
     awaitsProgram: !hasBit(effectiveCapabilities(machine.native), capabilityBit('CAP_SYS_PTRACE')),
   })
-  runPlan(machine.native, plan, { extraFds: hasHooks ? [openInit(machine, container)] : [] })
+  runPlan(machine.native, plan, { extraFds: [directory, ...(hasHooks ? [openInit(machine, container)] : [])] })
 }

@@ -3,8 +3,8 @@
 import { packU64 } from './bytes.ts'
 import type { Argument, Buffer, Call, Pointer, Slot } from './call.ts'
 
-/** An open directory, or the current one. */
-export type DirFd = Slot | typeof AT_FDCWD
+/** An open directory: what a step opened, what the executor was given, or AT_FDCWD, the current one. */
+export type DirFd = Slot | number
 
 export const AT_FDCWD = -100
 export const AT_EMPTY_PATH = 0x1000

@@ -1,16 +1,18 @@
 /** start: wake the init of a created container. */
 
 import { buffer, slot } from '../linux/call.ts'
-import { AT_FDCWD, O_NONBLOCK, O_RDONLY, O_WRONLY, openat, read, renameat2, unlinkat, write } from '../linux/files.ts'
+import { O_NONBLOCK, O_RDONLY, O_WRONLY, openat, read, renameIn, unlinkat, write } from '../linux/files.ts'
 import { ppollReadable } from '../linux/poll.ts'
 import { pidfdSendSignal } from '../linux/process.ts'
 import type { Hooks } from '../oci/hooks.ts'
 import { HOOK_OUTPUT, type HookState, hookReads, planHookOutput, planHooks } from './hooks.ts'
 import type { Plan, Ref, Step } from './plan.ts'
-import { FIFO_FILE, type StatePlace, stateDirectory, TAKEN_FIFO_FILE } from './state.ts'
+import { FIFO_FILE, TAKEN_FIFO_FILE } from './state.ts'
 
 export interface StartRequest {
-  readonly place: StatePlace
+  readonly id: string
+  /** The executor's descriptor of the directory of the container: another one may have its name by now. */
+  readonly directory: number
   readonly hooks: Pick<Hooks, 'startContainer' | 'poststart'>
   /** For the hooks. */
   readonly state: Pick<HookState, 'ociVersion' | 'bundle' | 'annotations'>
@@ -33,37 +35,42 @@ const END_SECONDS = 10
  * Where there are hooks, start is over when they are: those of startContainer come before the program, those of poststart behind it. A poststart hook that fails ends the container, as in runc: whoever waits for what the hook should have done must not find a container that
  * runs without it.
  */
-export function planStart({ place, hooks, state, pid, initPidfd, awaitsProgram }: StartRequest): Plan {
+export function planStart({ id, directory, hooks, state, pid, initPidfd, awaitsProgram }: StartRequest): Plan {
   const { startContainer, poststart } = hooks
   const hasHooks = startContainer.length + poststart.length > 0
-  const fifo = `${stateDirectory(place)}/${FIFO_FILE}`
-  const taken = `${stateDirectory(place)}/${TAKEN_FIFO_FILE}`
   return {
-    operation: `start ${place.id}`,
+    operation: `start ${id}`,
     steps: [
       ...(poststart.length === 0 ? [] : [planHookOutput]),
       {
-        call: renameat2(fifo, taken),
-        why: `be the one who starts ${place.id}`,
+        call: renameIn(directory, FIFO_FILE, TAKEN_FIFO_FILE),
+        why: `be the one who starts ${id}`,
         see: SEE,
         // It is gone once init has read from it.
-        undo: [{ call: renameat2(taken, fifo), why: 'let it be started again', see: SEE, tolerate: ['ENOENT'] }],
+        undo: [
+          {
+            call: renameIn(directory, TAKEN_FIFO_FILE, FIFO_FILE),
+            why: 'let it be started again',
+            see: SEE,
+            tolerate: ['ENOENT'],
+          },
+        ],
       },
       {
-        call: openat(AT_FDCWD, taken, O_WRONLY | O_NONBLOCK),
-        why: `reach the init of ${place.id}`,
+        call: openat(directory, TAKEN_FIFO_FILE, O_WRONLY | O_NONBLOCK),
+        why: `reach the init of ${id}`,
         see: SEE,
         into: FIFO,
       },
       {
         call: write(FIFO, 's', 1),
-        why: `start the program of ${place.id}`,
+        why: `start the program of ${id}`,
         see: SEE,
-        ...(hasHooks ? { undo: end(place.id, initPidfd) } : {}),
+        ...(hasHooks ? { undo: end(id, initPidfd) } : {}),
       },
-      ...(hasHooks || awaitsProgram ? awaitProgram(place.id, taken, hasHooks) : []),
-      { call: unlinkat(AT_FDCWD, taken), why: 'remove what it waited on', see: SEE },
-      ...planHooks('poststart', poststart, { ...state, id: place.id, status: 'running', pid, output: HOOK_OUTPUT }),
+      ...(hasHooks || awaitsProgram ? awaitProgram(id, directory, hasHooks) : []),
+      { call: unlinkat(directory, TAKEN_FIFO_FILE), why: 'remove what it waited on', see: SEE },
+      ...planHooks('poststart', poststart, { ...state, id, status: 'running', pid, output: HOOK_OUTPUT }),
     ],
     reads: hookReads({ poststart }),
   }
@@ -74,14 +81,14 @@ export function planStart({ place, hooks, state, pid, initPidfd, awaitsProgram }
  *
  * A pipe that nobody can read from has an error: fs/pipe.c, pipe_poll. What was written stays in it while it is open at one end.
  */
-function awaitProgram(id: string, fifo: string, hasHooks: boolean): readonly Step[] {
+function awaitProgram(id: string, directory: number, hasHooks: boolean): readonly Step[] {
   const answer = slot('fifo-answer')
   const why = hasHooks
     ? `have the startContainer hooks of ${id} succeed, and its program run`
     : `see the program of ${id} run`
   return [
     { call: ppollReadable(FIFO), why: `see ${id} become its program, or end`, see: ['ppoll(2)', 'fifo(7)'] },
-    { call: openat(AT_FDCWD, fifo, O_RDONLY | O_NONBLOCK), why, see: SEE, into: answer },
+    { call: openat(directory, TAKEN_FIFO_FILE, O_RDONLY | O_NONBLOCK), why, see: SEE, into: answer },
     {
       call: read(answer, buffer('answer', 1)),
       why,

@@ -38,6 +38,8 @@ export interface Injected extends Outcome {
 /** Their numbers on x86_64. */
 export const FLOCK = 73
 export const OPENAT = 257
+export const RENAMEAT2 = 316
+export const VFORK = 58
 
 /** `errno=28`, `kill=ROLE`, `do=COMMAND`. */
 export type Action = string

@@ -11,7 +11,7 @@ import { cgroupPaths, until } from '../kernel/leaks.ts'
 import { readText } from '../kernel/machine.ts'
 import { expectNothingLeft, makeSite, PROGRAMS, type Site } from '../kernel/site.ts'
 import { addFigures, printTotal } from './figures.ts'
-import { type Command, FLOCK, inject, LONG, pointsOf, sample } from './injection.ts'
+import { type Command, FLOCK, inject, LONG, pointsOf, RENAMEAT2, sample, VFORK } from './injection.ts'
 
 setDefaultTimeout(LONG ? 3600_000 : 120_000)
 afterEach(expectNothingLeft)
@@ -146,5 +146,30 @@ test('what a failed create takes back by path is let be once somebody else has r
     const lost = paths.filter((path) => !existsSync(path))
     for (const path of paths) if (existsSync(path)) rmdirSync(path)
     expect([point, hit, readText(status), lost]).toEqual([point, true, '0\n', []])
+  }
+})
+
+test('whoever starts a container slowly lets be what was made of its name meanwhile, and fails (S254)', () => {
+  using site = makeSite()
+  const bundle = join(site.directory, 'another')
+  mkdirSync(bundle)
+  writeConfig(bundle, { 'process.args': ['sleep', '1000'], 'linux.cgroupsPath': site.cgroup, 'root.path': site.rootfs })
+  const fresh = (): Command => {
+    rmSync(`${bundle}/status`, { force: true })
+    site.configure()
+    site.call(['create', site.id])
+    return { args: ['start', site.id] }
+  }
+  const points = pointsOf(site, fresh(), 0)
+  expect(site.call(['delete', '--force', site.id]).exitCode).toBe(0)
+  // Before it opens the directory of the container, it may well find the new one; from then on until it renames the fifo it has begun nothing.
+  const renames = points.findIndex(({ role, call }) => role === EXECUTOR && call === RENAMEAT2)
+  const visited = points.slice(0, renames + 1).filter(({ role, call }) => role === EXECUTOR || call === VFORK)
+  expect(visited.length).toBeGreaterThan(5)
+  for (const point of sample(visited, 8)) {
+    const { hit, exitCode, stderr } = inject(site, fresh(), point, `do=${meanwhile(site, bundle)}`)
+    expect([point, hit, exitCode, stderr]).toEqual([point, true, 1, expect.stringContaining('ENOENT')])
+    expect([point, harm(site, bundle)]).toEqual([point, []])
+    expect(site.call(['delete', '--force', site.id]).exitCode).toBe(0)
   }
 })
