@@ -11,7 +11,7 @@ import { isAlive } from '../observe/process.ts'
 import { planThaw } from '../plan/cgroup-freeze.ts'
 import type { Machine } from './machine.ts'
 import { readMembers } from './members.ts'
-import { type Container, findContainer, type LiveContainer } from './store.ts'
+import { type Container, findContainer, type LiveContainer, readContainer } from './store.ts'
 
 const SIGKILL = 9
 
@@ -25,13 +25,7 @@ export interface KillOptions {
 export function killContainer(machine: Machine, id: string, { signal, all }: KillOptions): void {
   // Signal 0 only asks whether there is somebody to get one: kill(2).
   const number = signal === '0' ? 0 : parseSignal(signal)
-  if (number === undefined)
-    throw new OperationError({
-      kind: 'invalid',
-      operation: `send a signal to ${id}`,
-      reason: `"${signal}" is no signal`,
-      hint: 'give a number from 1 to 64 or a name such as TERM',
-    })
+  if (number === undefined) throw noSignal(id, signal)
   const container = findContainer(machine.files, machine.root, id)
   if (all) {
     killAll(machine, container, number)
@@ -39,14 +33,15 @@ export function killContainer(machine: Machine, id: string, { signal, all }: Kil
   }
   if (container.status === 'stopped' || container.status === 'creating') throw notRunning(container)
   signalInit(machine, container, number)
-  if (number === SIGKILL) letDie(machine, container)
 }
 
-/** In cgroup v1 a frozen process does not even die: kernel:admin-guide/cgroup-v1/freezer-subsystem.rst. As in runc, SIGKILL thaws. */
-function letDie({ native }: Machine, container: Container): void {
-  if (container.status !== 'paused') return
-  runPlan(native, { operation: `let ${container.id} end`, steps: planThaw(container.record.cgroup) })
-}
+export const noSignal = (id: string, signal: string): OperationError =>
+  new OperationError({
+    kind: 'invalid',
+    operation: `send a signal to ${id}`,
+    reason: `"${signal}" is no signal`,
+    hint: 'give a number from 1 to 64 or a name such as TERM',
+  })
 
 const notRunning = ({ id, status }: Container): OperationError =>
   new OperationError({
@@ -57,11 +52,35 @@ const notRunning = ({ id, status }: Container): OperationError =>
   })
 
 /** By a descriptor that is opened first and checked then: a pid that was used again is never hit. pidfd_open(2) */
-export function signalInit(machine: Machine, container: LiveContainer, signal: number): void {
+function signalInit(machine: Machine, container: LiveContainer, signal: number): void {
   const pidfd = openInit(machine, container)
+  try {
+    signalOpen(machine, container, { pidfd, signal })
+  } finally {
+    close(machine.native, pidfd)
+  }
+}
+
+/** To the init that was opened, whatever has its pid or runs under the id by now; nothing if it has ended, and was waited for. */
+export function signalOpen(
+  machine: Machine,
+  container: LiveContainer,
+  { pidfd, signal }: { readonly pidfd: number; readonly signal: number },
+): void {
   const result = attempt(machine.native, 'pidfd_send_signal', pidfd, signal, 0, 0)
-  attempt(machine.native, 'close', pidfd)
-  if (result < 0) throw failure(`send a signal to ${container.id}`, 'pidfd_send_signal', result)
+  if (result < 0 && result !== -errnoNumber('ESRCH'))
+    throw failure(`send a signal to ${container.id}`, 'pidfd_send_signal', result)
+  if (signal === SIGKILL) letDie(machine, container)
+}
+
+/**
+ * In cgroup v1 a frozen process does not even die: kernel:admin-guide/cgroup-v1/freezer-subsystem.rst. As in runc, SIGKILL thaws. It may have
+ * been paused since it was looked at.
+ */
+function letDie({ native, files, root }: Machine, { id, init }: LiveContainer): void {
+  const now = readContainer(files, root, id)
+  if (now?.status !== 'paused' || now.init.startTime !== init.startTime) return
+  runPlan(native, { operation: `let ${id} end`, steps: planThaw(now.record.cgroup) })
 }
 
 /** A descriptor of init, which beyond doubt is still the process that was recorded. Throws `conflict` if it has ended. */
@@ -104,7 +123,7 @@ export function killAll(machine: Machine, container: Container, signal: number):
     return
   }
   if (!killCgroup(machine, paths[''])) signalEach(machine, container, signal)
-  letDie(machine, container)
+  if (container.status === 'paused') letDie(machine, container)
 }
 
 function signalEach(machine: Machine, container: Container, signal: number): void {

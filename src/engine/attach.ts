@@ -4,7 +4,7 @@ import { type AttachEnd, attend, wantNoOutput } from '../container/attach.ts'
 import { holdSignals } from '../container/foreground.ts'
 import { attempt } from '../executor/embedded-call.ts'
 import { close } from '../executor/embedded-files.ts'
-import { EXIT_FILE, parseExit, readEngineContainer, UNSEEN_STATUS } from './containers.ts'
+import { EXIT_FILE, parseExit, readEngineContainer, STARTED_FILE, UNSEEN_STATUS } from './containers.ts'
 import { connectIfListening } from './listening.ts'
 import { awaitMending } from './mend.ts'
 import { containerPath, type Engine } from './place.ts'
@@ -41,13 +41,13 @@ export function attach(
   })
 }
 
-/** How a container ended; waits until it has, and is cleaned up. */
-export function waitForEnd(engine: Engine, record: ContainerRecord): number {
+/** How a container ended; waits until it has, and is cleaned up. With `started`, only for the end of the run that was started then. */
+export function waitForEnd(engine: Engine, record: ContainerRecord, started?: string): number {
   const { machine } = engine
   const { native } = machine
   const socket = connectIfListening(engine, record.id)
   try {
-    if (socket !== undefined) {
+    if (socket !== undefined && isOfRun(engine, record, started)) {
       wantNoOutput(native, socket)
       // Something may have been on its way already.
       const streams = { stdout: false, stderr: false }
@@ -63,3 +63,7 @@ export function waitForEnd(engine: Engine, record: ContainerRecord): number {
   if (record.restart.when === 'no') awaitMending(engine, record.id)
   return exit?.status ?? UNSEEN_STATUS
 }
+
+/** Whether who listens belongs to that run: the time of a new one is written before it listens. */
+const isOfRun = ({ machine: { files }, ...engine }: Engine, { id }: ContainerRecord, started?: string): boolean =>
+  started === undefined || files.readText(`${containerPath(engine, id)}/${STARTED_FILE}`)?.trim() === started

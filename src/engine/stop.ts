@@ -1,7 +1,7 @@
 /** stop and kill: the signal that asks a container to end, and the one that does not ask. */
 
 import { OperationError } from '../base/errors.ts'
-import { killContainer, openInit } from '../container/kill.ts'
+import { killContainer, noSignal, openInit, signalOpen } from '../container/kill.ts'
 import { findContainer as findInner, liveContainer } from '../container/store.ts'
 import { POLLIN, poll } from '../executor/embedded-events.ts'
 import { close } from '../executor/embedded-files.ts'
@@ -24,35 +24,40 @@ export interface StopOptions {
 
 /** One that has ended is stopped already; one that would be started again is not. */
 export function stopContainer(engine: Engine, container: EngineContainer, { seconds, signal }: StopOptions): void {
-  const { record, status } = forGood(engine, container)
-  if (status !== 'running' && status !== 'paused') return
+  const found = forGood(engine, container)
+  if (found.status !== 'running' && found.status !== 'paused') return
+  const { record, started } = found
   try {
     end(engine, record, { seconds, signal })
   } catch (error) {
     // It was faster.
     if (!(error instanceof OperationError) || (error.kind !== 'conflict' && error.kind !== 'missing')) throw error
   }
-  waitForEnd(engine, record)
+  waitForEnd(engine, record, started)
   mendContainer(engine, record.id)
   tellStop(engine, record)
 }
 
-/** Answers once its first process has ended. */
+const SIGKILL = 9
+
+/** Answers once its first process has ended: the one that got the signal, if somebody starts the container again meanwhile. */
 function end(engine: Engine, record: ContainerRecord, { seconds, signal }: StopOptions): void {
   const { machine } = engine
   const inner = liveContainer(findInner(machine.files, machine.root, record.id), `stop ${record.name}`)
   const pidfd = openInit(machine, inner)
   try {
     const first = signal ?? record.stopSignal
+    const number = parseSignal(first)
+    if (number === undefined) throw noSignal(record.id, first)
     keepSent(engine, record.id, { command: 'stop', signal: first })
-    tellContainer(engine, record, 'kill', { signal: `${parseSignal(first) ?? first}` })
-    killContainer(machine, record.id, { signal: first, all: false })
+    tellContainer(engine, record, 'kill', { signal: `${number}` })
+    signalOpen(machine, inner, { pidfd, signal: number })
     const limit = seconds ?? record.stopSeconds
     const ended = poll(machine.native, [{ fd: pidfd, events: POLLIN }], limit < 0 ? undefined : limit * 1000)
     if ((ended?.[0] ?? 0) === 0) {
       keepSent(engine, record.id, { command: 'stop', signal: 'KILL', waitedSeconds: limit })
       tellContainer(engine, record, 'kill', { signal: '9' })
-      killContainer(machine, record.id, { signal: 'KILL', all: false })
+      signalOpen(machine, inner, { pidfd, signal: SIGKILL })
     }
     poll(machine.native, [{ fd: pidfd, events: POLLIN }])
   } finally {

@@ -40,6 +40,7 @@ export const FLOCK = 73
 export const OPENAT = 257
 export const RENAMEAT2 = 316
 export const VFORK = 58
+export const PPOLL = 271
 
 /** `errno=28`, `kill=ROLE`, `do=COMMAND`. */
 export type Action = string
