@@ -10,6 +10,7 @@ import { type Directory, handedOn, type Place } from './cgroup-place.ts'
 import { mountHierarchy, waitForRelease } from './cgroup-private.ts'
 import { CGROUP } from './cgroup-v2.ts'
 import type { Step } from './plan.ts'
+import { noteLeft } from './state.ts'
 
 const SEE = ['cgroups(7)']
 
@@ -88,6 +89,7 @@ const makeLeaf = (place: Place, ifMade: readonly Step[], ifFound: readonly Step[
       tolerate: ['ENOENT'],
       retry: ['EBUSY'],
     },
+    noteLeft(place.at, place.path),
     ...(place.mount === undefined ? [] : [waitForRelease]),
   ],
 })

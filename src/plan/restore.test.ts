@@ -81,9 +81,11 @@ test('a restore that fails behind criu takes back init and what was made for it'
   expect(undoOf(planRestore({ ...request, pidFile: '/pid' }, host).steps)).toMatchInlineSnapshot(`
     "statx(state-directory, STATX_NLINK, &state-statx) if state-statx[16:20] == 0 else EEXIST
      or, if EEXIST or EBADF:
-      unlinkat("/run/coffer/web-1", AT_REMOVEDIR)
+      unlinkat("/run/coffer/web-1", AT_REMOVEDIR) or ENOTEMPTY
     flock(state-directory, LOCK_EX)
-    unlinkat(state-directory, "state.json")
+    getpid() if left-statx[16:20] == 0 else EBUSY, or EBUSY
+     then:
+      unlinkat(state-directory, "state.json")
     pidfd_send_signal(criu-pidfd, SIGKILL) or ESRCH
     waitid(P_PIDFD, criu-pidfd, &init-exit, WEXITED) or ECHILD
     pidfd_send_signal(init-pidfd, SIGKILL) or ESRCH

@@ -15,6 +15,7 @@ import {
   AT_EMPTY_PATH,
   AT_FDCWD,
   AT_REMOVEDIR,
+  type DirFd,
   flock,
   LOCK_EX,
   LOCK_UN,
@@ -36,6 +37,7 @@ import {
   unlinkat,
   write,
 } from '../linux/files.ts'
+import { getpid } from '../linux/process.ts'
 import type { Ref, Step } from './plan.ts'
 import { INIT_PID, START_FIFO } from './slots.ts'
 
@@ -81,7 +83,13 @@ export function planState(place: StatePlace, source: string | number): readonly 
           // EBADF: it could not be opened.
           tolerate: ['EEXIST', 'EBADF'],
           otherwise: [
-            { call: unlinkat(AT_FDCWD, directory, AT_REMOVEDIR), why: `give the name ${place.id} back`, see: SEE },
+            {
+              call: unlinkat(AT_FDCWD, directory, AT_REMOVEDIR),
+              why: `give the name ${place.id} back`,
+              see: SEE,
+              // What is left of it is still remembered.
+              tolerate: ['ENOTEMPTY'],
+            },
           ],
         },
       ],
@@ -94,11 +102,33 @@ export function planState(place: StatePlace, source: string | number): readonly 
       why,
       see: SEE,
       into: file,
-      undo: [{ call: unlinkat(DIRECTORY, STATE_FILE), why: 'forget it', see: SEE }],
+      undo: unlessLeft([{ call: unlinkat(DIRECTORY, STATE_FILE), why: 'forget it', see: SEE }]),
     },
     ...(typeof source === 'string' ? [writeState(file, source, why)] : copyState(file, source, why)),
   ]
 }
+
+/** struct statx of something that lasts and that could not be taken back; zeros as long as there is none. */
+const LEFT: Buffer = buffer('left-statx', 256)
+
+/** For an undo, behind the removal of what is there: if it still is, the record stays, by which `delete` tries again. */
+export const noteLeft = (at: DirFd, path: string): Step => ({
+  call: statx(at, path, 0, STATX_NLINK, LEFT),
+  why: `remember the container if ${path} is still there`,
+  see: ['statx(2)'],
+  tolerate: ['ENOENT'],
+})
+
+const unlessLeft = (steps: readonly Step[]): readonly Step[] => [
+  {
+    call: getpid(),
+    why: 'see whether all of it could be taken back',
+    see: SEE,
+    check: { in: LEFT, offset: LINKS_AT, sizeBytes: 4, equals: 0, errno: 'EBUSY' },
+    tolerate: ['EBUSY'],
+    then: steps,
+  },
+]
 
 const holdDirectory: Step = {
   call: flock(DIRECTORY, LOCK_EX),

@@ -4,7 +4,7 @@ import { afterEach, expect, test } from 'bun:test'
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { bind, type Changes } from '../kernel/bundle.ts'
-import { cgroupsOf } from '../kernel/leaks.ts'
+import { cgroupPaths, cgroupsOf } from '../kernel/leaks.ts'
 import { expectNothingLeft, fileOf, makeSite, type Site } from '../kernel/site.ts'
 
 afterEach(expectNothingLeft)
@@ -137,4 +137,20 @@ test('the log of a failure does not grow beyond its message', () => {
   site.configure({ 'root.path': 'nowhere' })
   site.call(['create', site.id], { globals: ['--log', log, '--log-format', 'json'] })
   expect(readsAfter(site, 'echo ok')).toBe('ok\n')
+})
+
+test('a failed start whose cgroup is still in use is remembered, and taken away by who deletes it', () => {
+  using site = makeSite()
+  const [cgroup] = cgroupPaths(site.cgroup)
+  const pidFile = join(site.directory, 'stays')
+  const stays = `sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >${pidFile}; echo $! >${cgroup}/cgroup.procs; exit 1`
+  for (const command of [['create'], ['run'], ['run', '--detach']]) {
+    site.configure({ hooks: { createRuntime: [hook(stays)] } })
+    const { exitCode } = site.call([...command, site.id])
+    expect([command, exitCode, cgroupsOf(site.id)]).toEqual([command, 1, [cgroup ?? '']])
+    expect(site.call(['list', '--quiet']).stdout).toBe(`${site.id}\n`)
+    expect(site.call(['delete', '--force', site.id])).toMatchObject({ exitCode: 0, stderr: '' })
+    expect([command, site.leaks()]).toEqual([command, []])
+    expect(site.call(['list', '--quiet']).stdout).toBe('')
+  }
 })
