@@ -213,7 +213,7 @@ export function untagImage(engine: Engine, text: string, isForced: boolean): rea
 interface Untagged {
   readonly image: StoredImage
   readonly goes: readonly string[]
-  /** No name is left. */
+  /** No name is left, and nothing of it stays. */
   readonly isLast: boolean
 }
 
@@ -223,11 +223,13 @@ function takeNames(engine: Engine, text: string, isForced: boolean): Untagged {
   const isId = !/[^0-9a-f]/.test(text.replace(/^sha256:/, '')) && image.id.includes(text.replace(/^sha256:/, ''))
   const name = isId ? undefined : image.names.find((one) => one === canonicalName(parseReference(text)))
   const goes = name === undefined ? image.names : [name]
-  const isLast = goes.length === image.names.length
+  const user = goes.length === image.names.length ? userOf(engine, image) : undefined
+  // By its name, and by force, it goes on without one while a container runs that is made of it.
+  const isKept = user?.isRunning === true && isForced && name !== undefined
+  const isLast = goes.length === image.names.length && !isKept
   if (name === undefined && image.names.length > 1 && !isForced)
     throw inUse(image, `image is referenced in multiple repositories`, 'remove it by its names, or give --force')
-  const user = isLast ? userOf(engine, image) : undefined
-  if (user !== undefined && (!isForced || user.isRunning))
+  if (user !== undefined && !isKept && (!isForced || user.isRunning))
     throw inUse(image, `container ${user.id.slice(0, 12)} is using its referenced image`, `coffer rm ${user.name}`)
   changeImages(engine, (entries) =>
     isLast ? removeImage(entries, image.descriptor.digest) : removeName(entries, name ?? ''),
