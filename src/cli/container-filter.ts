@@ -2,12 +2,18 @@
 
 import { OperationError } from '../base/errors.ts'
 import { usage } from '../base/flags.ts'
+import { networksOf, readConnection } from '../engine/connection.ts'
 import { type EngineContainer, findContainer } from '../engine/containers.ts'
 import { healthOf } from '../engine/health.ts'
+import { networkNames } from '../engine/inspect-network.ts'
+import type { IntentMount } from '../engine/intent.ts'
 import type { Engine } from '../engine/place.ts'
 import { findImage } from '../image/layout.ts'
+import { listNetworks } from '../network/networks.ts'
 
 type Test = (container: EngineContainer) => boolean
+
+const FILTERS = 'name id status exited ancestor label before since health volume network publish expose'
 
 const STATUSES = ['created', 'restarting', 'running', 'removing', 'paused', 'exited', 'dead']
 const HEALTHS = ['starting', 'healthy', 'unhealthy', 'none']
@@ -63,8 +69,15 @@ function testOf(engine: Engine, command: string, key: string, value: string, all
     case 'health':
       if (!HEALTHS.includes(value)) throw usage(command, `there is no health "${value}"`, HEALTHS.join(' '))
       return (one) => (healthOf(engine, one)?.status ?? 'none') === value
+    case 'volume':
+      return ({ record: { intent } }) => intent.mounts.some((mount) => placesOf(mount).includes(value))
+    case 'network':
+      return networkTest(engine, value)
+    case 'publish':
+    case 'expose':
+      return portTest(engine, command, key, value)
     default:
-      throw usage(command, `there is no filter "${key}"`, 'name id status exited ancestor label before since health')
+      throw usage(command, `there is no filter "${key}"`, FILTERS)
   }
 }
 
@@ -78,10 +91,48 @@ function patternOf(command: string, text: string): RegExp {
   }
 }
 
-/** An image, or one that it is made of: its layers are the lowest of the container's. */
+/** An image, or one that it was made of: its layers are the lowest of the other, which has more of them, or a longer history. */
 function ancestorTest({ machine, dataRoot }: Engine, value: string): Test {
   const image = findImage(machine.files, dataRoot, value)
-  return ({ record }) => record.image.name === value || (image !== undefined && record.image.id === image.id)
+  const isMadeOf = (id: string): boolean => {
+    const own = findImage(machine.files, dataRoot, id)?.config
+    if (own === undefined || image === undefined) return false
+    const { diffIds, history } = image.config
+    const isBelow = diffIds.every((diffId, index) => own.diffIds[index] === diffId)
+    return isBelow && (diffIds.length < own.diffIds.length || history.length < own.history.length)
+  }
+  return ({ record: { image: own } }) =>
+    own.name === value || (image !== undefined && own.id !== undefined && (own.id === image.id || isMadeOf(own.id)))
+}
+
+/** A volume is known by its name, a directory of this machine by its path, and each by where the container has it. */
+const placesOf = (mount: IntentMount): readonly string[] =>
+  mount.kind === 'tmpfs' ? [] : [mount.kind === 'volume' ? mount.name : mount.source, mount.destination]
+
+/** By name, or by the beginning of an id. */
+function networkTest(engine: Engine, value: string): Test {
+  const byId = listNetworks(networksOf(engine)).find(({ id }) => value !== '' && id.startsWith(value))
+  return ({ record }) =>
+    networkNames(record)
+      .split(',')
+      .some((name) => name === value || name === byId?.name)
+}
+
+/** While it runs, ports of this machine for `publish`, and of the container for `expose`: `80`, `80/udp`, `8000-8010/tcp`. */
+function portTest(engine: Engine, command: string, key: 'publish' | 'expose', value: string): Test {
+  const [, from = '', to = from, protocol = 'tcp'] = /^(\d+)(?:-(\d+))?(?:\/(tcp|udp|sctp))?$/.exec(value) ?? []
+  if (from === '') throw usage(command, `${key} is "${value}"`, 'give PORT[/PROTOCOL] or FIRST-LAST[/PROTOCOL]')
+  const fits = (port: number, of: string): boolean => of === protocol && port >= Number(from) && port <= Number(to)
+  return ({ record: { id, exposed = [] } }) => {
+    const connection = readConnection(engine, id)
+    if (connection === undefined) return false
+    if (key === 'publish') return connection.ports.some(({ hostPort, protocol }) => fits(hostPort, protocol))
+    const named = exposed.map((text) => text.split('/'))
+    return (
+      connection.ports.some(({ port, protocol }) => fits(port, protocol)) ||
+      named.some(([port, of = 'tcp']) => fits(Number(port), of))
+    )
+  }
 }
 
 function labelTest(value: string): Test {
