@@ -1,6 +1,6 @@
 /** A user without privilege, with a name and with ranges in /etc/subuid and /etc/subgid, which only the processes behind a command know of. */
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 export const SOMEONE = 4711
@@ -16,8 +16,8 @@ export const asSomeone: readonly string[] = [
   '--clear-groups',
 ]
 
-/** The words before a command; `directory` keeps what they need. */
-export function asSomeoneWithRanges(directory: string): readonly string[] {
+/** The words before a command; `directory` keeps what they need. Programs of `lacks` are not installed for it. */
+export function asSomeoneWithRanges(directory: string, lacks: readonly string[] = []): readonly string[] {
   const file = (name: string, content: string): string => {
     const path = join(directory, name)
     writeFileSync(path, content)
@@ -27,6 +27,16 @@ export function asSomeoneWithRanges(directory: string): readonly string[] {
   const ranges = file('subuid', `someone:${FIRST_SUBID}:65536\n`)
   const binds = [`${passwd} /etc/passwd`, `${ranges} /etc/subuid`, `${ranges} /etc/subgid`]
   for (const path of ['/etc/subuid', '/etc/subgid']) if (!existsSync(path)) writeFileSync(path, '')
-  const script = `${binds.map((bind) => `mount --bind ${bind}`).join(' && ')} && exec "$@"`
+  if (lacks.length > 0) mkdirSync(join(directory, 'hidden'), { recursive: true })
+  const mounts = binds.map((bind) => `mount --bind ${bind}`)
+  const script = [...mounts, ...(lacks.length > 0 ? [hidden(directory, lacks)] : []), 'exec "$@"'].join(' && ')
   return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', ...asSomeone]
 }
+
+/** An overlay without them. */
+const hidden = (directory: string, programs: readonly string[]): string =>
+  [
+    `mount -t tmpfs hidden ${directory}/hidden && mkdir ${directory}/hidden/upper ${directory}/hidden/work`,
+    ...programs.map((name) => `mknod ${directory}/hidden/upper/${name} c 0 0`),
+    `mount -t overlay -o lowerdir=/usr/bin,upperdir=${directory}/hidden/upper,workdir=${directory}/hidden/work hidden /usr/bin`,
+  ].join(' && ')

@@ -8,6 +8,7 @@ import { hostOf } from '../container/host.ts'
 import { listEngineContainers } from '../engine/containers.ts'
 import { kernelName } from '../executor/embedded-process.ts'
 import { readImages } from '../image/layout.ts'
+import { installedConnectors } from '../observe/connectors.ts'
 import { type Command, say } from './command.ts'
 import type { Session } from './open.ts'
 
@@ -50,7 +51,11 @@ function factsOf({ engine, native }: Session) {
     LoggingDriver: 'local',
     CgroupDriver: 'cgroupfs',
     CgroupVersion: host.cgroup.mode === 'v2' ? '2' : '1',
-    Plugins: { Volume: ['local'], Network: ['bridge', 'host', 'none'], Log: ['local', 'none'] },
+    Plugins: {
+      Volume: ['local'],
+      Network: [...(host.isRootless ? installedConnectors(files) : ['bridge']), 'host', 'none'],
+      Log: ['local', 'none'],
+    },
     SecurityOptions: ['name=seccomp,profile=builtin', ...(host.isRootless ? ['name=rootless'] : ['name=cgroupns'])],
     KernelVersion: release,
     OperatingSystem: /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(system)?.[1] ?? 'Linux',

@@ -2,19 +2,20 @@
 
 import { OperationError } from '../base/errors.ts'
 import { usage } from '../base/flags.ts'
+import { missingConnector } from '../engine/connector.ts'
 import { EGRESS_FIELD } from '../engine/egress.ts'
-import { findPasta, missingPasta } from '../engine/pasta.ts'
+import type { NamespaceChoice } from '../engine/intent.ts'
 import type { EndpointWish, NetworkWish, PortWish } from '../engine/record.ts'
 import { addressText } from '../linux/address-text.ts'
 import { isIpv6, parseAddress } from '../network/address.ts'
 import { parseRules } from '../network/egress-rules.ts'
 import { DEFAULT_NETWORK, NETWORK_NAME } from '../network/networks.ts'
+import { CONNECTORS, type Connector, installedConnectors } from '../observe/connectors.ts'
 import { portsOf, portWord } from './port-words.ts'
 import { type Asked, wrong } from './values.ts'
 
 /** Words of the grammar that all namespaces share. */
 export const isJoined = (word: string): boolean => /^(?:host|container:.*|ns:.*)$/.test(word)
-const PASTA = 'pasta'
 const isPlain = (word: string): boolean => isJoined(word) || word === 'none' || word === 'private'
 
 /** The words that --network was given; docker has --net for it too. One that is no network stands alone. Without root none is the default. */
@@ -39,8 +40,15 @@ export const isNamed = ({ given }: Asked): boolean =>
     (word) => !isPlain(word) && !['default', DEFAULT_NETWORK].includes(word),
   )
 
-/** `exposed` is what the image says of its ports. */
-export function networkOf(asked: Asked, isRootless: boolean, exposed: readonly string[]): NetworkWish {
+export interface NetworkFacts {
+  readonly isRootless: boolean
+  /** What the image says of its ports, and --expose. */
+  readonly exposed: readonly string[]
+  /** The pid namespace that it will have. */
+  readonly pid: NamespaceChoice
+}
+
+export function networkOf(asked: Asked, { isRootless, exposed, pid }: NetworkFacts): NetworkWish {
   const { given, command } = asked
   if (given.isSet('egress')) return egressOf(asked, isRootless)
   const words = networkWords(asked, isRootless)
@@ -49,7 +57,7 @@ export function networkOf(asked: Asked, isRootless: boolean, exposed: readonly s
     ...(given.bool('publish-all') ? exposed.map((text) => portWord(text, { command, flag: 'expose' })) : []),
   ]
   const [word = ''] = words
-  if (isRootless && !isPlain(word)) return { kind: 'pasta', ports: pastaPorts(asked, word, ports) }
+  if (isRootless && !isPlain(word)) return connectedBy(asked, word, { ports, pid })
   if (isPlain(word)) {
     if (given.list('publish').length > 0 && word !== 'host')
       throw usage(
@@ -88,12 +96,17 @@ function egressOf({ given, command }: Asked, isRootless: boolean): NetworkWish {
   return { kind: 'egress', hosts }
 }
 
-/** A bridge with one container, so to speak. Throws `unsupported` for what pasta cannot do. */
-function pastaPorts(asked: Asked, word: string, ports: readonly PortWish[]): readonly PortWish[] {
+/** A bridge with one container, so to speak. Throws `unsupported` for what a program without privilege cannot do. */
+function connectedBy(
+  asked: Asked,
+  word: string,
+  { ports, pid }: Pick<NetworkFacts, 'pid'> & { readonly ports: readonly PortWish[] },
+): NetworkWish {
   const refuse = (reason: string, hint: string): never => {
     throw new OperationError({ kind: 'unsupported', operation: `connect the container to ${word}`, reason, hint })
   }
-  if (![DEFAULT_NETWORK, 'default', PASTA].includes(word))
+  const wanted = CONNECTORS.find((one) => one === word)
+  if (wanted === undefined && ![DEFAULT_NETWORK, 'default'].includes(word))
     refuse(
       'without root there are no networks of several containers',
       'use --network bridge for a way out, or --network container:NAME to share that of another container',
@@ -102,12 +115,32 @@ function pastaPorts(asked: Asked, word: string, ports: readonly PortWish[]): rea
   const flag = [...ENDPOINT_FLAGS].find((name) => asked.given.isSet(name))
   if (flag !== undefined) refuse('without root it has the addresses of this machine', `leave --${flag} away`)
   if (ports.some(({ protocol }) => protocol === 'sctp'))
-    refuse('pasta forwards tcp and udp', 'leave the sctp port away')
+    refuse('without root tcp and udp are forwarded', 'leave the sctp port away')
   if (ports.some(({ hostPort, hostPortLast }) => hostPort === 0 || hostPortLast !== undefined))
     refuse('without root a port of this machine is chosen by whoever asks for it', 'write it like -p 8080:80')
-  if (findPasta(asked.session.engine.machine.files) === undefined) throw missingPasta()
-  return ports
+  const kind = installedConnector(asked, wanted)
+  if (kind === undefined) throw missingConnector(wanted)
+  if (kind === 'slirp4netns') {
+    if (ports.some(({ hostAddress }) => hostAddress?.includes(':')))
+      refuse('slirp4netns forwards IPv4', 'publish on an address of IPv4, or install the package passt')
+    if (isHosts(asked, pid)) refuse(SEES_IT, 'leave one of the two away, or install the package passt')
+  }
+  return { kind, ports }
 }
+
+/** It has left its privilege for that of the container's user namespace, and can be traced from there. ptrace(2) */
+const SEES_IT = 'with --pid host its root could take slirp4netns over, which is in the network of this machine'
+
+const isHosts = ({ session: { engine } }: Asked, pid: NamespaceChoice): boolean => {
+  const { files } = engine.machine
+  return (
+    pid.kind === 'host' || (pid.kind === 'path' && files.readLink(pid.path) === files.readLink('/proc/self/ns/pid'))
+  )
+}
+
+/** The one that is wanted, if it is there; else the best that is. */
+const installedConnector = ({ session }: Asked, wanted: Connector | undefined): Connector | undefined =>
+  installedConnectors(session.engine.machine.files).find((one) => wanted === undefined || one === wanted)
 
 const ENDPOINT_FLAGS = ['ip', 'ip6', 'mac-address', 'network-alias', 'net-alias'] as const
 

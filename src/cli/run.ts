@@ -128,6 +128,7 @@ function wantedContainerOf(asked: Asked): Wanted {
   checkChoices(asked)
   const process = source.image?.config.process
   const exposed = exposedOf(asked, process?.exposedPorts ?? [])
+  const intent = intentOf(asked, source, id)
   return {
     id,
     image: source.image,
@@ -138,7 +139,7 @@ function wantedContainerOf(asked: Asked): Wanted {
         id: source.image?.id,
         layers: source.root.kind === 'layers' ? source.root.layers : [],
       },
-      intent: intentOf(asked, source, id),
+      intent,
       labels: labelsOf(asked, process?.labels ?? {}),
       hasInput: given.bool('interactive'),
       removesItself: given.bool('rm'),
@@ -146,7 +147,7 @@ function wantedContainerOf(asked: Asked): Wanted {
       stopSignal: stopSignalOf(asked, process?.stopSignal),
       stopSeconds: given.int('stop-timeout') ?? 10,
       log: logOf(asked),
-      network: networkOf(asked, session.engine.host().isRootless, exposed),
+      network: networkOf(asked, { isRootless: session.engine.host().isRootless, exposed, pid: intent.namespaces.pid }),
       exposed,
       health: healthOf(asked, process?.healthcheck),
     },

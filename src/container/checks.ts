@@ -1,6 +1,7 @@
 /** What this machine has of what containers need, and how to mend what it lacks: coffer doctor. Nothing is made. */
 
 import { nameInV2 } from '../linux/cgroup.ts'
+import { CONNECTOR_PACKAGES, installedConnectors } from '../observe/connectors.ts'
 import { readObstacles } from '../observe/obstacles.ts'
 import { placeFor, placesOf } from '../plan/cgroup-place.ts'
 import type { Host } from '../plan/host.ts'
@@ -33,6 +34,7 @@ export function checkMachine(machine: Machine): readonly Check[] {
     namespaces(machine),
     cgroups(host),
     overlay(machine),
+    ...(host.isRootless ? [network(machine)] : []),
   ]
 }
 
@@ -107,5 +109,17 @@ function overlay({ files }: Machine): Check {
     state: knows ? 'good' : 'less',
     detail: knows ? 'there' : 'not there, or a module that is not loaded: images and the view of this machine need it',
     hint: knows ? undefined : 'modprobe overlay',
+  }
+}
+
+/** Without privilege. */
+function network({ files }: Machine): Check {
+  const [found] = installedConnectors(files)
+  return {
+    name: 'network',
+    state: found === undefined ? 'less' : 'good',
+    detail: found === undefined ? 'rootless, with neither pasta nor slirp4netns: no way out' : `rootless, by ${found}`,
+    hint:
+      found === undefined ? `the package ${CONNECTOR_PACKAGES.pasta}, or ${CONNECTOR_PACKAGES.slirp4netns}` : undefined,
   }
 }

@@ -2,12 +2,13 @@
 
 import { replaceFile } from '../executor/embedded-files.ts'
 import type { Networks } from '../network/networks.ts'
+import type { Connector } from '../observe/connectors.ts'
 import { containerPath, type Engine } from './place.ts'
 import type { PortWish } from './record.ts'
 
 export interface Connection {
   /** Without root; it has no endpoints then. */
-  readonly program?: 'pasta'
+  readonly program?: Connector
   /** In the order in which they were made: the first leads out. */
   readonly endpoints: readonly Endpoint[]
   readonly ports: readonly PortWish[]

@@ -49,11 +49,11 @@ import {
   tellNames,
   whileTaking,
 } from './network-take.ts'
-import { endPasta } from './pasta.ts'
 import { containerPath, type Engine, isBox, networkDirectory, networkFile } from './place.ts'
 import { newId } from './random.ts'
 import type { ContainerRecord, NetworkWish } from './record.ts'
 import { endResolver, resolverFor } from './resolver.ts'
+import { disconnectUser } from './user-network.ts'
 
 export type NetworksWish = Extract<NetworkWish, { readonly kind: 'networks' }>
 
@@ -229,8 +229,8 @@ export function disconnectContainer(engine: Engine, id: string): void {
     if (files.status(file) !== undefined) runPlan(native, planNetworkRemoval(nothing), { extraFds: heldLocks() })
     return
   }
-  if (known.program === 'pasta') {
-    endPasta(engine, id)
+  if (known.program !== undefined) {
+    disconnectUser(engine, id, known.program)
     remove(native, `${containerPath(engine, id)}/${CONNECTION_FILE}`)
     return
   }

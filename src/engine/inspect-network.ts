@@ -13,7 +13,8 @@ const wishesOf = ({ network }: Pick<ContainerRecord, 'network'>): readonly Endpo
 export function networkMode(record: Pick<ContainerRecord, 'network' | 'intent'>): string {
   const [first] = wishesOf(record)
   if (first !== undefined) return first.network
-  if (record.network.kind === 'egress' || record.network.kind === 'pasta') return record.network.kind
+  const { kind } = record.network
+  if (kind === 'egress' || kind === 'pasta' || kind === 'slirp4netns') return kind
   const { network: choice } = record.intent.namespaces
   return choice.kind === 'path' ? `ns:${choice.path}` : choice.kind === 'host' ? 'host' : 'none'
 }

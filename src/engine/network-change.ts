@@ -115,6 +115,7 @@ const WHY_NONE: Readonly<Record<Exclude<NetworkWish['kind'], 'networks'>, string
   joined: 'container sharing network namespace with another container or host cannot be connected to any other network',
   egress: 'container with a list of hosts (--egress) has no network beside them',
   pasta: 'it is connected by pasta, as without root there are no networks',
+  slirp4netns: 'it is connected by slirp4netns, as without root there are no networks',
 }
 
 function addEndpoint(engine: Engine, record: ContainerRecord, wish: EndpointWish): void {

@@ -1,6 +1,7 @@
 /** container.json: what was asked for. It is written once, and again only by `rename` and `update`; how the container fares is seen elsewhere. */
 
 import { OperationError } from '../base/errors.ts'
+import type { Connector } from '../observe/connectors.ts'
 import type { Intent } from './intent.ts'
 
 export interface ContainerRecord {
@@ -39,8 +40,8 @@ export type NetworkWish =
   | { readonly kind: 'none' | 'joined' }
   /** `NAME:PORT`, as network/egress-rules.ts has them: these and nothing else. */
   | { readonly kind: 'egress'; readonly hosts: readonly string[] }
-  /** Without root: pasta.ts. */
-  | { readonly kind: 'pasta'; readonly ports: readonly PortWish[] }
+  /** Without root: user-network.ts. */
+  | { readonly kind: Connector; readonly ports: readonly PortWish[] }
   | {
       readonly kind: 'networks'
       /** The first leads out, and ports lead to it; none is left when it was disconnected of all. */

@@ -19,13 +19,14 @@ import { EXIT_FILE, findContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
 import { tellContainer, tellNetwork } from './events.ts'
 import { beginHealth, delayMs, HEALTH_COMMAND, HEALTH_FILE } from './health.ts'
-import type { Intent, NamespaceChoice } from './intent.ts'
+import { heldSpaces } from './held-network.ts'
+import type { Intent } from './intent.ts'
 import { heldLocks, withContainerLock } from './lock.ts'
-import { startPasta } from './pasta.ts'
 import { attachPath, containerPath, type Engine, networkFile } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 import { forgetRestarts } from './restart.ts'
 import { SENT_FILE } from './sent.ts'
+import { connectUser } from './user-network.ts'
 
 /** The word behind which this program finds the id of a container that has ended: ended.ts. */
 export const ENDED_COMMAND = '--ended'
@@ -111,15 +112,12 @@ function tellStart(engine: Engine, record: ContainerRecord): void {
 /** With a network of its own it joins that, which is made now. */
 export function connected(engine: Engine, record: ContainerRecord, hears: Hears): Connected {
   const { network, intent, id } = record
-  if (network.kind === 'pasta') {
+  if (network.kind === 'pasta' || network.kind === 'slirp4netns') {
+    const { kind: connector, ports } = network
     disconnectContainer(engine, id)
-    writeConnection(engine, id, { program: 'pasta', endpoints: [], ports: network.ports })
-    const { pid, release } = startPasta(engine, id, network.ports)
-    const path = (name: string): NamespaceChoice => ({ kind: 'path', path: `/proc/${pid}/ns/${name}` })
-    return {
-      intent: { ...intent, namespaces: { ...intent.namespaces, network: path('net'), user: path('user') } },
-      release,
-    }
+    writeConnection(engine, id, { program: connector, endpoints: [], ports })
+    const held = connectUser(engine, id, { connector, ports, user: intent.namespaces.user })
+    return { intent: inSpaces(intent, heldSpaces(held)), release: held.release }
   }
   const release = (): void => undefined
   if (network.kind !== 'networks' && network.kind !== 'egress') return { intent, release }
@@ -132,8 +130,13 @@ export function connected(engine: Engine, record: ContainerRecord, hears: Hears)
 /** In the network namespace that its connection makes. */
 export function joined(engine: Engine, { id, intent }: Pick<ContainerRecord, 'id' | 'intent'>): Intent {
   const network = { kind: 'path', path: networkFile(engine, id) } as const
-  return { ...intent, namespaces: { ...intent.namespaces, network } }
+  return inSpaces(intent, { network })
 }
+
+const inSpaces = (intent: Intent, spaces: Partial<Intent['namespaces']>): Intent => ({
+  ...intent,
+  namespaces: { ...intent.namespaces, ...spaces },
+})
 
 interface Connected extends Pick<ContainerRecord, 'intent'> {
   /** To be called once the container has joined, or will not. */

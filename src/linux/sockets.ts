@@ -159,3 +159,4 @@ const MSG_DONTWAIT = 0x40
 /** For all who have it open, in both directions. shutdown(2) */
 export const shutdownSocket = (socketFd: Slot): Call => ({ name: 'shutdown', args: [socketFd, SHUT_RDWR] })
 const SHUT_RDWR = 2
+export const SHUT_WR = 1

@@ -22,8 +22,8 @@ export interface UserEngine extends Disposable {
   readonly run: (...command: readonly string[]) => Ran
 }
 
-/** `more` goes into the environment of each command. */
-export function openUserEngine(hasRanges: boolean, more: Readonly<Record<string, string>> = {}): UserEngine {
+/** Programs of `lacks` are not installed for this user, if it has ranges. */
+export function openUserEngine(hasRanges: boolean, lacks: readonly string[] = []): UserEngine {
   const directory = mkdtempSync(join(tmpdir(), 'coffer-user-'))
   chmodSync(directory, 0o755)
   const [home, runtime] = [join(directory, 'home'), join(directory, 'xdg')]
@@ -31,8 +31,8 @@ export function openUserEngine(hasRanges: boolean, more: Readonly<Record<string,
     mkdirSync(path, { mode: 0o700 })
     chownSync(path, SOMEONE, SOMEONE)
   }
-  const through = hasRanges ? asSomeoneWithRanges(directory) : asSomeone
-  const env = { PATH: process.env.PATH ?? '', HOME: home, XDG_RUNTIME_DIR: runtime, ...more }
+  const through = hasRanges ? asSomeoneWithRanges(directory, lacks) : asSomeone
+  const env = { PATH: process.env.PATH ?? '', HOME: home, XDG_RUNTIME_DIR: runtime }
   const run: UserEngine['run'] = (...command) => {
     const { exitCode, stdout, stderr } = Bun.spawnSync([...through, ...command], {
       env,

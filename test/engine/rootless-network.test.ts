@@ -1,4 +1,4 @@
-/** Networks of a user without privilege: by pasta, and those of other containers. */
+/** Networks of a user without privilege: by pasta or slirp4netns, and those of other containers. */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
@@ -34,9 +34,23 @@ const isAlive = (pid: number): boolean => {
     return false
   }
 }
-const pastaOf = (): number => {
-  const [file = ''] = readdirSync(netnsDirectory()).filter((name) => name.endsWith('.pasta'))
-  return Number(readFileSync(join(netnsDirectory(), file), 'utf8'))
+type Connector = 'pasta' | 'slirp4netns'
+/** The process beside the one container that has one: pasta writes its pid down, slirp4netns has a lock. */
+const besideOf = (connector: Connector): number => {
+  const [file = ''] = readdirSync(netnsDirectory()).filter((name) => name.endsWith(`.${connector}`))
+  const path = join(netnsDirectory(), file)
+  return connector === 'pasta'
+    ? Number(readFileSync(path, 'utf8'))
+    : Number(readdirSync('/proc').find((pid) => /^\d+$/.test(pid) && filesOf(pid).includes(path)))
+}
+
+/** Nothing for one that has ended meanwhile. */
+function filesOf(pid: string): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))
+  } catch {
+    return []
+  }
 }
 
 /** A machine with a way out: by the neighbour at 192.168.71.2. */
@@ -46,67 +60,85 @@ const withWayOut = (body: (near: (...words: readonly string[]) => string) => voi
     body(near)
   })
 
-test('without root a container has a way out and published ports by pasta, and nothing of it is left', () => {
-  writeFileSync(join(user.directory, 'far'), 'far away\n')
-  withWayOut((near) => {
-    serve('web', '--publish', '127.0.0.1:8171:80', '--publish', '192.168.71.1:8172:80')
-    const from = (port: number): string => near('busybox', 'nc', '-w', '1', '192.168.71.1', `${port}`).trim()
-    expect([ask('127.0.0.1', 8171), ask('192.168.71.1', 8172), from(8172)]).toEqual(['web', 'web', 'web'])
-    // What is published on the loopback is not there for others.
-    expect(from(8171)).toBe('')
-    expect(user.must('port', 'web').split('\n')).toEqual(['80/tcp -> 127.0.0.1:8171', '80/tcp -> 192.168.71.1:8172'])
-    const script = `busybox httpd -f -p 90 -h ${user.directory} >/dev/null 2>&1 & echo $!`
-    const far = Number(near('sh', '-c', script))
-    near('sh', '-c', 'until busybox netstat -ltn | grep -q ":90 "; do :; done')
-    expect(user.must('exec', 'web', 'busybox', 'wget', '-qO', '-', 'http://192.168.71.2:90/far')).toBe('far away')
-    process.kill(far)
+const CONNECTORS: readonly Connector[] = ['pasta', 'slirp4netns']
 
-    const first = pastaOf()
-    user.must('restart', '--time', '0', 'web')
-    untilListening('web')
-    expect([isAlive(first), ask('127.0.0.1', 8171)]).toEqual([false, 'web'])
-    const second = pastaOf()
-    user.must('rm', '--force', 'web')
-    expect([isAlive(second), readdirSync(netnsDirectory())]).toEqual([false, []])
-  })
-})
+test.each(CONNECTORS)(
+  'without root a container has a way out and published ports by %s, and nothing of it is left',
+  (name) => {
+    writeFileSync(join(user.directory, 'far'), 'far away\n')
+    withWayOut((near) => {
+      serve('web', '--network', name, '--publish', '127.0.0.1:8171:80', '--publish', '192.168.71.1:8172:80')
+      const from = (port: number): string => near('busybox', 'nc', '-w', '1', '192.168.71.1', `${port}`).trim()
+      expect([ask('127.0.0.1', 8171), ask('192.168.71.1', 8172), from(8172)]).toEqual(['web', 'web', 'web'])
+      // What is published on the loopback is not there for others.
+      expect(from(8171)).toBe('')
+      expect(user.must('port', 'web').split('\n')).toEqual(['80/tcp -> 127.0.0.1:8171', '80/tcp -> 192.168.71.1:8172'])
+      const script = `busybox httpd -f -p 90 -h ${user.directory} >/dev/null 2>&1 & echo $!`
+      const far = Number(near('sh', '-c', script))
+      near('sh', '-c', 'until busybox netstat -ltn | grep -q ":90 "; do :; done')
+      expect(user.must('exec', 'web', 'busybox', 'wget', '-qO', '-', 'http://192.168.71.2:90/far')).toBe('far away')
+      process.kill(far)
 
-test('a container by pasta does not reach what listens on the loopback of this machine (S232)', () => {
-  withWayOut(() => {
-    const server = Bun.spawn('busybox nc -ll -p 8173 -e echo inner'.split(' '))
-    try {
-      outside('sh', '-c', 'until busybox nc -w 1 127.0.0.1 8173; do :; done')
-      const tries = ['127.0.0.1', '192.168.71.1', '192.168.71.2', '::1'].map((address) => `nc -w 1 ${address} 8173`)
-      const asked = ['busybox', 'sh', '-c', `${tries.join('; ')}; :`]
-      expect(user.must('run', '--rm', '--network', 'bridge', ...asked)).toBe('')
-      expect(user.must('run', '--rm', '--network', 'host', ...asked)).toContain('inner')
-    } finally {
-      server.kill()
-    }
-  })
-})
+      const first = besideOf(name)
+      user.must('restart', '--time', '0', 'web')
+      untilListening('web')
+      expect([isAlive(first), ask('127.0.0.1', 8171)]).toEqual([false, 'web'])
+      const second = besideOf(name)
+      user.must('rm', '--force', 'web')
+      expect([isAlive(second), readdirSync(netnsDirectory())]).toEqual([false, []])
+    })
+  },
+)
 
-test('a pasta that is killed takes the network of its container alone, and a start brings it back', () => {
-  withWayOut(() => {
-    serve('alone', '--publish', '127.0.0.1:8174:80')
-    process.kill(pastaOf(), 'SIGKILL')
-    outside('sh', '-c', 'while busybox nc -w 1 127.0.0.1 8174; do :; done')
-    expect(user.must('ps', '--format', '{{.Names}}')).toBe('alone')
-    user.must('restart', '--time', '0', 'alone')
-    untilListening('alone')
-    expect(ask('127.0.0.1', 8174)).toBe('alone')
-    // Its monitor is killed: the next command ends what was beside it.
-    const pasta = pastaOf()
-    const init = Number(user.must('inspect', '--format', '{{.State.Pid}}', 'alone'))
-    const monitor = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${init}/status`, 'utf8'))?.[1])
-    process.kill(monitor, 'SIGKILL')
-    process.kill(init, 'SIGKILL')
-    outside('sh', '-c', `while grep -q '^State:.[^ZX]' /proc/${init}/status 2>/dev/null; do :; done`)
-    expect(user.must('ps', '--quiet')).toBe('')
-    expect([isAlive(pasta), readdirSync(netnsDirectory())]).toEqual([false, []])
-    user.must('rm', 'alone')
-  })
-})
+const SERVE_LOOPBACK = `import socket
+server = socket.create_server(("127.0.0.1", 8173))
+while True:
+    client = server.accept()[0]; client.send(b"inner"); client.close()`
+
+test.each(CONNECTORS)(
+  'a container by %s does not reach what listens on the loopback of this machine (S232)',
+  (name) => {
+    withWayOut(() => {
+      const server = Bun.spawn(['python3', '-c', SERVE_LOOPBACK])
+      try {
+        outside('sh', '-c', 'until busybox nc -w 1 127.0.0.1 8173; do :; done')
+        // Those of this machine, the gateways and name servers that pasta and slirp4netns have, and its own.
+        const addresses = ['127.0.0.1', '192.168.71.1', '192.168.71.2', '10.0.2.2', '10.0.2.3', '::1']
+        const tries = addresses.map((address) => `nc -w 1 ${address} 8173 2>/dev/null &`)
+        const asked = ['busybox', 'sh', '-c', `${tries.join(' ')} wait`]
+        expect(user.must('run', '--rm', '--network', name, ...asked)).toBe('')
+        expect(user.must('run', '--rm', '--network', 'host', ...asked)).toContain('inner')
+      } finally {
+        server.kill()
+      }
+    })
+  },
+)
+
+test.each(CONNECTORS)(
+  'a %s that is killed takes the network of its container alone, and a start brings it back',
+  (name) => {
+    withWayOut(() => {
+      serve('alone', '--network', name, '--publish', '127.0.0.1:8174:80')
+      process.kill(besideOf(name), 'SIGKILL')
+      outside('sh', '-c', 'while busybox nc -w 1 127.0.0.1 8174; do :; done')
+      expect(user.must('ps', '--format', '{{.Names}}')).toBe('alone')
+      user.must('restart', '--time', '0', 'alone')
+      untilListening('alone')
+      expect(ask('127.0.0.1', 8174)).toBe('alone')
+      // Its monitor is killed: the next command ends what was beside it.
+      const beside = besideOf(name)
+      const init = Number(user.must('inspect', '--format', '{{.State.Pid}}', 'alone'))
+      const monitor = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${init}/status`, 'utf8'))?.[1])
+      process.kill(monitor, 'SIGKILL')
+      process.kill(init, 'SIGKILL')
+      outside('sh', '-c', `while grep -q '^State:.[^ZX]' /proc/${init}/status 2>/dev/null; do :; done`)
+      expect(user.must('ps', '--quiet')).toBe('')
+      expect([isAlive(beside), readdirSync(netnsDirectory())]).toEqual([false, []])
+      user.must('rm', 'alone')
+    })
+  },
+)
 
 test('a container shares namespaces of another one, with the same ids', () => {
   user.must('run', '--detach', '--name', 'first', 'busybox', 'sleep', '1000')
@@ -138,9 +170,41 @@ test('what takes privilege over the machine is refused by name, and nothing is m
   expect(refusal('run', '--publish', '80', 'busybox', 'true')).toContain('write it like -p 8080:80')
   expect(refusal('run', '--network', 'bridge', '--ip', '10.0.0.2', 'busybox', 'true')).toContain('leave --ip away')
   expect(refusal('run', '--publish', '8175:80/sctp', 'busybox', 'true')).toContain('leave the sctp port away')
+  const slirp = ['run', '--network', 'slirp4netns']
+  expect(refusal(...slirp, '--publish', '[fd00::1]:8175:80', 'busybox', 'true')).toContain('slirp4netns forwards IPv4')
+  user.must('run', '--detach', '--name', 'sees', '--pid', 'host', '--network', 'none', 'busybox', 'sleep', '1000')
+  for (const pid of ['host', 'container:sees'])
+    expect(refusal(...slirp, '--pid', pid, 'busybox', 'true')).toContain('its root could take slirp4netns over')
+  user.must('rm', '--force', 'sees')
   expect(refusal('run', '--memory', '100m', 'busybox', 'true')).toContain('linux.resources.memory.limit')
   // This machine has no way out here.
   expect(refusal('run', '--publish', '8175:80', 'busybox', 'true')).toContain('cannot connect the container by pasta')
   for (const id of user.must('ps', '--all', '--quiet').split('\n')) user.must('rm', id)
   expect(readdirSync(netnsDirectory())).toEqual([])
+})
+
+test('where pasta is not installed slirp4netns is used, and without either the package is named', () => {
+  using second = openUserEngine(true, ['pasta'])
+  second.must('import', second.archive, 'busybox')
+  const mode = second.must('run', '--detach', '--name', 'by', '--network', 'bridge', 'busybox', 'sleep', '1000')
+  expect(mode).toHaveLength(64)
+  expect(second.must('inspect', '--format', '{{.HostConfig.NetworkMode}}', 'by')).toBe('slirp4netns')
+  expect(second.must('info', '--format', '{{json .Plugins.Network}}')).toBe('["slirp4netns","host","none"]')
+  expect(second.must('doctor')).toMatch(/^good {2}network +rootless, by slirp4netns$/m)
+  expect(second.coffer('run', '--network', 'pasta', 'busybox', 'true').stderr).toContain('install the package passt')
+  second.must('rm', '--force', 'by')
+  using neither = openUserEngine(true, ['pasta', 'slirp4netns'])
+  neither.must('import', neither.archive, 'busybox')
+  expect(neither.coffer('run', '--network', 'bridge', 'busybox', 'true').stderr).toMatch(
+    /neither is installed\nhint: +install the package passt/,
+  )
+  expect(neither.must('doctor')).toMatch(/^less {2}network .*\n +hint: the package passt, or slirp4netns$/m)
+})
+
+test('namespaces of another container are joined beside a network of its own', () => {
+  user.must('run', '--detach', '--name', 'first', '--network', 'none', 'busybox', 'sleep', '1000')
+  const joining = ['--pid', 'container:first', '--network', 'slirp4netns']
+  const seen = user.must('run', '--rm', ...joining, 'busybox', 'sh', '-c', 'ps | grep -c "[s]leep 1000"; ip route')
+  expect(seen).toMatch(/^[12]\ndefault via 10\.0\.2\.2 dev eth0/)
+  user.must('rm', '--force', 'first')
 })
