@@ -16,8 +16,18 @@ export const asSomeone: readonly string[] = [
   '--clear-groups',
 ]
 
-/** The words before a command; `directory` keeps what they need. Programs of `lacks` are not installed for it. */
-export function asSomeoneWithRanges(directory: string, lacks: readonly string[] = []): readonly string[] {
+export interface SomeonesMachine {
+  /** Programs that are not installed. */
+  readonly lacks?: readonly string[]
+  /** The text of /etc/resolv.conf. */
+  readonly resolvConf?: string | undefined
+}
+
+/** The words before a command; `directory` keeps what they need. */
+export function asSomeoneWithRanges(
+  directory: string,
+  { lacks = [], resolvConf }: SomeonesMachine = {},
+): readonly string[] {
   const file = (name: string, content: string): string => {
     const path = join(directory, name)
     writeFileSync(path, content)
@@ -26,6 +36,7 @@ export function asSomeoneWithRanges(directory: string, lacks: readonly string[] 
   const passwd = file('passwd', `${readFileSync('/etc/passwd')}someone:x:${SOMEONE}:${SOMEONE}::/nowhere:/bin/sh\n`)
   const ranges = file('subuid', `someone:${FIRST_SUBID}:65536\n`)
   const binds = [`${passwd} /etc/passwd`, `${ranges} /etc/subuid`, `${ranges} /etc/subgid`]
+  if (resolvConf !== undefined) binds.push(`${file('resolv.conf', resolvConf)} /etc/resolv.conf`)
   for (const path of ['/etc/subuid', '/etc/subgid']) if (!existsSync(path)) writeFileSync(path, '')
   if (lacks.length > 0) mkdirSync(join(directory, 'hidden'), { recursive: true })
   const mounts = binds.map((bind) => `mount --bind ${bind}`)

@@ -1,6 +1,7 @@
 /** --network, --publish and their like: words become a wish. */
 
 import { OperationError } from '../base/errors.ts'
+import type { Files } from '../base/files.ts'
 import { usage } from '../base/flags.ts'
 import { missingConnector } from '../engine/connector.ts'
 import { EGRESS_FIELD } from '../engine/egress.ts'
@@ -18,7 +19,7 @@ import { type Asked, wrong } from './values.ts'
 export const isJoined = (word: string): boolean => /^(?:host|container:.*|ns:.*)$/.test(word)
 const isPlain = (word: string): boolean => isJoined(word) || word === 'none' || word === 'private'
 
-/** The words that --network was given; docker has --net for it too. One that is no network stands alone. Without root none is the default. */
+/** The words that --network was given; docker has --net for it too. One that is no network stands alone. */
 export function networkWords(asked: Asked, isRootless: boolean): readonly string[] {
   const words = [...asked.given.list('network'), ...asked.given.list('net')]
   const plain = words.find(isPlain)
@@ -30,8 +31,21 @@ export function networkWords(asked: Asked, isRootless: boolean): readonly string
       `conflicting options: a container with ${plain} cannot be connected to a network as well`,
     )
   if (words.length > 0) return words
-  const wantsPorts = asked.given.list('publish').length > 0 || asked.given.bool('publish-all')
-  return [isRootless && !wantsPorts ? 'none' : DEFAULT_NETWORK]
+  return [isRootless && !isAsked(asked) && installedConnectors(filesOf(asked)).length === 0 ? 'none' : DEFAULT_NETWORK]
+}
+
+const filesOf = ({ session }: Asked): Files => session.engine.machine.files
+
+/** Whether a network is asked for, in whichever words. */
+const isAsked = ({ given }: Asked): boolean =>
+  ['network', 'net', 'publish', 'egress'].some((name) => given.isSet(name)) || given.bool('publish-all')
+
+/** What a caller is told who did not ask for a network, and gets none where docker has one. */
+export function whyNone(asked: Asked, { isRootless, pid }: Omit<NetworkFacts, 'exposed'>): string | undefined {
+  if (!isRootless || isAsked(asked)) return undefined
+  const [best] = installedConnectors(filesOf(asked))
+  if (best === undefined) return 'the container has no network: install the package passt, or give --network none'
+  return isUnsafe(asked, best, pid) ? `the container has no network: ${SEES_IT}` : undefined
 }
 
 /** Whether it is in a network whose names are resolved. */
@@ -56,7 +70,7 @@ export function networkOf(asked: Asked, { isRootless, exposed, pid }: NetworkFac
     ...given.list('publish').flatMap((text) => portsOf(text, { command, flag: 'publish' })),
     ...(given.bool('publish-all') ? exposed.map((text) => portWord(text, { command, flag: 'expose' })) : []),
   ]
-  const [word = ''] = words
+  const word = whyNone(asked, { isRootless, pid }) === undefined ? (words[0] ?? '') : 'none'
   if (isRootless && !isPlain(word)) return connectedBy(asked, word, { ports, pid })
   if (isPlain(word)) {
     if (given.list('publish').length > 0 && word !== 'host')
@@ -123,24 +137,22 @@ function connectedBy(
   if (kind === 'slirp4netns') {
     if (ports.some(({ hostAddress }) => hostAddress?.includes(':')))
       refuse('slirp4netns forwards IPv4', 'publish on an address of IPv4, or install the package passt')
-    if (isHosts(asked, pid)) refuse(SEES_IT, 'leave one of the two away, or install the package passt')
+    if (isUnsafe(asked, kind, pid)) refuse(SEES_IT, 'leave one of the two away, or install the package passt')
   }
-  return { kind, ports }
+  return { kind, ports, isDefault: isAsked(asked) ? undefined : true }
 }
 
 /** It has left its privilege for that of the container's user namespace, and can be traced from there. ptrace(2) */
 const SEES_IT = 'with --pid host its root could take slirp4netns over, which is in the network of this machine'
 
-const isHosts = ({ session: { engine } }: Asked, pid: NamespaceChoice): boolean => {
-  const { files } = engine.machine
-  return (
-    pid.kind === 'host' || (pid.kind === 'path' && files.readLink(pid.path) === files.readLink('/proc/self/ns/pid'))
-  )
-}
+const isUnsafe = (asked: Asked, connector: Connector, pid: NamespaceChoice): boolean =>
+  connector === 'slirp4netns' &&
+  (pid.kind === 'host' ||
+    (pid.kind === 'path' && filesOf(asked).readLink(pid.path) === filesOf(asked).readLink('/proc/self/ns/pid')))
 
 /** The one that is wanted, if it is there; else the best that is. */
-const installedConnector = ({ session }: Asked, wanted: Connector | undefined): Connector | undefined =>
-  installedConnectors(session.engine.machine.files).find((one) => wanted === undefined || one === wanted)
+const installedConnector = (asked: Asked, wanted: Connector | undefined): Connector | undefined =>
+  installedConnectors(filesOf(asked)).find((one) => wanted === undefined || one === wanted)
 
 const ENDPOINT_FLAGS = ['ip', 'ip6', 'mac-address', 'network-alias', 'net-alias'] as const
 

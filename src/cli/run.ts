@@ -22,7 +22,7 @@ import { checkChoices, healthOf, logOf, restartOf, streamsOf } from './life.ts'
 import { mountsOf } from './mounts.ts'
 import { namesOf } from './names.ts'
 import { isNamespaceWord, namespacesOf } from './namespaces.ts'
-import { networkOf } from './network-flags.ts'
+import { networkOf, whyNone } from './network-flags.ts'
 import type { Session } from './open.ts'
 import { exposedPorts } from './port-words.ts'
 import { detachKeysOf, environmentOf, labelsOf, privilegeOf, stopSignalOf } from './process.ts'
@@ -85,7 +85,11 @@ function makeWanted(asked: Asked): ContainerRecord {
   // From when the image is found until the container says that it uses it, nobody may remove it.
   const held = holdImages(engine)
   try {
-    return makeHeld(asked, wantedContainerOf(asked))
+    const wanted = wantedContainerOf(asked)
+    const { pid } = wanted.container.intent.namespaces
+    const lack = whyNone(asked, { isRootless: engine.host().isRootless, pid })
+    if (lack !== undefined) writeText(native, 2, `warning: ${lack}\n`)
+    return makeHeld(asked, wanted)
   } finally {
     close(native, held)
   }

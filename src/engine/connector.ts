@@ -14,6 +14,13 @@ export interface Connecting {
   readonly ports: readonly PortWish[]
 }
 
+/** Where a container asks the name server of this machine if that is on the loopback, and what its host name leads to. */
+export const USER_NETWORKS: Readonly<Record<Connector, { readonly nameServer: string; readonly own: string }>> = {
+  // pasta gives it the addresses of this machine, whichever they are.
+  pasta: { nameServer: '169.254.1.1', own: '127.0.1.1' },
+  slirp4netns: { nameServer: '10.0.2.3', own: '10.0.2.100' },
+}
+
 /** Undefined for any of them. */
 export const missingConnector = (connector?: Connector): OperationError =>
   new OperationError({

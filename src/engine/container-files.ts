@@ -6,6 +6,7 @@ import { O_WRONLY } from '../linux/files.ts'
 import { NAME_SERVER as RELAYS_SERVER } from '../plan/egress.ts'
 import { NAMED_FILES } from './config-mounts.ts'
 import type { Connection } from './connection.ts'
+import { USER_NETWORKS } from './connector.ts'
 import type { ContainerNames, Intent } from './intent.ts'
 import type { Engine } from './place.ts'
 
@@ -21,11 +22,12 @@ export function namedFiles(
 ): Readonly<Record<(typeof NAMED_FILES)[number], string>> {
   const isHosts = namespaces.network.kind === 'host'
   const server = nameServerOf(connection)
+  const user = connection?.program === undefined ? undefined : USER_NETWORKS[connection.program]
   const own = domainname === undefined ? hostname : `${hostname}.${domainname} ${hostname}`
   return {
-    hosts: (isHosts ? withNewline(host.hosts) : LOCAL_HOSTS) + hostLines(names) + ownLines(own, connection),
+    hosts: (isHosts ? withNewline(host.hosts) : LOCAL_HOSTS) + hostLines(names) + ownLines(own, connection, user?.own),
     hostname: `${hostname}\n`,
-    'resolv.conf': resolvConf(host.resolvConf, names, { isHosts, server }),
+    'resolv.conf': resolvConf(host.resolvConf, names, { isHosts, server, forwarder: user?.nameServer }),
   }
 }
 
@@ -41,9 +43,12 @@ function nameServerOf(connection: Connection | undefined): string | undefined {
 const RESOLVER = '127.0.0.11'
 
 /** Its own addresses; those of others it asks for. The whole name comes first: hosts(5). */
-const ownLines = (names: string, connection: Connection | undefined): string =>
-  (connection?.endpoints ?? [])
-    .flatMap(({ addresses }) => addresses.map(({ address }) => `${address}\t${names}\n`))
+const ownLines = (names: string, connection: Connection | undefined, own?: string): string =>
+  [
+    ...(connection?.endpoints ?? []).flatMap(({ addresses }) => addresses.map(({ address }) => address)),
+    ...(own === undefined ? [] : [own]),
+  ]
+    .map((address) => `${address}\t${names}\n`)
     .join('')
 
 const withNewline = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`)
@@ -58,16 +63,26 @@ const LOCAL_HOSTS = [
   '',
 ].join('\n')
 
+interface Servers {
+  readonly isHosts: boolean
+  /** The one that it asks for all. */
+  readonly server: string | undefined
+  /** What leads to a server on the loopback of the host. */
+  readonly forwarder: string | undefined
+}
+
 /** What is asked for takes the place of what the host has. A server on the loopback of the host is not there for a container of its own. */
 function resolvConf(
   text: string,
   { servers, search, options }: Pick<ContainerNames, 'servers' | 'search' | 'options'>,
-  { isHosts, server }: { readonly isHosts: boolean; readonly server: string | undefined },
+  { isHosts, server, forwarder }: Servers,
 ): string {
   const lines = text.split('\n').map((line) => line.trim().split(/\s+/))
   const valuesOf = (keyword: string): readonly string[] =>
     lines.filter(([first]) => first === keyword).flatMap(([, ...rest]) => rest)
-  const reachable = valuesOf('nameserver').filter((address) => isHosts || !/^(127\.|::1$)/.test(address))
+  const ofHost = valuesOf('nameserver')
+  const found = ofHost.filter((address) => isHosts || !/^(127\.|::1$)/.test(address))
+  const reachable = found.length === 0 && ofHost.length > 0 && forwarder !== undefined ? [forwarder] : found
   const domains = search.length > 0 ? search.filter((domain) => domain !== '.') : valuesOf('search')
   const wanted = options.length > 0 ? options : valuesOf('options')
   if (server !== undefined) return resolvedConf(server, domains, wanted)

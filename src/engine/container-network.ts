@@ -28,6 +28,7 @@ import { findContainer } from './containers.ts'
 import { endEgress } from './egress.ts'
 import { foreignDrops } from './foreign-rules.ts'
 import { forgetForwarding, wantForwarding } from './forwarding.ts'
+import { forgetHeld } from './held-network.ts'
 import { heldLocks, withNamesLock } from './lock.ts'
 import {
   bytesOf,
@@ -49,11 +50,12 @@ import {
   tellNames,
   whileTaking,
 } from './network-take.ts'
+import { endPasta } from './pasta.ts'
 import { containerPath, type Engine, isBox, networkDirectory, networkFile } from './place.ts'
 import { newId } from './random.ts'
 import type { ContainerRecord, NetworkWish } from './record.ts'
 import { endResolver, resolverFor } from './resolver.ts'
-import { disconnectUser } from './user-network.ts'
+import { endSlirp4netns } from './slirp4netns.ts'
 
 export type NetworksWish = Extract<NetworkWish, { readonly kind: 'networks' }>
 
@@ -230,7 +232,9 @@ export function disconnectContainer(engine: Engine, id: string): void {
     return
   }
   if (known.program !== undefined) {
-    disconnectUser(engine, id, known.program)
+    forgetHeld(engine, id)
+    if (known.program === 'pasta') endPasta(engine, id)
+    else endSlirp4netns(engine, id)
     remove(native, `${containerPath(engine, id)}/${CONNECTION_FILE}`)
     return
   }

@@ -1,16 +1,20 @@
-/** A new network namespace below the user namespace of a container, kept by a process until the container has joined both. */
+/**
+ * A new network namespace below the user namespace of a container, kept by a process until the container has joined both.
+ *
+ *     RUNROOT/.netns/ID.net, .user    links to the namespaces of that process
+ */
 
 import { OperationError } from '../base/errors.ts'
 import { must } from '../executor/embedded-call.ts'
-import { close, open, pipe, read, writeText } from '../executor/embedded-files.ts'
+import { close, open, pipe, read, remove, writeText } from '../executor/embedded-files.ts'
 import { exit, waitForPid } from '../executor/embedded-process.ts'
 import { fieldsOf } from '../executor/run-here.ts'
-import { O_RDONLY } from '../linux/files.ts'
+import { AT_FDCWD, O_RDONLY } from '../linux/files.ts'
 import { CLONE_NEWNET, CLONE_NEWUSER } from '../linux/namespaces.ts'
 import { SIGCHLD } from '../linux/process.ts'
 import type { Intent, NamespaceChoice } from './intent.ts'
 import { becomeOwner } from './owner.ts'
-import type { Engine } from './place.ts'
+import { type Engine, networkFile } from './place.ts'
 
 export interface HeldNetwork {
   readonly pid: number
@@ -60,8 +64,35 @@ export function holdNetwork({ machine }: Pick<Engine, 'machine'>, user: User, pr
 const missingHolder = (): OperationError =>
   new OperationError({ kind: 'conflict', operation: 'keep the namespaces', reason: 'the process for it was killed' })
 
-/** What a container has to join. */
-export const heldSpaces = ({ pid }: HeldNetwork): Record<'network' | 'user', NamespaceChoice> => ({
-  network: { kind: 'path', path: `/proc/${pid}/ns/net` },
-  user: { kind: 'path', path: `/proc/${pid}/ns/user` },
-})
+const LINKS = ['net', 'user'] as const
+const linkPath = (engine: Pick<Engine, 'machine'>, id: string, name: (typeof LINKS)[number]): string =>
+  `${networkFile(engine, id)}.${name}`
+
+/** What a container has to join, until `release`. */
+export interface HeldSpaces {
+  readonly spaces: Readonly<Record<'network' | 'user', NamespaceChoice>>
+  readonly release: () => void
+}
+
+/** By paths that differ between containers in their id alone, so that plans are kept: container/plan-cache.ts. */
+export function heldSpaces(engine: Pick<Engine, 'machine'>, id: string, { pid, release }: HeldNetwork): HeldSpaces {
+  const { native } = engine.machine
+  forgetHeld(engine, id)
+  const link = (name: (typeof LINKS)[number]): NamespaceChoice => {
+    const path = linkPath(engine, id, name)
+    must(native, 'have a path for a namespace', 'symlinkat', `/proc/${pid}/ns/${name}`, AT_FDCWD, path)
+    return { kind: 'path', path }
+  }
+  return {
+    spaces: { network: link('net'), user: link('user') },
+    release: () => {
+      forgetHeld(engine, id)
+      release()
+    },
+  }
+}
+
+/** The links; whatever of them is there. */
+export function forgetHeld(engine: Pick<Engine, 'machine'>, id: string): void {
+  for (const name of LINKS) remove(engine.machine.native, linkPath(engine, id, name))
+}

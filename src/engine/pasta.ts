@@ -11,7 +11,7 @@ import { close, pipe, readIfReady, remove } from '../executor/embedded-files.ts'
 import { become, exit, exitStatus, waitForPid } from '../executor/embedded-process.ts'
 import { SIGCHLD } from '../linux/process.ts'
 import { signalNumber } from '../linux/signals.ts'
-import { type Connecting, cannotConnect } from './connector.ts'
+import { type Connecting, cannotConnect, USER_NETWORKS } from './connector.ts'
 import { type Engine, networkFile } from './place.ts'
 import type { PortWish } from './record.ts'
 
@@ -47,6 +47,7 @@ const flagsOf = (ports: readonly PortWish[]): readonly string[] => [
   '--quiet',
   '--config-net',
   '--no-map-gw',
+  ...['--dns-forward', USER_NETWORKS.pasta.nameServer],
   ...['--tcp-ns', 'none', '--udp-ns', 'none'],
   ...forwarded(ports, 'tcp'),
   ...forwarded(ports, 'udp'),

@@ -41,7 +41,12 @@ export type NetworkWish =
   /** `NAME:PORT`, as network/egress-rules.ts has them: these and nothing else. */
   | { readonly kind: 'egress'; readonly hosts: readonly string[] }
   /** Without root: user-network.ts. */
-  | { readonly kind: Connector; readonly ports: readonly PortWish[] }
+  | {
+      readonly kind: Connector
+      readonly ports: readonly PortWish[]
+      /** Nobody asked for it: the container starts without it as well. */
+      readonly isDefault?: true | undefined
+    }
   | {
       readonly kind: 'networks'
       /** The first leads out, and ports lead to it; none is left when it was disconnected of all. */

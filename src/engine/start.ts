@@ -12,14 +12,12 @@ import { readConfig } from '../oci/config.ts'
 import { waitForEnd } from './attach.ts'
 import { mendBoxes } from './box-network.ts'
 import { configOf, type IntentFacts } from './config.ts'
-import { writeConnection } from './connection.ts'
 import { connectEgress } from './container-egress.ts'
 import { connectContainer, disconnectContainer, type Hears } from './container-network.ts'
 import { EXIT_FILE, findContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
 import { tellContainer, tellNetwork } from './events.ts'
 import { beginHealth, delayMs, HEALTH_COMMAND, HEALTH_FILE } from './health.ts'
-import { heldSpaces } from './held-network.ts'
 import type { Intent } from './intent.ts'
 import { heldLocks, withContainerLock } from './lock.ts'
 import { attachPath, containerPath, type Engine, networkFile } from './place.ts'
@@ -111,15 +109,12 @@ function tellStart(engine: Engine, record: ContainerRecord): void {
 
 /** With a network of its own it joins that, which is made now. */
 export function connected(engine: Engine, record: ContainerRecord, hears: Hears): Connected {
-  const { network, intent, id } = record
-  if (network.kind === 'pasta' || network.kind === 'slirp4netns') {
-    const { kind: connector, ports } = network
-    disconnectContainer(engine, id)
-    writeConnection(engine, id, { program: connector, endpoints: [], ports })
-    const held = connectUser(engine, id, { connector, ports, user: intent.namespaces.user })
-    return { intent: inSpaces(intent, heldSpaces(held)), release: held.release }
-  }
+  const { network, intent } = record
   const release = (): void => undefined
+  if (network.kind === 'pasta' || network.kind === 'slirp4netns') {
+    const held = connectUser(engine, record, network, hears)
+    return held === undefined ? { intent, release } : { intent: inSpaces(intent, held.spaces), release: held.release }
+  }
   if (network.kind !== 'networks' && network.kind !== 'egress') return { intent, release }
   mendBoxes(engine)
   if (network.kind === 'networks') connectContainer(engine, record, network, hears)

@@ -5,47 +5,63 @@
  * The container joins the namespace, and the user namespace that owns it and has the same ids: held-network.ts.
  */
 
+import { OperationError } from '../base/errors.ts'
 import { makeDirectories } from '../executor/embedded-files.ts'
 import { type Connector, findConnector } from '../observe/connectors.ts'
+import { hasDefaultRoute } from '../observe/routes.ts'
+import { type Connection, writeConnection } from './connection.ts'
 import { type Connecting, missingConnector } from './connector.ts'
-import { type HeldNetwork, holdNetwork } from './held-network.ts'
-import type { Intent } from './intent.ts'
-import { endPasta, startPasta } from './pasta.ts'
+import { rewriteNamedFiles } from './container-files.ts'
+import { disconnectContainer } from './container-network.ts'
+import { type HeldSpaces, heldSpaces, holdNetwork } from './held-network.ts'
+import { startPasta } from './pasta.ts'
 import { type Engine, networkDirectory } from './place.ts'
-import type { PortWish } from './record.ts'
-import { endSlirp4netns, startSlirp4netns } from './slirp4netns.ts'
+import type { ContainerRecord, NetworkWish } from './record.ts'
+import { startSlirp4netns } from './slirp4netns.ts'
 
 const START: Readonly<Record<Connector, (engine: Engine, connecting: Connecting) => void>> = {
   pasta: startPasta,
   slirp4netns: startSlirp4netns,
 }
-const END: Readonly<Record<Connector, (engine: Engine, id: string) => void>> = {
-  pasta: endPasta,
-  slirp4netns: endSlirp4netns,
+export type UserWish = Extract<NetworkWish, { readonly kind: Connector }>
+type Wanting = Pick<ContainerRecord, 'id' | 'intent'>
+
+/** The namespaces, connected; undefined where it goes without. */
+export function connectUser(
+  engine: Engine,
+  record: Wanting,
+  wish: UserWish,
+  { warn }: { readonly warn: (text: string) => void },
+): HeldSpaces | undefined {
+  const { id } = record
+  disconnectContainer(engine, id)
+  const { kind, isDefault } = wish
+  if (isDefault && kind === 'pasta' && !hasDefaultRoute(engine.machine.files)) return undefined
+  try {
+    return connect(engine, record, wish)
+  } catch (error) {
+    disconnectContainer(engine, id)
+    if (!isDefault || !(error instanceof OperationError)) throw error
+    warn(`the container has no network: ${error.message}`)
+    return undefined
+  }
 }
 
-export interface UserNetwork {
-  readonly connector: Connector
-  readonly ports: readonly PortWish[]
-  /** That of the container. */
-  readonly user: Intent['namespaces']['user']
-}
-
-/** A process whose network namespace is connected, and whose user namespace is that of the container. */
-export function connectUser(engine: Engine, id: string, { connector, ports, user }: UserNetwork): HeldNetwork {
+function connect(engine: Engine, { id, intent }: Wanting, { kind, ports }: UserWish): HeldSpaces {
   const { native, files } = engine.machine
-  const program = findConnector(files, connector)
-  if (program === undefined) throw missingConnector(connector)
+  const program = findConnector(files, kind)
+  if (program === undefined) throw missingConnector(kind)
+  const connection: Connection = { program: kind, endpoints: [], ports }
+  writeConnection(engine, id, connection)
   const directory = networkDirectory(engine)
   if (files.status(directory) === undefined) makeDirectories(native, directory, 0o700)
-  const holder = holdNetwork(engine, user)
+  const holder = holdNetwork(engine, intent.namespaces.user)
   try {
-    START[connector](engine, { id, program, pid: holder.pid, ports })
-    return holder
+    START[kind](engine, { id, program, pid: holder.pid, ports })
+    rewriteNamedFiles(engine, intent, connection)
+    return heldSpaces(engine, id, holder)
   } catch (error) {
     holder.release()
     throw error
   }
 }
-
-export const disconnectUser = (engine: Engine, id: string, connector: Connector): void => END[connector](engine, id)

@@ -3,7 +3,7 @@
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { asSomeone, asSomeoneWithRanges, SOMEONE } from '../someone.ts'
+import { asSomeone, asSomeoneWithRanges, SOMEONE, type SomeonesMachine } from '../someone.ts'
 import { busyboxArchive, type Ran } from './engine.ts'
 
 const program = join(import.meta.dir, '..', '..', 'dist', 'coffer')
@@ -22,8 +22,8 @@ export interface UserEngine extends Disposable {
   readonly run: (...command: readonly string[]) => Ran
 }
 
-/** Programs of `lacks` are not installed for this user, if it has ranges. */
-export function openUserEngine(hasRanges: boolean, lacks: readonly string[] = []): UserEngine {
+/** `machine` is for a user that has ranges. */
+export function openUserEngine(hasRanges: boolean, machine: SomeonesMachine = {}): UserEngine {
   const directory = mkdtempSync(join(tmpdir(), 'coffer-user-'))
   chmodSync(directory, 0o755)
   const [home, runtime] = [join(directory, 'home'), join(directory, 'xdg')]
@@ -31,7 +31,7 @@ export function openUserEngine(hasRanges: boolean, lacks: readonly string[] = []
     mkdirSync(path, { mode: 0o700 })
     chownSync(path, SOMEONE, SOMEONE)
   }
-  const through = hasRanges ? asSomeoneWithRanges(directory, lacks) : asSomeone
+  const through = hasRanges ? asSomeoneWithRanges(directory, machine) : asSomeone
   const env = { PATH: process.env.PATH ?? '', HOME: home, XDG_RUNTIME_DIR: runtime }
   const run: UserEngine['run'] = (...command) => {
     const { exitCode, stdout, stderr } = Bun.spawnSync([...through, ...command], {

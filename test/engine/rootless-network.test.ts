@@ -183,8 +183,65 @@ test('what takes privilege over the machine is refused by name, and nothing is m
   expect(readdirSync(netnsDirectory())).toEqual([])
 })
 
+test('a container for which no network was asked has a way out, as with docker', () => {
+  const routed = (...words: readonly string[]) => user.coffer('run', '--rm', ...words, 'busybox', 'ip', 'route')
+  withWayOut(() => {
+    const { stdout, stderr } = routed()
+    expect([stdout.split(' ').slice(0, 3), stderr]).toEqual([['default', 'via', '192.168.71.2'], ''])
+    expect(routed('--network', 'none')).toEqual({ status: 0, stdout: '', stderr: '' })
+    const id = user.must('create', 'busybox', 'true')
+    expect(user.must('inspect', '--format', '{{.HostConfig.NetworkMode}}', id)).toBe('pasta')
+    user.must('rm', id)
+  })
+  // Without a way out of this machine there is none, and nobody has to be told.
+  expect(routed()).toEqual({ status: 0, stdout: '', stderr: '' })
+  // pasta takes no device of a loopback.
+  outside('ip', 'route', 'add', 'default', 'dev', 'lo')
+  try {
+    const { status, stdout, stderr } = routed()
+    expect([status, stdout, stderr]).toEqual([
+      0,
+      '',
+      expect.stringMatching(/^warning: the container has no network: cannot connect the container by pasta: .*\n$/),
+    ])
+    expect(routed('--network', 'bridge').status).toBe(125)
+  } finally {
+    outside('ip', 'route', 'del', 'default', 'dev', 'lo')
+  }
+  for (const id of user.must('ps', '--all', '--quiet').split('\n').filter(Boolean)) user.must('rm', id)
+  expect(readdirSync(netnsDirectory())).toEqual([])
+})
+
+/** Answers each question for an address with 192.0.2.7. */
+const SERVE_NAMES = `import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); server.bind(("127.0.0.1", 53))
+while True:
+    q, client = server.recvfrom(512)
+    end = q.index(b"\\0", 12) + 5
+    server.sendto(q[:2] + b"\\x81\\x80" + q[4:6] + b"\\0\\1\\0\\0\\0\\0" + q[12:end] + b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\0\\0\\4\\xc0\\0\\2\\x07", client)`
+
+test.each(CONNECTORS)(
+  'by %s names are asked of a server on the loopback of this machine, and the host name is known',
+  (name) => {
+    using local = openUserEngine(true, { resolvConf: 'nameserver 127.0.0.1\n' })
+    local.must('import', local.archive, 'busybox')
+    withWayOut(() => {
+      const server = Bun.spawn(['python3', '-c', SERVE_NAMES])
+      try {
+        outside('sh', '-c', 'until busybox netstat -lun | grep -q "127.0.0.1:53 "; do :; done')
+        const script =
+          'busybox nslookup -type=a far.example | tail -n +4; busybox ping -c 1 -w 1 $(hostname) >/dev/null && echo known'
+        const seen = local.must('run', '--rm', '--network', name, 'busybox', 'sh', '-c', script)
+        expect(seen).toMatch(/Name:\tfar\.example\nAddress: 192\.0\.2\.7\n+known$/)
+      } finally {
+        server.kill()
+      }
+    })
+  },
+)
+
 test('where pasta is not installed slirp4netns is used, and without either the package is named', () => {
-  using second = openUserEngine(true, ['pasta'])
+  using second = openUserEngine(true, { lacks: ['pasta'] })
   second.must('import', second.archive, 'busybox')
   const mode = second.must('run', '--detach', '--name', 'by', '--network', 'bridge', 'busybox', 'sleep', '1000')
   expect(mode).toHaveLength(64)
@@ -193,11 +250,18 @@ test('where pasta is not installed slirp4netns is used, and without either the p
   expect(second.must('doctor')).toMatch(/^good {2}network +rootless, by slirp4netns$/m)
   expect(second.coffer('run', '--network', 'pasta', 'busybox', 'true').stderr).toContain('install the package passt')
   second.must('rm', '--force', 'by')
-  using neither = openUserEngine(true, ['pasta', 'slirp4netns'])
+  using neither = openUserEngine(true, { lacks: ['pasta', 'slirp4netns'] })
   neither.must('import', neither.archive, 'busybox')
   expect(neither.coffer('run', '--network', 'bridge', 'busybox', 'true').stderr).toMatch(
     /neither is installed\nhint: +install the package passt/,
   )
+  const warned = neither.coffer('run', '--rm', 'busybox', 'ip', 'route')
+  expect([warned.status, warned.stdout, warned.stderr]).toEqual([
+    0,
+    '',
+    'warning: the container has no network: install the package passt, or give --network none\n',
+  ])
+  expect(neither.coffer('run', '--rm', '--network', 'none', 'busybox', 'true').stderr).toBe('')
   expect(neither.must('doctor')).toMatch(/^less {2}network .*\n +hint: the package passt, or slirp4netns$/m)
 })
 
