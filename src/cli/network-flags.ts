@@ -130,8 +130,6 @@ function connectedBy(
   if (flag !== undefined) refuse('without root it has the addresses of this machine', `leave --${flag} away`)
   if (ports.some(({ protocol }) => protocol === 'sctp'))
     refuse('without root tcp and udp are forwarded', 'leave the sctp port away')
-  if (ports.some(({ hostPort, hostPortLast }) => hostPort === 0 || hostPortLast !== undefined))
-    refuse('without root a port of this machine is chosen by whoever asks for it', 'write it like -p 8080:80')
   const kind = installedConnector(asked, wanted)
   if (kind === undefined) throw missingConnector(wanted)
   if (kind === 'slirp4netns') {

@@ -235,6 +235,7 @@ export function disconnectContainer(engine: Engine, id: string): void {
     forgetHeld(engine, id)
     if (known.program === 'pasta') endPasta(engine, id)
     else endSlirp4netns(engine, id)
+    if (known.ports.length > 0) withNamesLock(engine, () => releasePorts(engine, id, known.ports))
     remove(native, `${containerPath(engine, id)}/${CONNECTION_FILE}`)
     return
   }

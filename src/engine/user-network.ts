@@ -14,9 +14,11 @@ import { type Connecting, missingConnector } from './connector.ts'
 import { rewriteNamedFiles } from './container-files.ts'
 import { disconnectContainer } from './container-network.ts'
 import { type HeldSpaces, heldSpaces, holdNetwork } from './held-network.ts'
+import { withNamesLock } from './lock.ts'
+import { takePorts } from './network-take.ts'
 import { startPasta } from './pasta.ts'
 import { type Engine, networkDirectory } from './place.ts'
-import type { ContainerRecord, NetworkWish } from './record.ts'
+import type { ContainerRecord, NetworkWish, PortWish } from './record.ts'
 import { startSlirp4netns } from './slirp4netns.ts'
 
 const START: Readonly<Record<Connector, (engine: Engine, connecting: Connecting) => void>> = {
@@ -47,12 +49,12 @@ export function connectUser(
   }
 }
 
-function connect(engine: Engine, { id, intent }: Wanting, { kind, ports }: UserWish): HeldSpaces {
+function connect(engine: Engine, { id, intent }: Wanting, { kind, ports: wanted }: UserWish): HeldSpaces {
   const { native, files } = engine.machine
   const program = findConnector(files, kind)
   if (program === undefined) throw missingConnector(kind)
-  const connection: Connection = { program: kind, endpoints: [], ports }
-  writeConnection(engine, id, connection)
+  const connection = takeConnection(engine, id, kind, wanted)
+  const { ports } = connection
   const directory = networkDirectory(engine)
   if (files.status(directory) === undefined) makeDirectories(native, directory, 0o700)
   const holder = holdNetwork(engine, intent.namespaces.user)
@@ -64,4 +66,14 @@ function connect(engine: Engine, { id, intent }: Wanting, { kind, ports }: UserW
     holder.release()
     throw error
   }
+}
+
+/** With ports that are free, each taken by one container: network-take.ts. */
+function takeConnection(engine: Engine, id: string, program: Connector, wanted: readonly PortWish[]): Connection {
+  const write = (ports: readonly PortWish[]): Connection => {
+    const connection: Connection = { program, endpoints: [], ports }
+    writeConnection(engine, id, connection)
+    return connection
+  }
+  return wanted.length === 0 ? write([]) : withNamesLock(engine, () => write(takePorts(engine, id, wanted)))
 }

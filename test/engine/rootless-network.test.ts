@@ -90,6 +90,26 @@ test.each(CONNECTORS)(
   },
 )
 
+test.each(CONNECTORS)(
+  'ports that nobody chose, and ranges, are free ones by %s, and those that are taken are refused',
+  (name) => {
+    withWayOut(() => {
+      const second = ['--publish', '127.0.0.1:8176-8178:81', '--publish', '127.0.0.1::80/udp']
+      serve('chosen', '--network', name, '--publish', '80', '--expose', '82', '--publish-all', ...second)
+      const [tcp = 0, ranged, all = 0, udp = 0] = ['80/tcp', '81/tcp', '82/tcp', '80/udp'].map((port) =>
+        Number(/:(\d+)$/.exec(user.must('port', 'chosen', port))?.[1]),
+      )
+      expect([ask('127.0.0.1', tcp), ranged, Math.min(tcp, all, udp) >= 1024]).toEqual(['chosen', 8176, true])
+      const other = user.must('run', '--detach', '--network', name, ...second.slice(0, 2), 'busybox', 'sleep', '1000')
+      expect(user.must('port', other)).toBe('81/tcp -> 127.0.0.1:8177')
+      const { status, stderr } = user.coffer('run', '--rm', '--network', name, '-p', '8176:80', 'busybox', 'true')
+      expect([status, stderr]).toEqual([125, expect.stringContaining('0.0.0.0:8176 failed: port is already allocated')])
+      user.must('rm', '--force', 'chosen', other)
+      expect(readdirSync(join(user.dataRoot, 'networks', '.ports'))).toEqual([])
+    })
+  },
+)
+
 const SERVE_LOOPBACK = `import socket
 server = socket.create_server(("127.0.0.1", 8173))
 while True:
@@ -167,7 +187,6 @@ test('what takes privilege over the machine is refused by name, and nothing is m
   expect(refusal('run', '--network', 'own', 'busybox', 'true')).toMatch(
     /cannot connect the container to own: without root .*\nhint: .* --network container:NAME/,
   )
-  expect(refusal('run', '--publish', '80', 'busybox', 'true')).toContain('write it like -p 8080:80')
   expect(refusal('run', '--network', 'bridge', '--ip', '10.0.0.2', 'busybox', 'true')).toContain('leave --ip away')
   expect(refusal('run', '--publish', '8175:80/sctp', 'busybox', 'true')).toContain('leave the sctp port away')
   const slirp = ['run', '--network', 'slirp4netns']
