@@ -159,8 +159,9 @@ function parsed(
   rest: readonly string[],
   flags: readonly Flag[],
 ): Parsed {
+  const names = new Set(flags.map(({ name }) => name))
   const last = (name: string): string | undefined => {
-    if (!flags.some((flag) => flag.name === name)) throw new Error(`this is a bug in coffer: no flag is called ${name}`)
+    if (!names.has(name)) throw new Error(`this is a bug in coffer: no flag is called ${name}`)
     const list = values.get(name)
     return list === undefined ? undefined : list[list.length - 1]
   }

@@ -23,13 +23,16 @@ import { isOwnNamespace } from './namespaces.ts'
 import { readMovedDevices } from './net-devices.ts'
 import { withNotifySocket } from './notify-socket.ts'
 import { type RecordFacts, recordedDirectories } from './record.ts'
+import { hookKinds } from './recorded-hooks.ts'
 import { checkId, NETWORKS_DIRECTORY, readContainer } from './store.ts'
 import { listTree } from './tree.ts'
 
 export interface Bundle {
   /** Absolute. */
   readonly bundle: string
-  readonly configText: string
+  readonly configText: () => string
+  /** Where the text is made of something smaller, and of the id: that, as text. A plan that was kept is found by it. */
+  readonly madeOf?: string
   /** Throws `invalid` and `unsupported` if the text is no configuration; a plan that was kept does without. */
   readonly config: () => Config
 }
@@ -60,7 +63,7 @@ export function readBundle(files: Files, bundle: string, configPath: string = `$
       hint: `make one with: coffer-runc spec --bundle ${bundle}`,
       see: ['oci:runtime-spec/bundle.md'],
     })
-  return { bundle, configText, config: once(() => readConfig(configText)) }
+  return { bundle, configText: () => configText, config: once(() => readConfig(configText)) }
 }
 
 /** Makes a value when it is first asked for. */
@@ -177,6 +180,7 @@ export function planFor(machine: Machine, request: CreateRequest, manner: Manner
     owner: ownerName(machine, host.hostUid),
     annotations: config.annotations,
     hasOwnPids: linux.namespaces.some(({ type, path }) => type === 'pid' && path === undefined),
+    hooks: hookKinds(config.hooks),
     cgroup: recordedDirectories(cgroup),
   }
   const warnings = [...capabilityWarnings(process.capabilities, host), ...mountWarnings(config.mounts)]

@@ -21,6 +21,6 @@ export function finishRun(machine: Machine, request: CreateRequest, { facts }: P
   if (endsAsOne && !isMine(report.bytes(STATE_LOOK))) return
   if (!isRemoved) removeContainer(machine, request.id, { force: true, init: report.slot(INIT_PID), warn: request.warn })
   // Most configurations have none, and need not be parsed to know it.
-  else if (request.configText.includes('"poststop"'))
+  else if (request.configText().includes('"poststop"'))
     warnOfPoststop(report, request.config().hooks.poststop, request.warn)
 }

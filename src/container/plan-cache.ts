@@ -18,6 +18,8 @@ export interface KeptPlan {
   readonly template: Template
   /** What the state of the container needs beside the frame; with blanks. */
   readonly facts: string
+  /** The configuration, with blanks, where the key is not made of it. */
+  readonly configText: string | undefined
 }
 
 /** Where plans are kept; a directory that only the owner of the run root can write to. */
@@ -25,7 +27,7 @@ export const PLANS_DIRECTORY = '.plans'
 /** When there are more, all go: a machine has few kinds of containers, or so many kinds that keeping plans is of no use. */
 const MAX_PLANS = 128
 
-const PARTS = 6
+const PARTS = 7
 
 /** `key` holds everything that was asked. Undefined if there is no such plan, or the machine gives another answer now. */
 export function findPlan({ native, files, root }: Machine, key: string, blanks: Blanks): KeptPlan | undefined {
@@ -33,7 +35,7 @@ export function findPlan({ native, files, root }: Machine, key: string, blanks: 
   if (bytes === undefined) return undefined
   const parts = partsOf(bytes)
   if (parts === undefined) return undefined
-  const [keyBytes, answers, facts, places, texts, head] = parts
+  const [keyBytes, answers, facts, places, texts, head, config] = parts
   if (keyBytes === undefined || native.decode(keyBytes) !== key) return undefined
   if (answers === undefined || facts === undefined || places === undefined || texts === undefined || head === undefined)
     return undefined
@@ -51,6 +53,7 @@ export function findPlan({ native, files, root }: Machine, key: string, blanks: 
       reads,
     },
     facts: kept,
+    configText: config === undefined || config.length === 0 ? undefined : native.decode(config),
   }
 }
 
@@ -86,6 +89,7 @@ function partsToKeep({ native }: Machine, key: string, plan: NewPlan): readonly 
     new Uint8Array(places.buffer),
     native.encode(texts),
     head,
+    native.encode(plan.configText ?? ''),
   ]
   return [new Uint8Array(Uint32Array.from(parts.map(({ length }) => length)).buffer), ...parts]
 }

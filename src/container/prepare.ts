@@ -5,7 +5,7 @@ import { type Assembled, assemble } from '../executor/assemble.ts'
 import { attempt } from '../executor/embedded-call.ts'
 import { memoryFile } from '../executor/embedded-files.ts'
 import { type Running, type RunOptions, startFrame } from '../executor/run-embedded.ts'
-import { type Blanks, type Frame, fillIn, makeTemplate } from '../executor/template.ts'
+import { type Blanks, type Frame, filled, fillIn, makeTemplate } from '../executor/template.ts'
 import { AT_FDCWD } from '../linux/files.ts'
 import { readConfig } from '../oci/config.ts'
 import type { Watch } from '../plan/monitor.ts'
@@ -22,7 +22,7 @@ import { callerOf } from './host.ts'
 import type { Machine } from './machine.ts'
 import { findPlan, keepPlan, type NewPlan } from './plan-cache.ts'
 import { printRecord, type RecordFacts } from './record.ts'
-import { filled, recordFiles } from './recorded-files.ts'
+import { recordFiles } from './recorded-files.ts'
 
 export interface Prepared {
   readonly frame: Frame
@@ -40,8 +40,9 @@ export function prepareContainer(machine: Machine, request: CreateRequest, manne
   if (asked !== undefined && kept !== undefined) {
     const frame = fillIn(kept.template, asked.blanks, machine.native.encode)
     const facts = JSON.parse(filled(kept.facts, asked.blanks)) as RecordFacts
+    const configText = kept.configText === undefined ? request.configText() : filled(kept.configText, asked.blanks)
     // A failure is told in the words of the steps, which a kept plan has not: they are planned once more.
-    return complete(machine, request, manner, {
+    return complete(machine, { ...request, configText: () => configText }, manner, {
       frame: { ...frame, steps: () => freshPlan(machine, request, manner).frame.steps() },
       facts,
     })
@@ -96,7 +97,7 @@ const assembledFor = ({ native }: Machine, { plan, host }: PlannedContainer, tra
 function complete(machine: Machine, request: CreateRequest, manner: Manner, { frame, facts }: Planned): Prepared {
   const passed = Array.from({ length: request.listenFds + request.preserveFds }, (_, index) => 3 + index)
   if (machine.files.status(machine.root) === undefined) makeRoot(machine)
-  const record = printRecord({ ...facts, created: machine.now().toISOString() }, request.configText)
+  const record = printRecord({ ...facts, created: machine.now().toISOString() }, request.configText())
   const state = memoryFile(machine.native, 'state', machine.native.encode(record))
   return {
     frame,
@@ -129,8 +130,8 @@ function makeRoot({ native, root }: Machine): void {
 interface Asked {
   readonly key: string
   readonly blanks: Blanks
-  /** config.json with blanks. */
-  readonly configText: string
+  /** Those of them that stand in the configuration. */
+  readonly inText: Blanks
 }
 
 /**
@@ -148,6 +149,15 @@ const BLANKS = [ID, ROOT, BUNDLE, ROOTFS, PID_FILE, SHORT_ID]
 
 const NOT_KEPT = ['"hooks"', '"netDevices"']
 
+/** Whether a plan of this configuration is worth keeping. */
+const isKept = (configText: string): boolean =>
+  !NOT_KEPT.some((word) => configText.includes(word)) && !wantsTerminal(configText)
+
+const hasBlanks = (text: string): boolean => BLANKS.some((blank) => text.includes(blank))
+
+const withBlanks = (text: string, inText: Blanks): string =>
+  inText.reduce((rest, [blank, value]) => rest.split(value).join(blank), text)
+
 /** A regular expression that looks for it in all of the text takes a quarter of a millisecond. */
 const wantsTerminal = (configText: string): boolean =>
   configText
@@ -160,33 +170,34 @@ const LEAST_LENGTH = 12
 
 /** Undefined for a request whose plan is not worth keeping: a terminal is for a person, who does not notice. */
 function askedFor(machine: Machine, request: CreateRequest, manner: Manner): Asked | undefined {
-  const { id, bundle, pidFile, configText } = request
+  const { id, bundle, pidFile, madeOf } = request
   if (manner.console !== undefined || request.consoleSocket !== undefined || request.pidfdSocket !== undefined)
     return undefined
   if (request.notifySocket !== undefined) return undefined
-  if ([...BLANKS, ...NOT_KEPT].some((word) => configText.includes(word)) || wantsTerminal(configText)) return undefined
+  if (madeOf === undefined && !isKept(request.configText())) return undefined
+  const text = madeOf ?? request.configText()
+  if (hasBlanks(text)) return undefined
+  const rootfs = madeOf === undefined ? rootPathIn(text) : undefined
   const inText = [
-    [ROOTFS, rootPathIn(configText)],
+    [ROOTFS, rootfs],
     [BUNDLE, bundle.slice(1)],
     [ID, id],
     [SHORT_ID, shortOf(id)],
   ].filter((blank): blank is [string, string] => (blank[1]?.length ?? 0) >= LEAST_LENGTH)
-  const text = inText.reduce((rest, [blank, value]) => rest.split(value).join(blank), configText)
   const { noPivot, noNewKeyring, listenFds, preserveFds } = request
   const manners = [manner.ending, manner.keep, noPivot, noNewKeyring, listenFds, preserveFds, pidFile !== undefined]
   const watched = manner.watch === undefined ? [] : watchedShape(manner.watch)
-  const rootfs = inText.filter(([blank]) => blank === ROOTFS)
   return {
-    key: `${JSON.stringify([BUILD, ...manners, ...watched, callerOf(machine)])}\n${text}`,
+    key: `${JSON.stringify([BUILD, ...manners, ...watched, callerOf(machine)])}\n${withBlanks(text, inText)}`,
     blanks: [
-      ...rootfs,
+      ...inText.filter(([blank]) => blank === ROOTFS),
       [BUNDLE, bundle.slice(1)],
       [ID, id],
       [SHORT_ID, shortOf(id) ?? ''],
       [ROOT, machine.root.slice(1)],
       [PID_FILE, pidFile?.slice(1) ?? ''],
     ],
-    configText: text,
+    inText,
   }
 }
 
@@ -213,18 +224,24 @@ const watchedShape = ({
 /** An absolute root.path without its first slash, without parsing all of the document; engines choose a new one for each container. */
 function rootPathIn(configText: string): string | undefined {
   const at = configText.indexOf('"root"')
-  return at < 0 ? undefined : /^"root":\s*\{[^{}]*"path":\s*"\/([^"\\]*)"/.exec(configText.slice(at, at + 4096))?.[1]
+  const end = configText.indexOf('}', at)
+  if (at < 0 || end < 0) return undefined
+  const members = /^"root":\s*\{(.*)/s.exec(configText.slice(at, end))?.[1] ?? ''
+  return members.includes('{') ? undefined : /"path":\s*"\/([^"\\]*)"/.exec(members)?.[1]
 }
 
 function planWithBlanks(machine: Machine, request: CreateRequest, manner: Manner, asked: Asked): NewPlan | undefined {
+  const wholeText = request.configText()
+  if (!isKept(wholeText) || hasBlanks(wholeText)) return undefined
+  const configText = withBlanks(wholeText, asked.inText)
   const { files, answers } = recordFiles(machine.files, asked.blanks)
   const blank: CreateRequest = {
     ...request,
     id: ID,
     bundle: `/${BUNDLE}`,
     pidFile: request.pidFile === undefined ? undefined : `/${PID_FILE}`,
-    configText: asked.configText,
-    config: () => readConfig(asked.configText),
+    configText: () => configText,
+    config: () => readConfig(configText),
   }
   const planned = planFor({ ...machine, files, root: `/${ROOT}` }, blank, manner)
   // They are to be told at each start.
@@ -233,5 +250,8 @@ function planWithBlanks(machine: Machine, request: CreateRequest, manner: Manner
     assembledFor(machine, planned),
     asked.blanks.map(([character]) => character),
   )
-  return template === undefined ? undefined : { template, facts: JSON.stringify(planned.facts), answers }
+  const kept = request.madeOf === undefined ? undefined : configText
+  return template === undefined
+    ? undefined
+    : { template, facts: JSON.stringify(planned.facts), answers, configText: kept }
 }

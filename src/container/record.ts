@@ -18,6 +18,8 @@ export interface StateRecord {
   readonly annotations: Readonly<Record<string, string>>
   /** In a pid namespace of its own, in which all end with the first process. */
   readonly hasOwnPids: boolean
+  /** The kinds of hooks that its configuration has. Undefined where an earlier coffer wrote it: then the configuration tells. */
+  readonly hooks?: readonly string[]
   /** Removed with the container. */
   readonly cgroup: CgroupDirectories
   /** The configuration as it was given. */

@@ -1,7 +1,7 @@
 /** Files that remember what was read, so that it can be asked again whether the machine still gives the same answers. */
 
 import type { Files } from '../base/files.ts'
-import type { Blanks } from '../executor/template.ts'
+import { type Blanks, filled } from '../executor/template.ts'
 
 type Operation = Exclude<keyof Files, 'readBytes'>
 
@@ -59,10 +59,4 @@ function textOf(answer: unknown, path: string, blanks: Blanks): string | null {
       .join('\n')
   // The third column counts the cgroups of the machine, which no plan depends on. cgroups(7) "/proc/cgroups"
   return path === '/proc/cgroups' ? answer.replace(/\t\d+\t(?=[01]\n)/g, '\t') : answer
-}
-
-export function filled(text: string, blanks: Blanks): string {
-  let result = text
-  for (const [blank, value] of blanks) if (result.includes(blank)) result = result.split(blank).join(value)
-  return result
 }

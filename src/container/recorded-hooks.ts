@@ -15,7 +15,15 @@ export interface RecordedHooks {
   }
 }
 
-export function recordedHooks({ config, bundle, annotations }: StateRecord, directory: string): RecordedHooks {
-  const section = sectionOf(config, `${directory}/state.json: `)
+const NONE = hooksOf(sectionOf({}, ''))
+
+/** What the record says of them, so that most configurations need not be parsed again to know that there are none. */
+export const hookKinds = (hooks: Hooks): readonly string[] =>
+  Object.entries(hooks).flatMap(([kind, list]) => (list.length === 0 ? [] : [kind]))
+
+export function recordedHooks(record: StateRecord, directory: string): RecordedHooks {
+  const { ociVersion, bundle, annotations } = record
+  if (record.hooks?.length === 0) return { hooks: NONE, state: { ociVersion, bundle, annotations } }
+  const section = sectionOf(record.config, `${directory}/state.json: `)
   return { hooks: hooksOf(section), state: { ociVersion: ociVersionOf(section), bundle, annotations } }
 }

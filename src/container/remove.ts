@@ -3,8 +3,10 @@
 import { OperationError } from '../base/errors.ts'
 import { close } from '../executor/embedded-files.ts'
 import { FIRST_EXTRA, runPlan } from '../executor/run-embedded.ts'
+import { runHere } from '../executor/run-here.ts'
 import { listCgroupsBelow } from '../observe/cgroup.ts'
 import { isAlive } from '../observe/process.ts'
+import type { Plan } from '../plan/plan.ts'
 import { planRemove } from '../plan/remove.ts'
 import { holdContainer } from './hold.ts'
 import { killAll } from './kill.ts'
@@ -60,17 +62,20 @@ function removeHeld(
   const cgroup = record?.cgroup ?? { paths: {} }
   const recorded = record === undefined ? undefined : recordedHooks(record, container.directory)
   const poststop = recorded?.hooks.poststop ?? []
-  const report = runPlan(
-    machine.native,
+  const plan = (descriptor?: number): Plan =>
     planRemove({
       place: { root: machine.root, id },
-      held: FIRST_EXTRA,
+      held: descriptor,
       cgroup,
       below: Object.values(cgroup.paths).flatMap((path) => listCgroupsBelow(machine.files, path)),
       ...('init' in container && isAlive(machine.files, container.init) ? { init: container.init.pid } : {}),
       ...(recorded === undefined ? {} : { poststop: { hooks: poststop, ...recorded.state } }),
-    }),
-    { extraFds: [held, ...locks] },
-  )
+    })
+  // Hooks are programs, and an executor starts those; the calls alone take half the time where nothing has to be started for them.
+  if (poststop.length === 0) {
+    runHere(machine.native, plan())
+    return
+  }
+  const report = runPlan(machine.native, plan(FIRST_EXTRA), { extraFds: [held, ...locks] })
   warnOfPoststop(report, poststop, warn)
 }

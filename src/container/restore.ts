@@ -27,6 +27,7 @@ import { attend, holdSignals } from './foreground.ts'
 import { hostFor, ownerName } from './host.ts'
 import type { Machine } from './machine.ts'
 import { printRecord, recordedDirectories } from './record.ts'
+import { hookKinds } from './recorded-hooks.ts'
 import { removeContainer } from './remove.ts'
 
 export interface RestoreCall extends Bundle {
@@ -137,9 +138,10 @@ function preparePlan(machine: Machine, call: RestoreCall): Prepared {
       owner: ownerName(machine, host.hostUid),
       annotations: config.annotations,
       hasOwnPids: config.linux.namespaces.some(({ type, path }) => type === 'pid' && path === undefined),
+      hooks: hookKinds(config.hooks),
       cgroup: recordedDirectories(cgroup),
     },
-    call.configText,
+    call.configText(),
   )
   return { plan, record }
 }

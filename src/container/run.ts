@@ -54,4 +54,4 @@ const consoleChoice = (request: CreateRequest, { detaches }: Pick<ConsoleChoice,
 
 /** Most configurations ask for none, and those need not be parsed to know it. */
 const asksForTerminal = ({ configText, config }: CreateRequest): boolean =>
-  configText.includes('"terminal"') && !/"terminal":\s*false/.test(configText) && config().process.terminal
+  configText().includes('"terminal"') && !/"terminal":\s*false/.test(configText()) && config().process.terminal

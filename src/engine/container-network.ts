@@ -81,13 +81,15 @@ export function connectContainer(
   const taken = withNamesLock(engine, () => take(engine, isBox(id) ? record : findContainer(engine, id).record, wish))
   const { connection, networks } = taken
   const { resolver, extraFds, done } = resolverFor(engine, record, connection)
+  // Behind a batch of ours the end of the question would take milliseconds: plan/network-filter.ts.
+  const drops = networks.filter(isOpen).flatMap(({ device }) => foreignDrops(native, device))
   try {
     const plan = planTaken(engine, record, { ...taken, resolver })
     const options = { advise: adviseNetwork, extraFds: [...extraFds, ...heldLocks()], trace: ran !== undefined }
     const { trace } = runPlan(native, plan, options)
     ran?.(plan, trace)
     rewriteNamedFiles(engine, record.intent, connection)
-    for (const { device } of networks.filter(isOpen)) for (const text of foreignDrops(native, device)) warn(text)
+    for (const text of drops) warn(text)
   } catch (error) {
     disconnectContainer(engine, id)
     throw error

@@ -3,7 +3,7 @@
 import { OperationError } from '../base/errors.ts'
 import { keepFailure, openRunRoot } from '../container/last-failure.ts'
 import { type MemoryEnd, memoryEnd } from '../container/memory-end.ts'
-import { containerDirectory, readRemains } from '../container/store.ts'
+import type { Container } from '../container/store.ts'
 import { replaceFile } from '../executor/embedded-files.ts'
 import { readConnection } from './connection.ts'
 import { type EngineContainer, type Exit, readEngineContainer, UNSEEN_STATUS } from './containers.ts'
@@ -41,21 +41,25 @@ export function readEnd(engine: Engine, { record: { id }, ...seen }: EngineConta
 const parsed = <Value>(text: string | undefined): Value | undefined =>
   text === undefined ? undefined : (JSON.parse(text) as Value)
 
+/** For who is about to clean up behind it: what is known of its end is kept, and told unless somebody did. `inner` is what the runtime left. */
+export function recordEnd(engine: Engine, id: string, inner: Container | undefined): void {
+  unlessRemoved(() => keepMemoryEnd(engine, id, inner))
+  const container = readEngineContainer(engine, id)
+  unlessRemoved(() => keepAsLast(engine, container))
+  // Whoever cleaned up behind it, or removed it, has told of it.
+  if (inner !== undefined) tellEnd(engine, container)
+}
+
 /** Who removes the container at the same time wants nothing kept: then there is no place for it. */
-export function keepEnd(engine: Engine, id: string): void {
+function unlessRemoved(keep: () => void): void {
   try {
-    keepMemoryEnd(engine, id)
-    keepAsLast(engine, id)
+    keep()
   } catch (error) {
     if (!(error instanceof OperationError)) throw error
   }
 }
 
-/** For who is about to clean up behind it. Whoever did that, or removed it, has told of it. */
-export function tellEnd(engine: Engine, id: string): void {
-  const { machine } = engine
-  if (machine.files.status(containerDirectory(machine, id)) === undefined) return
-  const container = readEngineContainer(engine, id)
+function tellEnd(engine: Engine, container: EngineContainer | undefined): void {
   if (container?.status !== 'exited' && container?.status !== 'restarting') return
   const { record, exit, started } = container
   if (readEnd(engine, container).memory !== undefined) tellContainer(engine, record, 'oom')
@@ -69,23 +73,21 @@ export function tellDie(engine: Engine, record: ContainerRecord, status: number,
     tellNetwork(engine, network, 'disconnect', record.id)
 }
 
-function keepMemoryEnd({ machine, dataRoot }: Engine, id: string): void {
-  const remains = readRemains(machine.files, machine.root, id)
-  const memory = remains === undefined ? undefined : memoryEnd(machine, remains)
+function keepMemoryEnd({ machine, dataRoot }: Engine, id: string, inner: Container | undefined): void {
+  const memory = inner === undefined ? undefined : memoryEnd(machine, inner)
   if (memory === undefined) return
   const path = `${containerPath({ dataRoot }, id)}/${MEMORY_END_FILE}`
   replaceFile(machine.native, { path, temporary: `${path}.new`, text: JSON.stringify(memory), mode: 0o600 })
 }
 
 /** A status of 0 is no failure, and neither is the end of a container that is removed. */
-function keepAsLast(engine: Engine, id: string): void {
+function keepAsLast(engine: Engine, container: EngineContainer | undefined): void {
   const { native, root, now } = engine.machine
-  const container = readEngineContainer(engine, id)
   if (container?.status !== 'exited' || container.exit?.status === 0) return
   const end = readEnd(engine, container)
   if (end.sent?.command === 'rm') return
   const at = end.exit?.at ?? now().toISOString()
-  const { name, intent } = container.record
+  const { id, name, intent } = container.record
   const hasOwnPids = intent.namespaces.pid.kind === 'private'
   keepFailure(native, openRunRoot(native, root), { kind: 'container', at, id, name, hasOwnPids, end })
 }

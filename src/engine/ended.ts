@@ -7,14 +7,14 @@
 
 import { OperationError } from '../base/errors.ts'
 import { removeContainer as removeInner } from '../container/remove.ts'
-import { readRemains } from '../container/store.ts'
+import { type Container, readRemains } from '../container/store.ts'
 import { attempt } from '../executor/embedded-call.ts'
 import { drain, POLLIN, poll, watchFiles } from '../executor/embedded-events.ts'
 import { close, remove, replaceFile } from '../executor/embedded-files.ts'
 import { CLOCK_MONOTONIC, clockNanos } from '../executor/embedded-process.ts'
 import { disconnectContainer } from './container-network.ts'
 import { readEngineContainer, UNSEEN_STATUS } from './containers.ts'
-import { keepEnd, tellEnd } from './end.ts'
+import { recordEnd } from './end.ts'
 import { heldLocks, withContainerLock } from './lock.ts'
 import { removeOwned } from './owner.ts'
 import { attachPath, containerPath, type Engine } from './place.ts'
@@ -29,7 +29,7 @@ type Warn = (text: string) => void
 export function afterEnd(engine: Engine, id: string, warn: Warn): void {
   const record = readEngineContainer(engine, id)?.record
   if (record === undefined) {
-    cleanUp(engine, id, warn)
+    cleanUp(engine, id, { inner: readInner(engine, id), warn })
     return
   }
   if (record.restart.when !== 'no') letClientsGo(engine)
@@ -37,9 +37,9 @@ export function afterEnd(engine: Engine, id: string, warn: Warn): void {
   unlessRemoved(() =>
     withContainerLock(engine, id, () => {
       // Somebody may have started it again before we got here.
-      const inner = readRemains(engine.machine.files, engine.machine.root, id)
+      const inner = readInner(engine, id)
       if (inner !== undefined && 'init' in inner) return
-      cleanUp(engine, id, warn)
+      cleanUp(engine, id, { inner, warn })
       if (!record.removesItself) {
         startAgain(engine, record, warn)
         return
@@ -64,9 +64,17 @@ function unlessRemoved(body: () => void): void {
   }
 }
 
-function cleanUp(engine: Engine, id: string, warn: Warn): void {
-  keepEnd(engine, id)
-  tellEnd(engine, id)
+const readInner = ({ machine: { files, root } }: Engine, id: string): Container | undefined =>
+  readRemains(files, root, id)
+
+interface Ended {
+  /** What the runtime left. */
+  readonly inner: Container | undefined
+  readonly warn: Warn
+}
+
+function cleanUp(engine: Engine, id: string, { inner, warn }: Ended): void {
+  recordEnd(engine, id, inner)
   removeInner(engine.machine, id, { force: true, warn, held: heldLocks() })
   disconnectContainer(engine, id)
   remove(engine.machine.native, attachPath(engine, id))

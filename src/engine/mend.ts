@@ -33,7 +33,7 @@ import {
   UNSEEN_STATUS,
 } from './containers.ts'
 import { lacksEgress } from './egress.ts'
-import { keepEnd, tellEnd } from './end.ts'
+import { recordEnd } from './end.ts'
 import { mendPause } from './held-pause.ts'
 import { isWatched } from './listening.ts'
 import { heldLocks, tryContainerLock, withContainerLock, withNamesLock } from './lock.ts'
@@ -109,8 +109,7 @@ export function awaitMending(engine: Engine, id: string): void {
 function mendHeld(engine: Engine, id: string): boolean {
   if (!needsMending(engine, id) || isWatched(engine, id)) return false
   noteEnd(engine, id)
-  keepEnd(engine, id)
-  tellEnd(engine, id)
+  recordEnd(engine, id, readRemains(engine.machine.files, engine.machine.root, id))
   removeInner(engine.machine, id, { force: true, warn: quiet, held: heldLocks() })
   disconnectContainer(engine, id)
   remove(engine.machine.native, attachPath(engine, id))

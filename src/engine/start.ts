@@ -144,12 +144,15 @@ export function requestOf(
   { id, container }: { readonly id: string; readonly container: Pick<ContainerRecord, 'intent'> },
   warn: StartOptions['warn'],
 ): CreateRequest {
-  const configText = stringifyExact(configOf(container.intent, factsOf(engine), id))
+  const { intent } = container
+  const facts = factsOf(engine)
+  const configText = once(() => stringifyExact(configOf(intent, facts, id)))
   return {
     id,
     bundle: containerPath(engine, id),
     configText,
-    config: once(() => readConfig(configText, 'the configuration that coffer made of the flags')),
+    madeOf: stringifyExact([intent, facts]),
+    config: once(() => readConfig(configText(), 'the configuration that coffer made of the flags')),
     noPivot: false,
     noNewKeyring: false,
     preserveFds: 0,

@@ -13,8 +13,8 @@ import { planForget, type StatePlace } from './state.ts'
 
 export interface RemoveRequest {
   readonly place: StatePlace
-  /** The descriptor by which the directory of the container is held, for as long as it is there. */
-  readonly held: number
+  /** The descriptor by which the directory of the container is held, for the plan to close once it is gone; undefined if its caller does. */
+  readonly held: number | undefined
   readonly cgroup: CgroupDirectories
   /** Cgroups that the container made in its own, the deepest first. */
   readonly below: readonly string[]
@@ -32,7 +32,7 @@ export function planRemove({ place, held, cgroup, below, init, poststop }: Remov
       ...(init === undefined ? [] : planEnd(init, id)),
       ...planCgroupRemove(cgroup, place.root, below),
       ...planForget(place),
-      { call: close(held), why: `let others have the name ${id}`, see: ['flock(2)'] },
+      ...(held === undefined ? [] : [{ call: close(held), why: `let others have the name ${id}`, see: ['flock(2)'] }]),
       ...(poststop === undefined
         ? []
         : planHooks('poststop', poststop.hooks, { ...poststop, id, status: 'stopped', pid: 0 })),
