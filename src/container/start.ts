@@ -4,6 +4,7 @@ import { OperationError } from '../base/errors.ts'
 import { close } from '../executor/embedded-files.ts'
 import { effectiveCapabilities } from '../executor/embedded-process.ts'
 import { FIRST_EXTRA, runPlan } from '../executor/run-embedded.ts'
+import { runHere } from '../executor/run-here.ts'
 import { capabilityBit, hasBit } from '../linux/capabilities.ts'
 import { planStart } from '../plan/start.ts'
 import { isThere, openContainer } from './hold.ts'
@@ -40,14 +41,18 @@ function startFound(machine: Machine, container: Container, directory: number): 
   const { record, init } = container
   const { hooks, state } = recordedHooks(record, container.directory)
   const hasHooks = hooks.startContainer.length + hooks.poststart.length > 0
-  const plan = planStart({
+  const wanted = {
     id,
-    directory: FIRST_EXTRA,
     hooks,
     state,
     pid: init.pid,
-    initPidfd: FIRST_EXTRA + 1,
     awaitsProgram: !hasBit(effectiveCapabilities(machine.native), capabilityBit('CAP_SYS_PTRACE')),
-  })
-  runPlan(machine.native, plan, { extraFds: [directory, ...(hasHooks ? [openInit(machine, container)] : [])] })
+  }
+  // As in remove.ts: an executor is for what a plan starts.
+  if (!hasHooks) {
+    runHere(machine.native, planStart({ ...wanted, directory }))
+    return
+  }
+  const plan = planStart({ ...wanted, directory: FIRST_EXTRA, initPidfd: FIRST_EXTRA + 1 })
+  runPlan(machine.native, plan, { extraFds: [directory, openInit(machine, container)] })
 }

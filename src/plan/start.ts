@@ -11,14 +11,14 @@ import { FIFO_FILE, TAKEN_FIFO_FILE } from './state.ts'
 
 export interface StartRequest {
   readonly id: string
-  /** The executor's descriptor of the directory of the container: another one may have its name by now. */
+  /** A descriptor of the directory of the container: another one may have its name by now. */
   readonly directory: number
   readonly hooks: Pick<Hooks, 'startContainer' | 'poststart'>
   /** For the hooks. */
   readonly state: Pick<HookState, 'ociVersion' | 'bundle' | 'annotations'>
   readonly pid: number
-  /** The executor's descriptor of a pidfd of init; only looked at where there are hooks. */
-  readonly initPidfd: number
+  /** A pidfd of init, where there are hooks. */
+  readonly initPidfd?: number
   /** Answer only when init has become its program: before, whoever may not trace it cannot enter its namespaces. ptrace(2), PR_SET_DUMPABLE */
   readonly awaitsProgram: boolean
 }
@@ -66,7 +66,7 @@ export function planStart({ id, directory, hooks, state, pid, initPidfd, awaitsP
         call: write(FIFO, 's', 1),
         why: `start the program of ${id}`,
         see: SEE,
-        ...(hasHooks ? { undo: end(id, initPidfd) } : {}),
+        ...(initPidfd === undefined ? {} : { undo: end(id, initPidfd) }),
       },
       ...(hasHooks || awaitsProgram ? awaitProgram(id, directory, hasHooks) : []),
       { call: unlinkat(directory, TAKEN_FIFO_FILE), why: 'remove what it waited on', see: SEE },
