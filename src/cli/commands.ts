@@ -266,11 +266,12 @@ export const COMMANDS: readonly CliCommand[] = [
 /** `coffer container COMMAND`, of those that are not commands of coffer too. */
 function containerGroup(session: Session, [word = '', ...rest]: readonly string[]): number {
   if (word === 'prune') return pruneContainers(session, rest)
-  const near = nearest(word, [...OF_CONTAINERS, ...Object.keys(ALIASES), 'prune'])
+  const known = [...OF_CONTAINERS, ...Object.keys(ALIASES), 'prune']
+  const near = nearest(word, known)
   throw usage(
     'coffer container',
-    `it has no command ${word}`,
-    near === undefined ? 'coffer help' : `did you mean ${near}?`,
+    word === '' ? 'it takes a command' : `it has no command ${word}`,
+    near === undefined ? `it is one of: ${known.join(' ')}` : `did you mean ${near}?`,
   )
 }
 

@@ -20,6 +20,7 @@ import { findTool, GROUPS, TOOLS } from '../tools/tools.ts'
 import { BOX_COMMAND, boxCommand } from './box.ts'
 import { ALL_WORDS, COMMANDS, containerIn, withoutGroup } from './commands.ts'
 import { completionScript } from './completion.ts'
+import { refusalOf } from './elsewhere.ts'
 import { keepCommandFailure, keptBy } from './failure.ts'
 import { openEngine, openSession } from './open.ts'
 import { startStatus } from './start-failure.ts'
@@ -139,7 +140,7 @@ function runWords(native: Native, name: string | undefined, rest: readonly strin
 function runTools(native: Native, name: string, rest: readonly string[]): number {
   const status = toolsDoor(native, [name, ...rest], () => containerNames(native), keptBy(native))
   if (status !== undefined) return status
-  throw noCommand(name)
+  throw refusalOf(name) ?? noCommand(name)
 }
 
 function noCommand(name: string): OperationError {

@@ -97,7 +97,7 @@ const viewOf = (directory: string, destination: string): CopyOnWrite => {
 
 const VOLUME_NAME = /^[a-zA-Z0-9][\w.-]+$/
 const NAME_HINT =
-  'a volume name begins with a letter or digit, and has letters, digits, "_", "." and "-"; write a path with a slash'
+  'a volume name begins with a letter or digit, has one more at least, and letters, digits, "_", "." and "-"; write a path with a slash'
 
 function bindOf(source: string, destination: string, options: readonly string[], makesSource: boolean): BindMount {
   const propagation = options.some((option) => PROPAGATIONS.includes(option)) ? [] : ['rprivate']

@@ -87,9 +87,11 @@ export function resourcesOf(asked: Asked, { isRootless }: { readonly isRootless:
   )
   const swappiness = intOf(asked, 'memory-swappiness', { min: -1, max: 100 })
   const parent = given.string('cgroup-parent')
+  const limits = limitsOf(asked)
+  refuseSwap(asked, limits)
   return {
     resources: {
-      ...limitsOf(asked),
+      ...limits,
       memorySwappiness: swappiness === -1 ? undefined : swappiness,
       disablesOomKiller: given.bool('oom-kill-disable') ? true : undefined,
       blockWeightDevices: listOrNone(given.list('blkio-weight-device').map((word) => deviceWeight(asked, word))),
@@ -111,6 +113,17 @@ export function resourcesOf(asked: Asked, { isRootless }: { readonly isRootless:
     shmBytes: bytesOf(asked, 'shm-size') ?? SHM_BYTES,
     cgroupParent: parent === undefined || parent === '' ? undefined : `/${parent.split('/').filter(Boolean).join('/')}`,
   }
+}
+
+/** docker: daemon_unix.go, verifyPlatformContainerResources */
+function refuseSwap(asked: Asked, { memoryBytes, memorySwapBytes }: IntentResources): void {
+  if (memorySwapBytes === undefined || memorySwapBytes <= 0) return
+  const reason =
+    memoryBytes === undefined
+      ? 'You should always set the Memory limit when using Memoryswap limit: give --memory too'
+      : 'Minimum memoryswap limit should be larger than memory limit: it counts memory and swap together'
+  if (memoryBytes === undefined || memorySwapBytes < memoryBytes)
+    throw wrong(asked, 'memory-swap', asked.given.string('memory-swap') ?? '', reason)
 }
 
 const listOrNone = <Value>(list: readonly Value[]): readonly Value[] | undefined =>

@@ -7,8 +7,10 @@ import type { IntentRoot } from '../engine/intent.ts'
 import { mountPointsDirectory } from '../engine/mount-points.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { findImage, layerDirectory, type StoredImage } from '../image/layout.ts'
+import { fitsPlatform, parsePlatform, platformText } from '../image/platform.ts'
 import { familiarName, parseReference } from '../image/reference.ts'
 import type { ResolvedUser } from '../observe/users.ts'
+import type { Platform } from '../oci/image.ts'
 import { pullFirst } from './transfer.ts'
 import { type Asked, absolute } from './values.ts'
 
@@ -67,29 +69,53 @@ export function sourceOf(asked: Asked, directory: string): Source {
   }
 }
 
-/** As docker does: what is not there is pulled, unless --pull says otherwise. */
-function imageFor({ command, given, session }: Asked, name: string): StoredImage {
+/** As docker does: what is not there, or not of the platform that is asked for, is pulled, unless --pull says otherwise. */
+function imageFor(asked: Asked, name: string): StoredImage {
+  const { command, given, session } = asked
   const { dataRoot, machine } = session.engine
   const policy = given.string('pull') ?? 'missing'
   if (!['always', 'missing', 'never'].includes(policy))
     throw usage(command, `--pull is "${policy}"`, 'use always, missing or never')
   const platform = given.string('platform')
+  const wanted = platform === undefined ? undefined : parsePlatform(platform)
+  const find = (): StoredImage | undefined => {
+    const found = findImage(machine.files, dataRoot, name)
+    return found === undefined || wanted === undefined || fitsPlatform(found.config.platform, wanted)
+      ? found
+      : undefined
+  }
+  const found = find()
+  if (found !== undefined && policy !== 'always') return found
+  if (policy !== 'never') {
+    pullImage(asked, name, found === undefined)
+    const pulled = find()
+    if (pulled !== undefined) return pulled
+  }
+  throw lacking(name, findImage(machine.files, dataRoot, name), wanted)
+}
+
+function pullImage({ given, session }: Asked, name: string, isMissing: boolean): void {
+  const platform = given.string('platform')
   const words = [
     ...(platform === undefined ? [] : ['--platform', platform]),
     ...(given.bool('quiet') ? ['--quiet'] : []),
   ]
-  const found = findImage(machine.files, dataRoot, name)
-  if (found !== undefined && policy !== 'always') return found
-  if (policy !== 'never') {
-    const reference = parseReference(name)
-    if (found === undefined) writeText(session.native, 2, `Unable to find image '${familiarName(reference)}' locally\n`)
-    pullFirst(session, [...words, familiarName(reference)])
-    const pulled = findImage(machine.files, dataRoot, name)
-    if (pulled !== undefined) return pulled
+  const reference = parseReference(name)
+  if (isMissing) writeText(session.native, 2, `Unable to find image '${familiarName(reference)}' locally\n`)
+  pullFirst(session, [...words, familiarName(reference)])
+}
+
+/** `other` is the image of that name, of another platform than the one that is wanted. */
+function lacking(name: string, other: StoredImage | undefined, wanted: Platform | undefined): OperationError {
+  const operation = `run the image ${name}`
+  if (other !== undefined && wanted !== undefined) {
+    const [asked, actual] = [wanted, other.config.platform].map(platformText)
+    const words = `was found but does not match the specified platform: wanted ${asked}, actual: ${actual}`
+    return new OperationError({ kind: 'missing', operation, reason: `image with reference ${name} ${words}` })
   }
-  throw new OperationError({
+  return new OperationError({
     kind: 'missing',
-    operation: `run the image ${name}`,
+    operation,
     reason: `Unable to find image '${name}' locally`,
     hint: 'coffer pull, load or import it; or use host, a copy-on-write view of this machine, or --rootfs DIR',
   })

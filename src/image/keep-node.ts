@@ -1,7 +1,6 @@
 /** An image whose blobs are in the store becomes one that has a name and can be run: chosen, checked, unpacked, named. */
 
 import { OperationError } from '../base/errors.ts'
-import { own } from '../base/own.ts'
 import {
   type Descriptor,
   type ImageManifest,
@@ -14,6 +13,7 @@ import {
 import { limited } from './concurrency.ts'
 import { blobPath, printDescriptor } from './layout.ts'
 import { addName } from './names.ts'
+import { fitsPlatform, platformText } from './platform.ts'
 import { familiarName, parseReference } from './reference.ts'
 import { addBlob, changeEntries, readDocument, type Store, unpackLayer } from './store-node.ts'
 
@@ -94,7 +94,7 @@ export function chooseManifest(
   manifests: readonly Descriptor[],
   wanted: Platform = { os: 'linux', architecture: OCI_ARCHITECTURES[architecture] },
 ): Descriptor {
-  const found = manifests.find(({ platform }) => platform !== undefined && fits(platform, wanted))
+  const found = manifests.find(({ platform }) => platform !== undefined && fitsPlatform(platform, wanted))
   if (found !== undefined) return found
   const platforms = manifests.flatMap(({ platform }) => (platform === undefined ? [] : [platformText(platform)]))
   throw new OperationError({
@@ -104,32 +104,3 @@ export function chooseManifest(
     hint: `there is: ${platforms.join(', ') || 'nothing'}`,
   })
 }
-
-const fits = (platform: Platform, wanted: Platform): boolean =>
-  platform.os === wanted.os &&
-  platform.architecture === wanted.architecture &&
-  (wanted.variant === undefined || wanted.variant === platform.variant)
-
-/** `linux/arm64/v8`; the system may be left out as docker allows. Throws `invalid`. */
-export function parsePlatform(text: string): Platform {
-  const parts = text.split('/')
-  const [os = '', architecture = '', variant] = parts.length === 1 ? ['linux', text] : parts
-  if (parts.length <= 3 && parts.every((part) => /^[a-z0-9._-]+$/.test(part)))
-    return {
-      os,
-      architecture: own(ARCHITECTURE_NAMES, architecture) ?? architecture,
-      ...(variant === undefined ? {} : { variant }),
-    }
-  throw new OperationError({
-    kind: 'invalid',
-    operation: `read the platform ${JSON.stringify(text)}`,
-    reason: 'it is no platform',
-    hint: 'write it as linux/amd64 or linux/arm64/v8',
-  })
-}
-
-/** What uname says, in Go's words. */
-const ARCHITECTURE_NAMES: Readonly<Record<string, string>> = { x86_64: 'amd64', aarch64: 'arm64' }
-
-export const platformText = ({ os, architecture, variant }: Platform): string =>
-  [os, architecture, ...(variant === undefined ? [] : [variant])].join('/')

@@ -52,9 +52,20 @@ async function main(dataRoot: string, [command = '', ...words]: readonly string[
   return 0
 }
 
+/** What Node says of a file that cannot be read or written, in the words of docker. */
+function wordsOf(error: unknown, command = ''): string {
+  const known =
+    error instanceof Error
+      ? /^E\w+: (.+?), (\w+)(?: '(.+?)(?:\.coffer-\d+)?')?(?: -> '.*')?$/.exec(error.message)
+      : null
+  if (known === null) return describeError(error)
+  const [, reason, call, path] = known
+  return `cannot ${command}: ${call}${path === undefined ? '' : ` ${path}`}: ${reason}`
+}
+
 try {
   process.exitCode = await main(process.env.COFFER_DATA_ROOT ?? '/var/lib/coffer', process.argv.slice(2))
 } catch (error) {
-  process.stderr.write(`error: ${describeError(error)}\n`)
+  process.stderr.write(`error: ${wordsOf(error, process.argv[2])}\n`)
   process.exitCode = FAILURE
 }

@@ -2,7 +2,7 @@
 
 import { parseFlags, usage } from '../base/flags.ts'
 import { tellImage } from '../image/events-node.ts'
-import { parsePlatform } from '../image/keep-node.ts'
+import { parsePlatform } from '../image/platform.ts'
 import { type LayerEvent, pullImage } from '../image/pull-node.ts'
 import { canonicalName, familiarName, familiarRepository, parseReference } from '../image/reference.ts'
 import type { RegistrySettings } from '../image/registry-settings-node.ts'
