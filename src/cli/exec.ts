@@ -15,7 +15,7 @@ import type { Process } from '../oci/process.ts'
 import type { Session } from './open.ts'
 import { variablesOf } from './process.ts'
 import { EXEC_FLAGS } from './run-flags.ts'
-import { startFailure } from './start-failure.ts'
+import { execFailure } from './start-failure.ts'
 import { type Asked, wrong } from './values.ts'
 
 /** Answers the exit status of the process; 0 for one in the background. */
@@ -61,7 +61,7 @@ export function withExec<Result>(
     }
     return body(request, container, args)
   } catch (error) {
-    throw startFailure(error, args)
+    throw execFailure(error, args)
   } finally {
     close(native, nothing)
   }

@@ -46,6 +46,18 @@ export function startFailure(error: unknown, args: readonly string[]): unknown {
   )
 }
 
+/** The same for `exec`, of which docker says in this way as well that there is no such user or directory. */
+export function execFailure(error: unknown, args: readonly string[]): unknown {
+  const failure = startFailure(error, args)
+  if (!(failure instanceof OperationError) || !/^(run as user|start in) /.test(failure.operation)) return failure
+  const { kind, operation, message, hint, see } = failure
+  const reason = message.slice(`cannot ${operation}: `.length)
+  return new StartError(
+    { kind, operation, reason, ...(hint === undefined ? {} : { hint }), see, cause: failure },
+    CANNOT_INVOKE,
+  )
+}
+
 const WORDS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   ENOEXEC: 'exec format error',

@@ -46,14 +46,14 @@ export const programRules = (): readonly Rule[] => [
     calls: 'chdir',
     errnos: 'ENOENT',
     about: / start in /,
-    hint: 'make that directory in the image, or name another in process.cwd',
+    hint: 'make that directory in the image, or name another by process.cwd or --workdir',
     see: ['oci:runtime-spec/config.md#process'],
   },
   {
     calls: 'chdir',
     errnos: 'EACCES',
     about: / start in /,
-    hint: 'the user of the container may not enter that directory; name another in process.cwd, or change its mode',
+    hint: 'the user of the container may not enter that directory; name another by process.cwd or --workdir, or change its mode',
     see: ['chdir(2)'],
   },
   {
