@@ -5,11 +5,10 @@ import { parseFlags, usage } from '../base/flags.ts'
 import { type ExecRequest, execInContainer } from '../container/exec.ts'
 import { type EngineContainer, findContainer } from '../engine/containers.ts'
 import { tellContainer } from '../engine/events.ts'
+import { grantableCapabilities } from '../engine/grantable.ts'
 import { userIn } from '../engine/image-process.ts'
 import { newId } from '../engine/random.ts'
 import { close, open, writeText } from '../executor/embedded-files.ts'
-import { effectiveCapabilities } from '../executor/embedded-process.ts'
-import { capabilitiesIn } from '../linux/capabilities.ts'
 import { O_RDONLY, O_RDWR } from '../linux/files.ts'
 import type { Process } from '../oci/process.ts'
 import type { Session } from './open.ts'
@@ -89,7 +88,7 @@ function processOf(asked: Asked, base: Process, args: readonly string[], contain
   const workdir = given.string('workdir')
   if (workdir !== undefined && !workdir.startsWith('/'))
     throw wrong(asked, 'workdir', workdir, 'give an absolute path of the container')
-  const all = capabilitiesIn(effectiveCapabilities(session.native))
+  const all = grantableCapabilities(session.engine)
   const privileged = { bounding: all, effective: all, permitted: all, inheritable: [], ambient: [] }
   return {
     ...base,

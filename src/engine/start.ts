@@ -5,8 +5,6 @@ import { removeContainer as removeInner } from '../container/remove.ts'
 import { containerDirectory } from '../container/store.ts'
 import { LOG_FILE, runWatched } from '../container/watched.ts'
 import { remove, replaceFile } from '../executor/embedded-files.ts'
-import { effectiveCapabilities } from '../executor/embedded-process.ts'
-import { capabilitiesIn } from '../linux/capabilities.ts'
 import { stringifyExact } from '../observe/count.ts'
 import { readConfig } from '../oci/config.ts'
 import { waitForEnd } from './attach.ts'
@@ -17,6 +15,7 @@ import { connectContainer, disconnectContainer, type Hears } from './container-n
 import { EXIT_FILE, findContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
 import { tellContainer, tellNetwork } from './events.ts'
+import { grantableCapabilities } from './grantable.ts'
 import { beginHealth, delayMs, HEALTH_COMMAND, HEALTH_FILE } from './health.ts'
 import type { Intent } from './intent.ts'
 import { heldLocks, withContainerLock } from './lock.ts'
@@ -161,13 +160,13 @@ export function requestOf(
   }
 }
 
-function factsOf({ machine, host: hostOnce }: Engine): IntentFacts {
-  const host = hostOnce()
+function factsOf(engine: Engine): IntentFacts {
+  const host = engine.host()
   return {
     architecture: host.architecture,
     kernel: host.kernel,
     hasCgroupV2Only: host.cgroup.mode === 'v2',
     isRootless: host.isRootless,
-    capabilities: capabilitiesIn(effectiveCapabilities(machine.native)),
+    capabilities: grantableCapabilities(engine),
   }
 }

@@ -40,6 +40,20 @@ test('files of an image belong to the ids that the container has, on the disk an
   expect(user.coffer('run', '--rm', '--user', '7', 'busybox', 'cat', '/private/file').status).toBe(1)
 })
 
+test('with --privileged it has all capabilities of its user namespace, and with --cap-add ALL', () => {
+  const all = 2n ** (BigInt(readFileSync('/proc/sys/kernel/cap_last_cap', 'utf8')) + 1n) - 1n
+  const look = ['busybox', 'grep', 'CapEff', '/proc/self/status']
+  const [run, exec] = [
+    ['run', '--rm'],
+    ['exec', '--privileged'],
+  ]
+  const had = (...words: readonly string[]): bigint => BigInt(`0x${user.must(...words).split(/\s+/)[1]}`)
+  expect([had(...run, '--privileged', ...look), had(...run, '--cap-add', 'ALL', ...look)]).toEqual([all, all])
+  user.must('run', '--detach', '--name', 'usual', 'busybox', 'sleep', '1000')
+  expect([had(...exec, 'usual', ...look.slice(1)), had('exec', 'usual', ...look.slice(1)) < all]).toEqual([all, true])
+  user.must('rm', '--force', 'usual')
+})
+
 test('devices of an image are left out', () => {
   expect(user.must('run', '--rm', 'busybox', 'ls', '/')).not.toContain('null')
 })
