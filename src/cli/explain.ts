@@ -110,7 +110,9 @@ function runCommand(session: Session, words: readonly string[]): Command {
 function networkPlan(engine: Engine, { id, container }: Wanted): ShownPlan | undefined {
   const { intent, network, name = id.slice(0, 12) } = container
   if (network.kind === 'networks') return { plan: foreseeConnection(engine, { id, name, intent }, network) }
-  return network.kind === 'egress' ? { plan: foreseeEgress(engine, { id, name }, network.hosts) } : undefined
+  return network.kind === 'egress' && !engine.host().isRootless
+    ? { plan: foreseeEgress(engine, { id, name }, network.hosts) }
+    : undefined
 }
 
 const execCommand = (session: Session, words: readonly string[]): Command => ({

@@ -64,7 +64,7 @@ export interface NetworkFacts {
 
 export function networkOf(asked: Asked, { isRootless, exposed, pid }: NetworkFacts): NetworkWish {
   const { given, command } = asked
-  if (given.isSet('egress')) return egressOf(asked, isRootless)
+  if (given.isSet('egress')) return egressOf(asked)
   const words = networkWords(asked, isRootless)
   const ports = [
     ...given.list('publish').flatMap((text) => portsOf(text, { command, flag: 'publish' })),
@@ -90,14 +90,7 @@ export function networkOf(asked: Asked, { isRootless, exposed, pid }: NetworkFac
 }
 
 /** A list of hosts is all that a container has of networks: nothing leads into it, and there are no neighbours. */
-function egressOf({ given, command }: Asked, isRootless: boolean): NetworkWish {
-  if (isRootless)
-    throw new OperationError({
-      kind: 'unsupported',
-      operation: 'run a container with --egress',
-      reason: 'its network namespace needs CAP_NET_ADMIN over the network of this machine',
-      hint: "run it as root; without root the library has it: run(command, { network: { allow: ['example.com:443'] } })",
-    })
+function egressOf({ given, command }: Asked): NetworkWish {
   const set = ['network', 'net', 'publish', 'publish-all', ...ENDPOINT_FLAGS].find((name) => given.isSet(name))
   if (set !== undefined)
     throw usage(

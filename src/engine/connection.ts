@@ -9,6 +9,8 @@ import type { PortWish } from './record.ts'
 export interface Connection {
   /** Without root; it has no endpoints then. */
   readonly program?: Connector
+  /** Without root: no file keeps its namespace. */
+  readonly isHeld?: true | undefined
   /** In the order in which they were made: the first leads out. */
   readonly endpoints: readonly Endpoint[]
   readonly ports: readonly PortWish[]

@@ -233,10 +233,10 @@ export function disconnectContainer(engine: Engine, id: string): void {
     if (files.status(file) !== undefined) runPlan(native, planNetworkRemoval(nothing), { extraFds: heldLocks() })
     return
   }
-  if (known.program !== undefined) {
+  if (known.program !== undefined || known.isHeld === true) {
     forgetHeld(engine, id)
     if (known.program === 'pasta') endPasta(engine, id)
-    else endSlirp4netns(engine, id)
+    if (known.program === 'slirp4netns') endSlirp4netns(engine, id)
     if (known.ports.length > 0) withNamesLock(engine, () => releasePorts(engine, id, known.ports))
     remove(native, `${containerPath(engine, id)}/${CONNECTION_FILE}`)
     return

@@ -29,14 +29,15 @@ export interface EgressProgram {
   readonly done: () => void
 }
 
-/** What a plan needs to start them. Throws `invalid` for a list that is none. */
-export function egressFor(engine: Engine, id: string, hosts: readonly string[]): EgressProgram {
+/** What a plan needs to start them; with a descriptor at which sockets come, that is passed on as well. Throws `invalid` for a list that is none. */
+export function egressFor(engine: Engine, id: string, hosts: readonly string[], sockets?: number): EgressProgram {
   const { machine, dataRoot } = engine
   const { native, files } = machine
   const { listeners } = parseRules(hosts, EGRESS_FIELD)
   const image = memoryFile(native, 'coffer-relay', new Uint8Array(native.relayImage()))
   const front = open(native, '/proc/self/exe', O_RDONLY)
   const egress: NetworkEgress = {
+    sockets: sockets === undefined ? undefined : FIRST_EXTRA + 2,
     relay: FIRST_EXTRA,
     front: FIRST_EXTRA + 1,
     relayLock: relayLock(engine, id),
@@ -46,9 +47,10 @@ export function egressFor(engine: Engine, id: string, hosts: readonly string[]):
     listeners,
     hasIpv6: files.status('/proc/net/if_inet6') !== undefined,
   }
-  const extraFds = [image, front]
+  const opened = [image, front]
+  const extraFds = sockets === undefined ? opened : [...opened, sockets]
   const done = (): void => {
-    for (const fd of extraFds) close(native, fd)
+    for (const fd of opened) close(native, fd)
   }
   return { egress, extraFds, done }
 }

@@ -11,7 +11,7 @@ import { exit, waitForPid } from '../executor/embedded-process.ts'
 import { fieldsOf } from '../executor/run-here.ts'
 import { AT_FDCWD, O_RDONLY } from '../linux/files.ts'
 import { CLONE_NEWNET, CLONE_NEWUSER } from '../linux/namespaces.ts'
-import { SIGCHLD } from '../linux/process.ts'
+import { PR_SET_DUMPABLE, SIGCHLD } from '../linux/process.ts'
 import type { Intent, NamespaceChoice } from './intent.ts'
 import { becomeOwner } from './owner.ts'
 import { type Engine, networkFile } from './place.ts'
@@ -22,21 +22,25 @@ export interface HeldNetwork {
   readonly release: () => void
 }
 
-type User = Intent['namespaces']['user']
+export interface Held {
+  /** Of the container whose namespaces are joined; else a new one with the same ids. */
+  readonly user: Intent['namespaces']['user']
+  /** Its path; a new one if undefined. */
+  readonly network?: string | undefined
+  /** Runs inside, as root of the user namespace. */
+  readonly prepare?: (() => void) | undefined
+}
 
-/** `prepare` runs inside, as root of the user namespace: that of the container whose namespaces are joined, or a new one with the same ids. */
-export function holdNetwork({ machine }: Pick<Engine, 'machine'>, user: User, prepare?: () => void): HeldNetwork {
-  const { native } = machine
+export function holdNetwork(engine: Pick<Engine, 'machine'>, held: Held): HeldNetwork {
+  const { native } = engine.machine
+  if (held.user.kind === 'path' && held.network === undefined) refuseWatched(engine, held.user.path)
   const [ready, go] = [pipe(native), pipe(native)]
   const pid = must(native, 'make a process that keeps the namespaces', 'clone', SIGCHLD, 0, null, null, 0)
   if (pid === 0) {
     close(native, go.writeEnd)
     try {
-      if (user.kind === 'path')
-        must(native, 'join the user namespace', 'setns', open(native, user.path, O_RDONLY), CLONE_NEWUSER)
-      else becomeOwner(machine)
-      must(native, 'have a network namespace', 'unshare', CLONE_NEWNET)
-      prepare?.()
+      enter(engine, held)
+      held.prepare?.()
       writeText(native, ready.writeEnd, '{}')
     } catch (error) {
       writeText(native, ready.writeEnd, JSON.stringify({ error: fieldsOf(error) }))
@@ -59,6 +63,30 @@ export function holdNetwork({ machine }: Pick<Engine, 'machine'>, user: User, pr
   if (error === undefined && length > 0) return { pid, release }
   release()
   throw error === undefined ? missingHolder() : new OperationError(error)
+}
+
+function enter({ machine }: Pick<Engine, 'machine'>, { user, network }: Held): void {
+  const { native } = machine
+  // Whoever joins what is there is looked into by nobody, and nobody finds namespaces by it then. proc_pid_ns(5)
+  if (network !== undefined) must(native, 'be left alone by others', 'prctl', PR_SET_DUMPABLE, 0, 0, 0, 0)
+  const [userFd, networkFd] = [user.kind === 'path' ? user.path : undefined, network].map((path) =>
+    path === undefined ? undefined : open(native, path, O_RDONLY),
+  )
+  if (userFd === undefined) becomeOwner(machine)
+  else must(native, 'join the user namespace', 'setns', userFd, CLONE_NEWUSER)
+  if (networkFd === undefined) must(native, 'have a network namespace', 'unshare', CLONE_NEWNET)
+  else must(native, 'join the network namespace', 'setns', networkFd, CLONE_NEWNET)
+}
+
+/** A process of ours in the user namespace of a container is that container's to trace, if it sees it. ptrace(2) */
+function refuseWatched({ machine: { files } }: Pick<Engine, 'machine'>, user: string): void {
+  if (files.readLink(user.replace(/user$/, 'pid')) !== files.readLink('/proc/self/ns/pid')) return
+  throw new OperationError({
+    kind: 'unsupported',
+    operation: 'connect the container',
+    reason: 'it shares namespaces with one that sees the processes of this machine (--pid host)',
+    hint: 'use --network none, or container:NAME for the network of that one',
+  })
 }
 
 const missingHolder = (): OperationError =>

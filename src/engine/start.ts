@@ -10,7 +10,7 @@ import { readConfig } from '../oci/config.ts'
 import { waitForEnd } from './attach.ts'
 import { mendBoxes } from './box-network.ts'
 import { configOf, type IntentFacts } from './config.ts'
-import { connectEgress } from './container-egress.ts'
+import { connectEgress, holdEgress } from './container-egress.ts'
 import { connectContainer, disconnectContainer, type Hears } from './container-network.ts'
 import { EXIT_FILE, findContainer, STARTED_FILE } from './containers.ts'
 import { MEMORY_END_FILE } from './end.ts'
@@ -113,6 +113,10 @@ export function connected(engine: Engine, record: ContainerRecord, hears: Hears)
   if (network.kind === 'pasta' || network.kind === 'slirp4netns') {
     const held = connectUser(engine, record, network, hears)
     return held === undefined ? { intent, release } : { intent: inSpaces(intent, held.spaces), release: held.release }
+  }
+  if (network.kind === 'egress' && engine.host().isRootless) {
+    const held = holdEgress(engine, record, network.hosts, hears)
+    return { intent: inSpaces(intent, held.spaces), release: held.release }
   }
   if (network.kind !== 'networks' && network.kind !== 'egress') return { intent, release }
   mendBoxes(engine)

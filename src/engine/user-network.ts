@@ -57,7 +57,7 @@ function connect(engine: Engine, { id, intent }: Wanting, { kind, ports: wanted 
   const { ports } = connection
   const directory = networkDirectory(engine)
   if (files.status(directory) === undefined) makeDirectories(native, directory, 0o700)
-  const holder = holdNetwork(engine, intent.namespaces.user)
+  const holder = holdNetwork(engine, { user: intent.namespaces.user })
   try {
     START[kind](engine, { id, program, pid: holder.pid, ports })
     rewriteNamedFiles(engine, intent, connection)

@@ -115,7 +115,7 @@ export function sendDescriptorWith(
  *
  * struct cmsghdr: len (8 bytes), level, type (4 each), and the descriptor (4). recvmsg(2), cmsg(3)
  */
-export const receiveDescriptor = (socketFd: Slot, payload: Buffer, rights: Buffer): Call => ({
+export const receiveDescriptor = (socketFd: Slot | number, payload: Buffer, rights: Buffer): Call => ({
   name: 'recvmsg',
   args: [
     socketFd,
@@ -125,7 +125,7 @@ export const receiveDescriptor = (socketFd: Slot, payload: Buffer, rights: Buffe
 })
 
 /** Sends a byte and up to 253 descriptors. unix(7) "SCM_RIGHTS", cmsg(3) */
-export function sendDescriptors(socketFd: Slot, fds: readonly Slot[], byte: Uint8Array): Call {
+export function sendDescriptors(socketFd: Slot | number, fds: readonly Slot[], byte: Uint8Array): Call {
   const control = new Uint8Array(rightsBytes(fds.length))
   const view = new DataView(control.buffer)
   view.setUint32(0, rightsLength(fds.length), true)

@@ -111,11 +111,11 @@ export const openEgress = ({ relay, policy }: EgressRequest): readonly Step[] =>
   ...openProgram({ elf: relay, name: 'coffer-relay', into: PROGRAM }),
 ]
 
-/** For init, in its network namespace, with lo on. */
-export const planEgress = (egress: EgressRequest): readonly Step[] => [
-  ...planWays(egress),
+/** In the network namespace of the container, with lo on: for init, or whoever has the other end `to` of a pair of sockets. */
+export const planEgress = (ways: Ways, to: Slot | number = CHILD_END): readonly Step[] => [
+  ...planWays(ways),
   {
-    call: sendDescriptors(CHILD_END, socketsOf(egress), utf8('e')),
+    call: sendDescriptors(to, socketsOf(ways), utf8('e')),
     why: 'hand the sockets to the relay',
     see: ['unix(7)', 'cmsg(3)'],
   },
@@ -215,24 +215,30 @@ const socketsOf = (ways: Ways): readonly Slot[] => [
   ...listenersOf(ways).map(({ into }) => into),
 ]
 
+/** What planEgress sends. */
+export function receiveSockets(ways: Ways, from: Slot | number): Step {
+  const sockets = socketsOf(ways)
+  const rights = buffer('egress-rights', rightsBytes(sockets.length))
+  return {
+    call: receiveDescriptor(from, buffer('turn', 1), rights),
+    why: 'have the sockets for the relay',
+    see: ['unix(7)', 'cmsg(3)'],
+    check: { in: rights, offset: 0, sizeBytes: 4, equals: rightsLength(sockets.length), errno: 'ECONNRESET' },
+    keep: sockets.map((into, index) => ({
+      slot: into,
+      in: rights,
+      offset: RIGHTS_FD + 4 * index,
+      sizeBytes: 4 as const,
+    })),
+  }
+}
+
 /** For the executor, as the first that it hears from init: the sockets, and the relay, which has them from then on. */
 export function planRelay(egress: EgressRequest, cgroup: CgroupJoin, host: Pick<Host, 'isRootless'>): readonly Step[] {
   const sockets = socketsOf(egress)
-  const rights = buffer('egress-rights', rightsBytes(sockets.length))
   const pidfd = buffer('relay-pidfd', 4)
   return [
-    {
-      call: receiveDescriptor(PARENT_END, buffer('turn', 1), rights),
-      why: 'have the sockets for the relay',
-      see: ['unix(7)', 'cmsg(3)'],
-      check: { in: rights, offset: 0, sizeBytes: 4, equals: rightsLength(sockets.length), errno: 'ECONNRESET' },
-      keep: sockets.map((into, index) => ({
-        slot: into,
-        in: rights,
-        offset: RIGHTS_FD + 4 * index,
-        sizeBytes: 4 as const,
-      })),
-    },
+    receiveSockets(egress, PARENT_END),
     {
       call: clone3({
         flags: CLONE_VFORK,

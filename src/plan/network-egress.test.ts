@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 import { linesOf } from '../../test/plan-lines.ts'
-import { type NetworkEgress, planNetworkEgress } from './network-egress.ts'
+import { type NetworkEgress, planHeldWays, planNetworkEgress } from './network-egress.ts'
 
 const egress: NetworkEgress = {
   relay: 5,
@@ -54,4 +54,14 @@ test('each has one end of the socket alone, so that it hears when the other has 
   const lines = outline.filter((line) => /^child|^close\((?:relays|policys)-end\)/.test(line))
   expect(lines).toEqual(['child', 'close(policys-end)', 'child', 'close(relays-end)'])
   expect(policy).not.toContain('relays-end')
+})
+
+test('without root the sockets are made by another process inside, and the relay has them where it is', () => {
+  const held = planNetworkEgress({ ...egress, sockets: 7 })
+  const [, relay = ''] = held.flatMap(({ child }) => (child === undefined ? [] : [linesOf(child)]))
+  expect(linesOf(held.slice(0, 1))).toContain('recvmsg(7')
+  for (const part of ['setns(', 'bind(', 'setresuid(']) expect(relay).not.toContain(part)
+  expect([relay, inOrder(relay, 'fcntl(own-lock, F_SETLK', 'PR_SET_NO_NEW_PRIVS', 'execveat(5')]).toEqual([relay, true])
+  const inside = linesOf(planHeldWays('web', egress, 9).steps)
+  expect([inside, inOrder(inside, 'bind(listener-0, 198.18.1.0:443)', 'sendmsg(9')]).toEqual([inside, true])
 })

@@ -13,7 +13,7 @@ import { capset } from '../linux/credentials.ts'
 import { AT_EMPTY_PATH, close, F_SETFD, fcntl } from '../linux/files.ts'
 import { execveat, PR_SET_NO_NEW_PRIVS, prctl, seccompFilter } from '../linux/process.ts'
 import { AF_INET, AF_INET6, AF_UNIX, SOCK_STREAM, socketpair } from '../linux/sockets.ts'
-import { becomeNobody, becomeRelay, planWays, type Ways } from './egress.ts'
+import { becomeNobody, becomeRelay, planEgress, planWays, receiveSockets, type Ways } from './egress.ts'
 import {
   allowMasked,
   besideFilters,
@@ -23,10 +23,13 @@ import {
   readNothing,
   toNetwork,
 } from './network-beside.ts'
+import { planLoopback } from './network-lo.ts'
 import { HOSTS, NAMESPACE } from './network-slots.ts'
-import type { Ref, Step } from './plan.ts'
+import type { Plan, Ref, Step } from './plan.ts'
 
 export interface NetworkEgress extends Ways {
+  /** Without root a process in the network of the container makes the sockets, and sends them to this descriptor of the executor: planHeldWays. */
+  readonly sockets?: number | undefined
   /** Programs, as descriptors of the executor: native/relay.c, and this one. */
   readonly relay: number
   readonly front: number
@@ -42,10 +45,11 @@ const SEE: readonly Ref[] = ['native/relay.c']
 const [RELAYS, POLICYS]: readonly [Slot, Slot] = [slot('relays-end'), slot('policys-end')]
 const NOBODY = { low: 0, high: 0 }
 
-/** With HOSTS and NAMESPACE open, in the network of this machine. */
+/** In the network of this machine, with HOSTS and NAMESPACE open unless the sockets are sent. */
 export function planNetworkEgress(egress: NetworkEgress): readonly Step[] {
   const ends = buffer('egress-ends', 8)
   return [
+    ...(egress.sockets === undefined ? [] : [receiveSockets(egress, egress.sockets)]),
     {
       call: socketpair(AF_UNIX, SOCK_STREAM, ends),
       why: 'have the relay ask its policy',
@@ -93,14 +97,24 @@ const becomePolicy = ({ front, words, architecture }: NetworkEgress): readonly S
 ]
 
 const relay = (egress: NetworkEgress): readonly Step[] => [
-  ...toNetwork(NAMESPACE, 'listen in the network of the container'),
-  ...planWays(egress),
-  ...toNetwork(HOSTS, 'connect in the network of this machine'),
+  ...(egress.sockets === undefined ? makeSockets(egress) : []),
   ...readNothing(SEE),
   handNothingElseOver,
   ...holdLock(egress.relayLock, 'say who the relay is'),
-  ...becomeNobody({ isRootless: false }),
+  ...becomeNobody({ isRootless: egress.sockets !== undefined }),
 ]
+
+const makeSockets = (egress: NetworkEgress): readonly Step[] => [
+  ...toNetwork(NAMESPACE, 'listen in the network of the container'),
+  ...planWays(egress),
+  ...toNetwork(HOSTS, 'connect in the network of this machine'),
+]
+
+/** For a process in the network of the container, as root of the user namespace that owns it. `to` leads to the executor. */
+export const planHeldWays = (name: string, ways: Ways, to: number): Plan => ({
+  operation: `make the network of ${name}`,
+  steps: [...planLoopback, ...planEgress(ways, to)],
+})
 
 /** Those of the front and its C library, for files, events and questions to name servers. */
 const CALLS = [

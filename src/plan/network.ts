@@ -80,6 +80,12 @@ export const planNetwork = ({ name, file, endpoints, rules, settings, ...beside 
   ],
 })
 
+/** Without root: what is beside a container in a namespace that others keep. */
+export const planHeldNetwork = ({ name, egress }: Required<Pick<NetworkRequest, 'name' | 'egress'>>): Plan => ({
+  operation: `make the network of ${name}`,
+  steps: [...withCaller, ...planProcesses({ egress })],
+})
+
 const planProcesses = ({ resolver, egress }: Pick<NetworkRequest, 'resolver' | 'egress'>): readonly Step[] => [
   ...(resolver === undefined ? [] : planResolver(resolver)),
   ...(egress === undefined ? [] : planNetworkEgress(egress)),

@@ -18,6 +18,8 @@ export interface UserEngine extends Disposable {
   readonly coffer: (...words: readonly string[]) => Ran
   /** As `coffer`; throws if it fails, answers what it printed without the last newline. */
   readonly must: (...words: readonly string[]) => string
+  /** `coffer` beside the test. */
+  readonly spawn: (...words: readonly string[]) => Bun.Subprocess<'pipe', 'pipe', 'pipe'>
   /** Runs any command as this user. */
   readonly run: (...command: readonly string[]) => Ran
 }
@@ -57,6 +59,14 @@ export function openUserEngine(hasRanges: boolean, machine: SomeonesMachine = {}
     archive: archiveOf(directory),
     coffer,
     must,
+    spawn: (...words) =>
+      Bun.spawn([...through, program, ...words], {
+        env,
+        cwd: directory,
+        stdin: 'pipe',
+        stdout: 'pipe',
+        stderr: 'pipe',
+      }),
     run,
     [Symbol.dispose]: () => {
       const ids = coffer('ps', '--all', '--quiet', '--no-trunc')
