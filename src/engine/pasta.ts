@@ -8,7 +8,7 @@ import type { Native } from '../base/native.ts'
 import { attempt, must } from '../executor/embedded-call.ts'
 import { POLLIN, poll } from '../executor/embedded-events.ts'
 import { close, pipe, readIfReady, remove } from '../executor/embedded-files.ts'
-import { become, exit, exitStatus, waitForPid } from '../executor/embedded-process.ts'
+import { become, endWith, exit, exitStatus, ownPid, waitForPid } from '../executor/embedded-process.ts'
 import { SIGCHLD } from '../linux/process.ts'
 import { signalNumber } from '../linux/signals.ts'
 import { type Connecting, cannotConnect, USER_NETWORKS } from './connector.ts'
@@ -23,8 +23,11 @@ export const startPasta = (engine: Engine, { id, program, pid, ports }: Connecti
 /** Answers when it is ready, and on its own. What it prints is told if it fails. */
 function runPasta(native: Native, program: string, args: readonly string[]): void {
   const { readEnd, writeEnd } = pipe(native, O_NONBLOCK)
+  const parent = ownPid(native)
   const child = must(native, 'make a process that becomes pasta', 'clone', SIGCHLD, 0, null, null, 0)
   if (child === 0) {
+    // Until it goes on by itself, and has written its pid.
+    endWith(native, parent)
     for (const fd of [STDOUT, STDERR]) must(native, 'keep what pasta prints', 'dup3', writeEnd, fd, 0)
     become(native, program, args, [])
     exit(native, 127)

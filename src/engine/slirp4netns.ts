@@ -9,7 +9,7 @@ import { OperationError } from '../base/errors.ts'
 import type { Native } from '../base/native.ts'
 import { attempt, must } from '../executor/embedded-call.ts'
 import { close, pipe, read, readIfReady, remove, writeText } from '../executor/embedded-files.ts'
-import { become, exit, waitForPid } from '../executor/embedded-process.ts'
+import { become, endWith, exit, outlive, ownPid, waitForPid } from '../executor/embedded-process.ts'
 import { connectUnix } from '../executor/embedded-sockets.ts'
 import { runHere } from '../executor/run-here.ts'
 import { F_SETFD } from '../linux/files.ts'
@@ -61,8 +61,9 @@ const [STDOUT, STDERR] = [1, 2] as const
 function runProgram(engine: Engine, connecting: Connecting): void {
   const { native } = engine.machine
   const [ready, printed] = [pipe(native), pipe(native, O_NONBLOCK)]
+  const parent = ownPid(native)
   const child = must(native, 'make a process that becomes slirp4netns', 'clone', SIGCHLD, 0, null, null, 0)
-  if (child === 0) beProgram(engine, connecting, { ready: ready.writeEnd, printed })
+  if (child === 0) beProgram(engine, connecting, { parent, ready: ready.writeEnd, printed })
   for (const fd of [ready.writeEnd, printed.writeEnd]) close(native, fd)
   const isReady = read(native, ready.readEnd, new Uint8Array(1)) === 1
   if (!isReady) waitForPid(native, child)
@@ -74,25 +75,29 @@ function runProgram(engine: Engine, connecting: Connecting): void {
   throw cannotConnect('slirp4netns', lines[0] ?? 'it ended before it was ready')
 }
 
-interface Ends {
+interface Child {
+  /** The pid of the process that made it. */
+  readonly parent: number
   readonly ready: number
   readonly printed: { readonly readEnd: number; readonly writeEnd: number }
 }
 
 /** It keeps both ends of what it prints: nobody reads that later, a full pipe takes no more, and one without a reader would end it. */
-function beProgram(engine: Engine, connecting: Connecting, { ready, printed }: Ends): never {
+function beProgram(engine: Engine, connecting: Connecting, { parent, ready, printed }: Child): never {
   const { native } = engine.machine
   try {
-    const leave = { call: setsid(), why: 'leave the session of the caller', see: ['setsid(2)'] as const }
+    // Until everybody sees it by its lock: nobody would find it later.
+    endWith(native, parent)
     runHere(native, {
       operation: 'have slirp4netns beside the container',
       steps: [
-        leave,
+        { call: setsid(), why: 'leave the session of the caller', see: ['setsid(2)'] },
         ...readNothing(['slirp4netns(1)']),
         handNothingElseOver,
         ...holdLock(lockPath(engine, connecting.id), 'say who slirp4netns is'),
       ],
     })
+    outlive(native)
     for (const fd of [STDOUT, STDERR]) must(native, 'keep what it prints', 'dup3', printed.writeEnd, fd, 0)
     for (const fd of [ready, printed.readEnd]) must(native, 'hand it over', 'fcntl', fd, F_SETFD, 0)
     const flags = flagsOf(connecting, apiPath(engine, connecting.id), ready)
@@ -124,6 +129,7 @@ const GONE_MS = 10_000
 /** Whatever of it is there. Its ports are free when it is gone. */
 export function endSlirp4netns(engine: Engine, id: string): void {
   const path = lockPath(engine, id)
+  remove(engine.machine.native, apiPath(engine, id))
   endBeside(engine, path, { signal: 'SIGKILL', waitMs: GONE_MS })
   remove(engine.machine.native, path)
 }

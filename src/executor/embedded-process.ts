@@ -3,7 +3,8 @@
 import type { Native } from '../base/native.ts'
 import { packU64 } from '../linux/bytes.ts'
 import type { CapabilityMask } from '../linux/capabilities.ts'
-import { P_PID, P_PIDFD, PR_SET_CHILD_SUBREAPER, SIGINFO_BYTES, WEXITED } from '../linux/process.ts'
+import { P_PID, P_PIDFD, PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, SIGINFO_BYTES, WEXITED } from '../linux/process.ts'
+import { signalNumber } from '../linux/signals.ts'
 import { attempt, must, mustUnless } from './embedded-call.ts'
 
 /** A descriptor that names this process even after its pid has been given to another; undefined if it is gone. pidfd_open(2) */
@@ -163,3 +164,12 @@ function pointersTo(
   const bytes = texts.map((text) => Uint8Array.of(...native.encode(text), 0))
   return { list: packU64([...bytes.map((one) => native.address(one)), 0]), texts: bytes }
 }
+
+/** This process ends with the one that made it, whose pid is `parent`, from now on. PR_SET_PDEATHSIG(2const) */
+export function endWith(native: Native, parent: number): void {
+  must(native, 'end with the caller', 'prctl', PR_SET_PDEATHSIG, signalNumber('SIGKILL'), 0, 0, 0)
+  if (attempt(native, 'getppid') !== parent) exit(native, 1)
+}
+
+export const outlive = (native: Native): void =>
+  void must(native, 'outlive the caller', 'prctl', PR_SET_PDEATHSIG, 0, 0, 0, 0)

@@ -53,6 +53,14 @@ function filesOf(pid: string): readonly string[] {
   }
 }
 
+function commandOf(pid: string): string {
+  try {
+    return /^\d+$/.test(pid) ? readFileSync(`/proc/${pid}/cmdline`, 'latin1') : ''
+  } catch {
+    return ''
+  }
+}
+
 /** A machine with a way out: by the neighbour at 192.168.71.2. */
 const withWayOut = (body: (near: (...words: readonly string[]) => string) => void): void =>
   withNeighbour(71, (near) => {
@@ -160,6 +168,21 @@ test.each(CONNECTORS)(
   },
 )
 
+test.each(CONNECTORS)('what %s is beside is gone, however and whenever its command is killed (S244)', (name) => {
+  const program = join(import.meta.dir, '..', '..', 'dist', 'coffer')
+  const words = `run --rm --network ${name} --publish 80 busybox sleep 0.02`
+  const isOurs = (pid: string): boolean =>
+    [...filesOf(pid), commandOf(pid)].some((text) => text.includes(netnsDirectory()))
+  withWayOut(() => {
+    for (let round = 0; round < 10; round++)
+      user.run('sh', '-c', `${program} ${words} & sleep ${round * 0.015}; kill -9 $!; wait`)
+    // Their monitors and cleaners live on.
+    while (user.must('ps', '--quiet') !== '');
+    for (const id of user.must('ps', '--all', '--quiet').split('\n').filter(Boolean)) user.coffer('rm', '--force', id)
+    expect([readdirSync(netnsDirectory()), readdirSync('/proc').filter(isOurs)]).toEqual([[], []])
+  })
+})
+
 test('a container shares namespaces of another one, with the same ids', () => {
   user.must('run', '--detach', '--name', 'first', 'busybox', 'sleep', '1000')
   const pid = user.must('inspect', '--format', '{{.State.Pid}}', 'first')
@@ -194,6 +217,13 @@ test('what takes privilege over the machine is refused by name, and nothing is m
   user.must('run', '--detach', '--name', 'sees', '--pid', 'host', '--network', 'none', 'busybox', 'sleep', '1000')
   for (const pid of ['host', 'container:sees'])
     expect(refusal(...slirp, '--pid', pid, 'busybox', 'true')).toContain('its root could take slirp4netns over')
+  for (const flags of [
+    ['--network', 'pasta'],
+    ['--egress', 'web.example:80'],
+  ])
+    expect(refusal('run', '--rm', '--ipc', 'container:sees', ...flags, 'busybox', 'true')).toContain(
+      'it shares namespaces with one that sees the processes of this machine (--pid host)',
+    )
   user.must('rm', '--force', 'sees')
   expect(refusal('run', '--memory', '100m', 'busybox', 'true')).toContain('linux.resources.memory.limit')
   // This machine has no way out here.
