@@ -2,10 +2,27 @@
  * Standard input, output and error of a process that a program watches: fifos that the watcher reads, or bytes.
  *
  * The executor opens them while it sees the host's files; the process moves them to 0, 1 and 2. fifo(7), memfd_create(2)
+ *
+ * Behind that there are new fifos at their paths: a process can open what it was given once more, to read or by O_PATH, and leave it to others
+ * that outlive it. They would have the next command's as well (SECURITY-CHECKS S13).
  */
 
 import { type Slot, slot } from '../linux/call.ts'
-import { AT_FDCWD, close, dup3, F_SETPIPE_SZ, fcntl, lseek, O_RDONLY, O_WRONLY, openat, write } from '../linux/files.ts'
+import {
+  AT_FDCWD,
+  close,
+  dup3,
+  F_SETPIPE_SZ,
+  fcntl,
+  lseek,
+  mknodat,
+  O_RDONLY,
+  O_WRONLY,
+  openat,
+  renameat2,
+  S_IFIFO,
+  write,
+} from '../linux/files.ts'
 import { memfdCreate } from '../linux/memory.ts'
 import type { Ref, Step } from './plan.ts'
 
@@ -22,7 +39,7 @@ export interface StdioPlan {
   readonly open: readonly Step[]
   /** For the process, before it closes what it does not pass on. */
   readonly take: readonly Step[]
-  /** For the executor, behind it: the reader shall see the end of the process, not of the executor. */
+  /** For the executor, behind it and before the program: the reader shall see the end of the process, not of the executor. */
   readonly leave: readonly Step[]
 }
 
@@ -53,6 +70,7 @@ export function planStdio(stdio: Stdio | undefined): StdioPlan {
     },
     { call: openat(AT_FDCWD, stderr, O_WRONLY), why, see: SEE, into: STDERR },
   ]
+  const paths = [...(typeof stdin === 'string' ? [stdin] : []), stdout, stderr]
   const used = [...(stdin === undefined ? [] : [STDIN]), STDOUT, STDERR]
   const first = 3 - used.length
   return {
@@ -62,8 +80,26 @@ export function planStdio(stdio: Stdio | undefined): StdioPlan {
       why: `have its watcher at descriptor ${first + index}`,
       see: ['dup(2)'],
     })),
-    leave: used.map((fd) => ({ call: close(fd), why: 'leave them to the process', see: ['close(2)'] })),
+    leave: [
+      ...used.map((fd) => ({ call: close(fd), why: 'leave them to the process', see: ['close(2)'] })),
+      ...paths.flatMap(renew),
+    ],
   }
+}
+
+function renew(path: string): readonly Step[] {
+  const next = `${path}.next`
+  const why = 'have the next command heard through what this one has not got'
+  return [
+    {
+      call: mknodat(AT_FDCWD, next, S_IFIFO | 0o600, 0),
+      why,
+      see: SEE,
+      // By a plan that was killed here.
+      tolerate: ['EEXIST'],
+    },
+    { call: renameat2(next, path), why, see: ['rename(2)'] },
+  ]
 }
 
 function openStdin(stdin: Uint8Array | string | undefined): readonly Step[] {

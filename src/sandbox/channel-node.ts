@@ -11,7 +11,8 @@
  * | `tty`     | monitor   | instead of `in`, `out` and `err`, a socket that is there while it is used: terminal-node.ts |
  * | `denied`  | supervisor| reads: native/denials.c writes                                                             |
  *
- * Fifos and not sockets: a program may open /dev/stdout. They are used again, one container after the other, when nobody has them open.
+ * Fifos and not sockets: a program may open /dev/stdout. Their paths are used again, one command after the other; what a command has got, `in`,
+ * `out` and `err`, is made anew by its plan: plan/stdio.ts.
  */
 
 import { closeSync, constants, openSync, readdirSync, readSync, rmdirSync, rmSync, writeSync } from 'node:fs'

@@ -72,20 +72,22 @@ export interface Outgoing {
 
 const { O_NONBLOCK, O_RDWR, O_WRONLY } = constants
 
-/** Until somebody reads it, the fifo is held open for both: it could not be opened for writing alone, and a reader would not wait. */
+/** Until somebody reads it, the fifo is held open for both: it could not be opened for writing alone, and has no other end to be noticed. */
 export function writeFifo(path: string): Outgoing {
   const holder = openSync(path, O_RDWR | O_NONBLOCK)
+  // Not later: by then there is another one at the path (plan/stdio.ts).
+  const fd = openSync(path, O_WRONLY | O_NONBLOCK)
   return {
-    abandon: () => closeSync(holder),
+    abandon: () => {
+      closeSync(holder)
+      closeSync(fd)
+    },
     start: () => {
-      const fd = openWriter(path)
       closeSync(holder)
       return process.versions.bun === undefined ? intoSocket(fd) : intoFile(fd)
     },
   }
 }
-
-const openWriter = (path: string): number => openSync(path, O_WRONLY | O_NONBLOCK)
 
 const intoSocket = (fd: number): Writable => new Socket({ fd, readable: false, writable: true })
 

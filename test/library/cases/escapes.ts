@@ -52,6 +52,31 @@ rm -rf ${file} 2>/dev/null; try cat ${file}
 unshare -Ur cat ${file} 2>/dev/null | grep -o secret-word
 true`
 
+/** Leaves a process behind that has no output, but a way to what the output of its command was: it reads and writes there as long as it can. */
+const EAVESDROPPER = `
+import os, time
+way = os.open('/proc/self/fd/1', os.O_PATH)
+def attempt(flags, work):
+    try: fd = os.open('/proc/self/fd/%d' % way, flags | os.O_NONBLOCK)
+    except OSError: return
+    try: work(fd)
+    except OSError: pass
+    os.close(fd)
+def hear(fd):
+    heard = os.read(fd, 4096)
+    if heard: os.write(os.open('/tmp/heard', os.O_CREAT | os.O_APPEND | os.O_WRONLY), heard)
+if os.fork():
+    while not os.path.exists('/tmp/heard'):
+        os.write(1, b'own\\n')
+        time.sleep(0.002)
+else:
+    null = os.open('/dev/null', os.O_RDWR)
+    for fd in 1, 2: os.dup2(null, fd)
+    while True:
+        attempt(os.O_RDONLY, hear)
+        if os.path.exists('/tmp/heard'): attempt(os.O_WRONLY, lambda fd: os.write(fd, b'forged\\n'))
+`
+
 const refusalOf = async (promise: Promise<unknown>): Promise<string> => {
   const error = await promise.then(
     () => assert.fail('it was not refused'),
@@ -62,6 +87,21 @@ const refusalOf = async (promise: Promise<unknown>): Promise<string> => {
 }
 
 export const cases: Cases = {
+  'a process that is left behind neither hears nor forges what later commands print (S13)': async () => {
+    const [one, other] = await Promise.all([sandbox({ root: 'host', cwd: '/' }), sandbox({ root: 'host', cwd: '/' })])
+    try {
+      assert.equal((await one.exec(['python3', '-c', EAVESDROPPER])).exitCode, 0)
+      for (let count = 0; count < 20; count++) {
+        const { stdout } = await other.exec(['sh', '-c', 'echo word; sleep 0.01; echo last'])
+        assert.equal(stdout, 'word\nlast\n')
+      }
+      const { stdout } = await one.exec(['sort', '-u', '/tmp/heard'])
+      assert.match(stdout, /^own$/m)
+      assert.doesNotMatch(stdout, /word|last/)
+    } finally {
+      await Promise.all([one.kill(), other.kill()])
+    }
+  },
   'no spelling of a path and no link leads to a secret of this machine (S287)': async () => {
     const home = process.env.HOME ?? '/root'
     const file = join(home, '.netrc')
