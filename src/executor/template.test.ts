@@ -35,6 +35,13 @@ test('a frame that was filled in is the frame of the plan with these words', () 
     expect(frames(words).frame).toEqual(assemble(planOf(words), options).frame)
 })
 
+test('what is written to a frame is not in the next one with the same words', () => {
+  const frames = framesOf({ blanks: BLANKS, plan: planOf }, options)
+  const first = frames(['a', 'b']).frame
+  first.fill(0)
+  expect(frames(['a', 'b']).frame).toEqual(assemble(planOf(['a', 'b']), options).frame)
+})
+
 test('the steps of a frame that was filled in have its words', () => {
   const frames = framesOf({ blanks: BLANKS, plan: planOf }, options)
   expect(frames(['one', 'x']).steps()[0]?.call.args[1]).toBe('/run/one/file')

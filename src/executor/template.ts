@@ -80,7 +80,7 @@ export interface Pattern {
 
 /**
  * Answers the frame for given words, in the order of the blanks. The plan is made once, with its blanks; again only for the words of an error,
- * and each time if a template cannot hold it.
+ * and each time if a template cannot hold it. The frame of the last words is kept: commands that follow one another have the same.
  */
 export function framesOf({ blanks, plan }: Pattern, options: AssembleOptions): (words: readonly string[]) => Frame {
   const template = makeTemplate(assemble(plan(blanks), options), blanks)
@@ -88,13 +88,18 @@ export function framesOf({ blanks, plan }: Pattern, options: AssembleOptions): (
     (words: readonly string[]): Frame['steps'] =>
     () =>
       assemble(plan(words), options).steps
+  let last: { readonly words: readonly string[]; readonly filled: Filled } | undefined
   return (words) => {
     if (template === undefined) {
       const assembled = assemble(plan(words), options)
       return { ...assembled, steps: () => assembled.steps }
     }
-    const values = blanks.map((blank, index) => [blank, words[index] ?? ''] as const)
-    return { ...fillIn(template, values, options.encode), steps: stepsFor(words) }
+    if (last === undefined || last.words.some((word, index) => word !== words[index])) {
+      const values = blanks.map((blank, index) => [blank, words[index] ?? ''] as const)
+      last = { words, filled: fillIn(template, values, options.encode) }
+    }
+    // Who runs a frame writes to it.
+    return { ...last.filled, frame: last.filled.frame.slice(), steps: stepsFor(words) }
   }
 }
 

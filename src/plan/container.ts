@@ -46,7 +46,7 @@ import {
   unlessRemoved,
 } from './state.ts'
 import { planStdio } from './stdio.ts'
-import { accountsIn, openControl, planAccounts, planWatch, seeFileSystem, USAGE, WATCHED } from './supervised.ts'
+import { accountsIn, openControl, planAccounts, planWatch, seeFileSystem, WATCH_READS, WATCHED } from './supervised.ts'
 import { awaitCaller, planConsoleSocket } from './terminal.ts'
 import { hear, planTurns, tell } from './turns.ts'
 import { refuseUnsupported } from './unsupported.ts'
@@ -187,8 +187,7 @@ function planEnding(request: ContainerRequest, namespaces: NamespacePlan): Endin
     steps: [...started, running, ...wait, ...(removal?.steps ?? [])],
     returns: supervised === undefined ? [] : [WATCHED],
     reads: [
-      INIT_EXIT,
-      ...(supervised === undefined ? [] : [USAGE, ...accountsIn(supervised)]),
+      ...(supervised === undefined ? [INIT_EXIT] : [...WATCH_READS, ...accountsIn(supervised)]),
       ...(removal?.reads ?? []),
     ],
   }

@@ -30,7 +30,7 @@ import { CHILD_END, HOST_PROC, INIT_PID, INIT_PIDFD, PARENT_END } from './slots.
 import { BE_KNOWN, INIT_EXIT, planStage } from './stage.ts'
 import { planPidFile } from './state.ts'
 import { planStdio, type Stdio } from './stdio.ts'
-import { openControl, planWatch, type Supervised, USAGE, WATCHED } from './supervised.ts'
+import { openControl, planWatch, type Supervised, WATCH_READS, WATCHED } from './supervised.ts'
 import { awaitCaller, planConsoleSocket } from './terminal.ts'
 import { beStarted, hear, planTurns, tell } from './turns.ts'
 
@@ -114,7 +114,7 @@ export function planExec(request: ExecPlanRequest, host: Host): Plan {
       ...relay.end,
     ],
     returns: [INIT_PID, ...(request.supervised === undefined ? [] : [WATCHED])],
-    ...(request.wait ? { reads: [INIT_EXIT, ...(request.supervised === undefined ? [] : [USAGE])] } : {}),
+    ...(request.wait ? { reads: request.supervised === undefined ? [INIT_EXIT] : WATCH_READS } : {}),
   }
 }
 
@@ -187,9 +187,9 @@ function planEnding({ id, wait, supervised, consoleSocket }: ExecPlanRequest): r
     why: `wait until the process in ${id} ends`,
     see: ['waitid(2)'],
   }
-  return [
-    ...started,
-    { call: { name: 'report', args: [] }, why: 'tell that it runs', see: [] },
-    ...(supervised === undefined ? [awaitEnd] : planWatch(supervised, `the process in ${id}`)),
-  ]
+  const tellStart: Step = { call: { name: 'report', args: [] }, why: 'tell that it runs', see: [] }
+  if (supervised === undefined) return [...started, tellStart, awaitEnd]
+  // Who lets it end in silence lets it start in silence: a report wakes the caller.
+  const isTold = supervised.release !== undefined
+  return [...started, ...(isTold ? [tellStart] : []), ...planWatch(supervised, `the process in ${id}`)]
 }

@@ -37,9 +37,9 @@ import type { Plan, Ref, Step } from './plan.ts'
 import { planRlimits } from './rlimits.ts'
 import { compileProfile, planSeccomp } from './seccomp.ts'
 import { CHILD_END, INIT_PID, INIT_PIDFD, PARENT_END } from './slots.ts'
-import { endProcess, INIT_EXIT } from './stage.ts'
+import { endProcess } from './stage.ts'
 import { planStdio, type Stdio } from './stdio.ts'
-import { openControl, type Supervised, USAGE, WATCHED, watchGroup } from './supervised.ts'
+import { openControl, type Supervised, WATCH_READS, WATCHED, watchGroup } from './supervised.ts'
 import { beStarted, hear, keepChildEnd, keepParentEnd, planTurns, tell } from './turns.ts'
 
 /** `read` has executing in it, `write` all but devices, `data` reading and writing of what is there already. */
@@ -105,7 +105,7 @@ export function planLandlocked(request: LandlockedRequest, host: Host): Plan {
       ...watchGroup(supervised, id),
     ],
     returns: [INIT_PID, WATCHED],
-    reads: [INIT_EXIT, USAGE],
+    reads: WATCH_READS,
   }
 }
 

@@ -7,6 +7,7 @@
 
 import { utf8 } from '../linux/bytes.ts'
 import { type Buffer, buffer, type Slot, slot } from '../linux/call.ts'
+import { monotonicTime, TIMESPEC_BYTES } from '../linux/clock.ts'
 import {
   AT_FDCWD,
   close,
@@ -62,6 +63,12 @@ export const WATCHED: Slot = slot('watched')
 /** struct rusage of init and of those that it waited for. */
 export const USAGE: Buffer = buffer('usage', RUSAGE_BYTES)
 
+/** struct timespec: between them the program ran. */
+export const STARTED: Buffer = buffer('started', TIMESPEC_BYTES)
+export const ENDED: Buffer = buffer('ended', TIMESPEC_BYTES)
+/** What planWatch and watchGroup fill in, beside the slot WATCHED; with a `release`, without the times. */
+export const WATCH_READS: readonly Buffer[] = [INIT_EXIT, USAGE, STARTED, ENDED]
+
 /** struct statfs: f_bsize at 8, f_bfree at 24; 8 bytes each. statfs(2) */
 export const FILE_SYSTEM: Buffer = buffer('file-system', 120)
 
@@ -105,7 +112,13 @@ const hold = (path: string): readonly Step[] => {
   ]
 }
 
-/** Behind the start of the program: waits for its end or brings it about. Sets INIT_EXIT, USAGE and WATCHED. */
+const lookAtClock = (into: Buffer): Step => ({
+  call: monotonicTime(into),
+  why: 'know how long it runs',
+  see: ['clock_gettime(2)'],
+})
+
+/** Behind the start of the program: waits for its end or brings it about. Sets WATCHED and WATCH_READS. */
 export function planWatch({ deadlineMs, freezer, release }: Wait, id: string): readonly Step[] {
   const wait: Step = {
     call: ppollAny([INIT_PIDFD, CONTROL], deadlineMs),
@@ -115,6 +128,7 @@ export function planWatch({ deadlineMs, freezer, release }: Wait, id: string): r
   }
   if (release !== undefined) return [wait, ...endSlowly(freezer, id)]
   return [
+    lookAtClock(STARTED),
     wait,
     {
       call: waitidUsage(P_PIDFD, INIT_PIDFD, INIT_EXIT, USAGE, WEXITED + WNOHANG),
@@ -124,6 +138,7 @@ export function planWatch({ deadlineMs, freezer, release }: Wait, id: string): r
       tolerate: ['ETIME'],
       otherwise: [...kill(freezer, id), reap(WEXITED, id)],
     },
+    lookAtClock(ENDED),
   ]
 }
 
@@ -132,6 +147,7 @@ export function planWatch({ deadlineMs, freezer, release }: Wait, id: string): r
  * which the others are found, is nobody else's.
  */
 export const watchGroup = ({ deadlineMs }: Pick<Supervised, 'deadlineMs'>, id: string): readonly Step[] => [
+  lookAtClock(STARTED),
   {
     call: ppollAny([INIT_PIDFD, CONTROL], deadlineMs),
     why: `wait until ${id} ends or shall end`,
@@ -140,6 +156,7 @@ export const watchGroup = ({ deadlineMs }: Pick<Supervised, 'deadlineMs'>, id: s
   },
   ...kill(undefined, id),
   reap(WEXITED, id),
+  lookAtClock(ENDED),
 ]
 
 type Wait = Pick<Supervised, 'deadlineMs' | 'freezer' | 'release'>

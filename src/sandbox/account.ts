@@ -58,6 +58,13 @@ export function accountTexts(files: Pick<Files, 'readText'>, cgroup: CgroupDirec
 
 const V2 = ['memory.peak', 'memory.events', 'cpu.stat', 'pids.peak', 'pids.events', 'io.stat']
 
+/** Milliseconds between two of struct timespec: linux/clock.ts. */
+export function msBetween(from: Uint8Array, to: Uint8Array): number {
+  const word = (bytes: Uint8Array, at: number): number =>
+    Number(new DataView(bytes.buffer, bytes.byteOffset).getBigInt64(at, true))
+  return (word(to, 0) - word(from, 0)) * 1000 + (word(to, 8) - word(from, 8)) / 1e6
+}
+
 export interface Rusage {
   readonly userMs: number
   readonly systemMs: number
@@ -125,14 +132,23 @@ export function cpuMsOf(text: Accounts['text']): number | undefined {
   return micros === undefined ? undefined : micros / 1000
 }
 
-export function usageOf({ text, rusage, wallMs }: Accounts): Usage {
-  const own = rusage.userMs + rusage.systemMs
+/** What a process was told of itself. */
+export const timesOf = ({
+  rusage,
+  wallMs,
+}: Omit<Accounts, 'text'>): Pick<Usage, 'wallMs' | 'cpuMs' | 'userMs' | 'systemMs'> => ({
+  wallMs,
+  cpuMs: rusage.userMs + rusage.systemMs,
+  userMs: rusage.userMs,
+  systemMs: rusage.systemMs,
+})
+
+export function usageOf({ text, ...told }: Accounts): Usage {
+  const times = timesOf(told)
   return {
-    wallMs,
+    ...times,
     // What is accounted at ticks may lag behind what the process was told.
-    cpuMs: cpuMsOf(text) ?? own,
-    userMs: rusage.userMs,
-    systemMs: rusage.systemMs,
+    cpuMs: cpuMsOf(text) ?? times.cpuMs,
     ...peaksOf(text),
     ...countsOf(text),
   }

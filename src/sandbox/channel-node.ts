@@ -19,7 +19,7 @@ import { closeSync, constants, openSync, readdirSync, readSync, rmdirSync, rmSyn
 import { join } from 'node:path'
 import type { Executor } from '../executor/persistent-node.ts'
 import { AT_FDCWD, mknodat, S_IFIFO } from '../linux/files.ts'
-import { type Incoming, type Outgoing, readFifo, writeFifo } from './fifo-node.ts'
+import { type Collector, collect, type Incoming, type Outgoing, readFifo, writeFifo } from './fifo-node.ts'
 
 export interface Channel {
   readonly paths: {
@@ -34,6 +34,8 @@ export interface Channel {
   readonly terminal: string
   /** Opens both outputs, before the plan does; `end` lets the readers see the end once no process of the container is left. */
   readonly listen: () => { readonly stdout: Incoming; readonly stderr: Incoming; readonly end: () => void }
+  /** The same for what a command writes until it has ended. */
+  readonly collect: (out: Take, err: Take) => Collector
   /** Opens the fifo `denied`, before the plan does; `end` lets the reader see the end once no supervisor is left. */
   readonly listenDenials: () => { readonly incoming: Incoming; readonly end: () => void }
   /** Holds the fifo `release` open until what is answered is called, which writes to it, or the channel is released. */
@@ -47,6 +49,8 @@ export interface Channel {
   /** Back to the others, when both outputs have ended. */
   readonly release: () => void
 }
+
+type Take = (bytes: Uint8Array) => void
 
 export interface Channels {
   readonly take: () => Promise<Channel>
@@ -124,6 +128,17 @@ function channelAt(paths: Channel['paths'], terminal: string, giveBack: (channel
         },
       }
     },
+    collect: (out, err) => {
+      const both = [collect(openReader(paths.stdout), out), collect(openReader(paths.stderr), err)]
+      return {
+        begin: () => {
+          for (const { begin } of both) begin()
+        },
+        end: async () => {
+          await Promise.all(both.map(({ end }) => end()))
+        },
+      }
+    },
     listenDenials: () => openOutput(paths.denied),
     holdRelease: () => {
       const fd = openSync(paths.release, O_RDWR | O_NONBLOCK)
@@ -167,6 +182,8 @@ function drain(fd: number): void {
 /** Open for writing as well until `end`, so that the reader does not see an end before the first writer. */
 function openOutput(path: string): { readonly incoming: Incoming; readonly end: () => void } {
   const writer = openSync(path, O_RDWR | O_NONBLOCK)
-  const reader = openSync(path, O_RDONLY | O_NONBLOCK)
+  const reader = openReader(path)
   return { incoming: readFifo(reader), end: () => closeSync(writer) }
 }
+
+const openReader = (path: string): number => openSync(path, O_RDONLY | O_NONBLOCK)

@@ -7,8 +7,18 @@ import type { Frame } from '../executor/template.ts'
 import { CLD_EXITED, SI_CODE, SI_STATUS } from '../linux/process.ts'
 import { signalName } from '../linux/signals.ts'
 import { INIT_EXIT } from '../plan/stage.ts'
-import { FILE_SYSTEM, isAccount, USAGE, WATCHED } from '../plan/supervised.ts'
-import { type Accounts, type Counts, countsOf, parseRusage, peaksOf, type Usage, usageOf } from './account.ts'
+import { ENDED, FILE_SYSTEM, isAccount, STARTED, USAGE, WATCHED } from '../plan/supervised.ts'
+import {
+  type Accounts,
+  type Counts,
+  countsOf,
+  msBetween,
+  parseRusage,
+  peaksOf,
+  timesOf,
+  type Usage,
+  usageOf,
+} from './account.ts'
 import type { BoxState } from './box-state.ts'
 import type { Channel } from './channel-node.ts'
 import type { Denial } from './denial.ts'
@@ -56,9 +66,12 @@ export interface Command {
   /** Whether what it may write to is full. Asked of a command that did not end well. */
   readonly isDiskFull: (report: Report) => Promise<boolean>
   readonly signal: AbortSignal | undefined
-  /** Called when the program runs; answers what is to be called when it has ended. */
+  /** Called when the program runs, or in a box is about to; answers what is to be called when it has ended. */
   readonly onStart: (end: (reason: Ended) => void) => () => void
 }
+
+/** A command that runs for longer than this is read while it writes: it would soon have to wait. Milliseconds. */
+const SOON_MS = 5
 
 export async function runCommand(command: Command): Promise<Result> {
   const { machine, channel, limits, signal } = command
@@ -68,45 +81,41 @@ export async function runCommand(command: Command): Promise<Result> {
     channel.kill()
   }
   const abort = (): void => end('aborted')
-  const before = command.look === undefined ? undefined : countsOf(command.look())
   const [out, err] = keepOutputs({ maxBytes: limits.outputBytes, onExceeded: () => end('output') })
-  const listening = channel.listen()
-  let startedAt = performance.now()
+  const outputs = channel.collect(out.take, err.take)
   let stop: () => void = () => undefined
-  let heard: Promise<unknown> = Promise.resolve()
+  let patience: NodeJS.Timeout | undefined
   signal?.addEventListener('abort', abort, { once: true })
   // While its channel was made.
   if (signal?.aborted === true) abort()
   const onProgress = (): void => {
-    startedAt = performance.now()
     stop = command.onStart(end)
+    patience = setTimeout(outputs.begin, SOON_MS)
   }
   try {
     const advise = command.advise === undefined ? {} : { advise: command.advise }
     const running = machine.executor.runFrame(command.frame, { onProgress, ...advise })
-    // Readers take a while to make; meanwhile the executor is at work.
-    heard = Promise.all([listening.stdout.each(out.take), listening.stderr.each(err.take)])
+    // Meanwhile the executor is at work. It does not tell of the start of a command in a box, which would wake this program.
+    const before = command.look === undefined ? undefined : countsOf(command.look())
+    if (before !== undefined) onProgress()
     const report = await running
-    const wallMs = performance.now() - startedAt
-    listening.end()
-    await heard
+    await outputs.end()
     const isDiskFull = exitOf(report).exitCode !== 0 && (await command.isDiskFull(report))
-    return resultOf(command, { report, wallMs, ended, before, isDiskFull, stdout: out.bytes(), stderr: err.bytes() })
+    return resultOf(command, { report, ended, before, isDiskFull, stdout: out.bytes(), stderr: err.bytes() })
   } catch (error) {
-    listening.end()
-    await heard
+    await outputs.end()
     // The caller changed its mind before the container was made.
     if ((error as OperationError).code === 'ECANCELED') signal?.throwIfAborted()
     throw error
   } finally {
     stop()
+    clearTimeout(patience)
     signal?.removeEventListener('abort', abort)
   }
 }
 
 interface Seen {
   readonly report: Report
-  readonly wallMs: number
   readonly ended: Ended
   readonly isDiskFull: boolean
   /** What was counted for the box before; undefined for a command without one. */
@@ -115,14 +124,10 @@ interface Seen {
   readonly stderr: Uint8Array
 }
 
-function resultOf(command: Command, { report, wallMs, ended, before, isDiskFull, stdout, stderr }: Seen): Result {
+function resultOf(command: Command, { report, ended, before, isDiskFull, stdout, stderr }: Seen): Result {
   const { limits } = command
   const { exitCode, signal } = exitOf(report)
-  const accounts = command.frame.reads.filter(isAccount)
-  const texts = new Map(accounts.map((account) => [fileName(account.buffer), textOf(report.bytes(account))]))
-  const rusage = parseRusage(report.bytes(USAGE))
-  const own = usageOf({ text: (name) => texts.get(name) ?? '', rusage, wallMs })
-  const usage = before === undefined || command.look === undefined ? own : { ...own, ...since(before, command.look()) }
+  const usage = usedBy(command, report, before)
   const isTimeOver = report.slot(WATCHED) === 0
   const verdict = verdictOf({ exitCode, signal, ended, isTimeOver, isDiskFull, usage, limits })
   return {
@@ -142,8 +147,17 @@ function resultOf(command: Command, { report, wallMs, ended, before, isDiskFull,
   }
 }
 
+function usedBy({ frame, look }: Command, report: Report, before: Counts | undefined): Usage {
+  const rusage = parseRusage(report.bytes(USAGE))
+  const wallMs = msBetween(report.bytes(STARTED), report.bytes(ENDED))
+  if (before !== undefined && look !== undefined) return { ...timesOf({ rusage, wallMs }), ...since(before, look()) }
+  const accounts = frame.reads.filter(isAccount)
+  const texts = new Map(accounts.map((account) => [fileName(account.buffer), textOf(report.bytes(account))]))
+  return usageOf({ text: (name) => texts.get(name) ?? '', rusage, wallMs })
+}
+
 /** Of a command in a box: what the whole box did meanwhile, and its peaks until now. */
-function since(before: Counts, text: Accounts['text']): Partial<Usage> {
+function since(before: Counts, text: Accounts['text']): Omit<Usage, keyof ReturnType<typeof timesOf>> {
   const more = (from: number | undefined, to: number | undefined): number | undefined =>
     from === undefined || to === undefined ? undefined : Math.max(0, to - from)
   const now = countsOf(text)

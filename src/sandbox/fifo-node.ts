@@ -1,8 +1,10 @@
 /** Reading and writing fifos without a thread that waits: each runtime has its own way. */
 
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { Readable, Writable } from 'node:stream'
+
+const { O_NONBLOCK, O_RDWR, O_WRONLY } = constants
 
 export interface Incoming {
   /** Calls back for each chunk; resolves when nobody has the fifo open for writing any more and all was read. Closes `fd`. */
@@ -63,14 +65,69 @@ function throughFile(fd: number): Incoming {
   }
 }
 
+/** What a command writes to a fifo. */
+export interface Collector {
+  /** From here on it is read as it comes. */
+  readonly begin: () => void
+  /**
+   * For the end of the command: resolves when nobody has the fifo open for writing any more and all was read. What was not begun is read at once,
+   * as a reader in the event loop costs a short command more than the rest of what it does here.
+   */
+  readonly end: () => Promise<void>
+}
+
+/** `fd` is of a fifo, opened for reading without blocking, and closed in the end. */
+export function collect(fd: number, take: (bytes: Uint8Array) => void): Collector {
+  let reading: Promise<void> | undefined
+  let writer: number | undefined
+  const begin = (): void => {
+    if (reading !== undefined) return
+    // The command may not have opened it yet, and that would be an end.
+    writer = openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK)
+    reading = readFifo(fd).each(take)
+  }
+  return {
+    begin,
+    end: async () => {
+      if (reading === undefined && readToEnd(fd, take)) {
+        closeSync(fd)
+        reading = Promise.resolve()
+      }
+      begin()
+      if (writer !== undefined) closeSync(writer)
+      writer = undefined
+      return reading
+    },
+  }
+}
+
+/** Whoever still writes is not read for longer than what fits into a fifo: plan/stdio.ts, OUTPUT_BYTES. */
+const MOST_AT_ONCE = 256 * 1024
+const CHUNK_BYTES = 64 * 1024
+const chunk = Buffer.alloc(CHUNK_BYTES)
+
+/** Whether that was all: nobody can write any more. */
+function readToEnd(fd: number, take: (bytes: Uint8Array) => void): boolean {
+  try {
+    for (let total = 0; total < MOST_AT_ONCE; ) {
+      const count = readSync(fd, chunk)
+      if (count === 0) return true
+      total += count
+      take(Uint8Array.prototype.slice.call(chunk, 0, count))
+    }
+  } catch (error) {
+    // Somebody has it open still.
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+  }
+  return false
+}
+
 export interface Outgoing {
   /** To be called when the other side has opened the fifo: from here on its end is noticed, as EPIPE. */
   readonly start: () => Writable
   /** Instead, if there will be no other side. */
   readonly abandon: () => void
 }
-
-const { O_NONBLOCK, O_RDWR, O_WRONLY } = constants
 
 /** Until somebody reads it, the fifo is held open for both: it could not be opened for writing alone, and has no other end to be noticed. */
 export function writeFifo(path: string): Outgoing {

@@ -65,7 +65,8 @@ const LEAST: ExactLimits = {
 }
 
 /** Throws `invalid`, naming the limit. */
-export function exactLimits(given: Limits = {}, defaults: ExactLimits = DEFAULT_LIMITS): ExactLimits {
+export function exactLimits(given?: Limits, defaults: ExactLimits = DEFAULT_LIMITS): ExactLimits {
+  if (given === undefined) return defaults
   for (const name of Object.keys(given))
     if (!NAMES.includes(name as LimitName)) throw refuse(name, 'is no limit', `there are: ${NAMES.join(', ')}`)
   return Object.fromEntries(NAMES.map((name) => [name, exactLimit(name, given[name], defaults[name])])) as ExactLimits

@@ -89,6 +89,29 @@ export const cases: Cases = {
       },
       { limits: { memory: '64MiB', diskBytes: '2MiB' } },
     ),
+  'all that is written is there: of a short command, of one that waits for its reader, and of who outlives it': () =>
+    inBox(async (box) => {
+      const script = (then: string): readonly string[] => ['sh', '-c', `echo err >&2; ${then}`]
+      for (const [then, length] of [
+        ['true', 0],
+        ['head -c 200000 /dev/zero', 200_000],
+        ['head -c 5000000 /dev/zero', 5_000_000],
+        ['sleep 0.05; head -c 300000 /dev/zero', 300_000],
+        ['(sleep 0.05; head -c 7 /dev/zero) &', 7],
+        ['(sleep 0.05; head -c 300000 /dev/zero) & head -c 65536 /dev/zero', 365_536],
+      ] as const) {
+        const { stdoutBytes, stderr, verdict } = await box.exec(script(then))
+        assert.deepEqual([stdoutBytes.length, stderr, verdict], [length, 'err\n', 'ok'], then)
+      }
+    }),
+  'the time of a command is that of its program': () =>
+    inBox(async (box) => {
+      const { usage } = await box.exec(['sleep', '0.1'])
+      assert.ok(usage.wallMs >= 100, `${usage.wallMs}`)
+      const begin = performance.now()
+      const short = await box.exec(['true'])
+      assert.ok(short.usage.wallMs > 0 && short.usage.wallMs < performance.now() - begin, `${short.usage.wallMs}`)
+    }),
   'many commands run at once in one box': () =>
     inBox(async (box) => {
       const results = await Promise.all(Array.from({ length: 20 }, (_, index) => box.exec(['echo', `${index}`])))

@@ -57,8 +57,7 @@ export const cases: Cases = {
     const { verdict, signal, usage } = await sh(script, { limits: { wallClockMs: 300 } })
     const tookMs = performance.now() - began
     assert.deepEqual([verdict, signal], ['wall-time', 'SIGKILL'])
-    // The clock of `usage` starts when the caller hears that the command runs, which on a busy machine is later than it does.
-    assert.ok(tookMs >= 300 && usage.wallMs > 0 && usage.wallMs < tookMs, `${usage.wallMs} of ${tookMs}`)
+    assert.ok(usage.wallMs >= 300 && usage.wallMs < tookMs, `${usage.wallMs} of ${tookMs}`)
   },
   'CPU time is counted over all processes': async () => {
     const script = `(${ENDLESS}) & (${ENDLESS}) & wait`
