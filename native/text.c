@@ -3,6 +3,8 @@
 #include "text.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 // A byte that is no UTF-8 is the lone surrogate U+DC80 + (byte - 0x80) in JavaScript. QuickJS writes a surrogate as
@@ -56,12 +58,23 @@ static size_t utf8_length(const unsigned char *at, const unsigned char *end)
     return overlong || surrogate || beyond ? 0 : length;
 }
 
+// Most text is ASCII, in which no byte has its highest bit.
+static const unsigned char *skip_ascii(const unsigned char *at, const unsigned char *end)
+{
+    for (uint64_t eight; end - at >= (ptrdiff_t)sizeof eight; at += sizeof eight) {
+        memcpy(&eight, at, sizeof eight);
+        if (eight & 0x8080808080808080)
+            break;
+    }
+    return at;
+}
+
 JSValue text_from(JSContext *context, const unsigned char *bytes, size_t length)
 {
-    const unsigned char *end = bytes + length, *at = bytes;
+    const unsigned char *end = bytes + length, *at = skip_ascii(bytes, end);
     size_t valid;
     while (at < end && (valid = utf8_length(at, end)) > 0)
-        at += valid;
+        at = skip_ascii(at + valid, end);
     if (at == end)
         return JS_NewStringLen(context, (const char *)bytes, length);
 

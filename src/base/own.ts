@@ -3,4 +3,6 @@
  * such words by `table[word]` (SECURITY-CHECKS S308).
  */
 export const own = <Value>(table: Readonly<Record<string, Value>>, word: string): Value | undefined =>
-  Object.keys(table).includes(word) ? table[word] : undefined
+  hasOwn(table, word) ? table[word] : undefined
+
+export const hasOwn = (table: object, word: string): boolean => Object.prototype.propertyIsEnumerable.call(table, word)

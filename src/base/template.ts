@@ -5,6 +5,7 @@
  */
 
 import { OperationError } from './errors.ts'
+import { hasOwn } from './own.ts'
 import { type Action, type Command, parseTemplate, type Term } from './template-parse.ts'
 
 export type Value = unknown
@@ -81,10 +82,10 @@ function run(pipe: readonly Command[], scope: Scope): Value {
 function runCommand([first, ...rest]: Command, scope: Scope, piped: readonly Value[]): Value {
   if (first === undefined) throw wrong('a command is missing')
   if (first.kind !== 'word') {
-    const value = first.kind === 'field' ? termValue(first, scope) : undefined
+    const value = termValue(first, scope)
     if (typeof value === 'function') return value(...rest.map((term) => termValue(term, scope)), ...piped)
     if (rest.length > 0 || piped.length > 0) throw wrong('a value takes no arguments')
-    return termValue(first, scope)
+    return value
   }
   const call = FUNCTIONS.get(first.word)
   if (call === undefined) throw wrong(`function "${first.word}" not defined`)
@@ -112,7 +113,7 @@ function termValue(term: Term, scope: Scope): Value {
 function fieldsOf(value: Value, fields: readonly string[]): Value {
   let found = value
   for (const field of fields) {
-    if (isObject(found) && keysOf(found).includes(field)) found = found[field]
+    if (isObject(found) && hasOwn(found, field)) found = found[field]
     else if (/^[A-Z]/.test(field) && found !== undefined && found !== null)
       throw wrong(
         `map has no entry for key "${field}"`,
@@ -181,7 +182,7 @@ function indexed(value: Value, key: Value): Value {
     throw wrong(`index out of range: ${text(key)}`)
   }
   const name = text(key)
-  if (isObject(value)) return keysOf(value).includes(name) ? value[name] : ''
+  if (isObject(value)) return hasOwn(value, name) ? value[name] : ''
   if (value === undefined || value === null) return ''
   throw wrong(`can't index ${shown(value)}`)
 }

@@ -66,7 +66,8 @@ function mendNamesAndStates(engine: Engine): void {
   const without = ids.filter((id) => files.status(`${containerPath(engine, id)}/${RECORD_FILE}`) === undefined)
   const stale = staleNames(engine)
   if (without.length > 0 || stale.length > 0) mendNames(engine, without)
-  for (const id of files.list(root) ?? []) if (/^[0-9a-f]{64}$/.test(id) && !ids.includes(id)) mendRemains(engine, id)
+  const known = new Set(ids)
+  for (const id of files.list(root) ?? []) if (!known.has(id) && /^[0-9a-f]{64}$/.test(id)) mendRemains(engine, id)
 }
 
 const staleNames = (engine: Engine): readonly string[] => {

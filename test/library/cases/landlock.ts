@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { homedir } from 'node:os'
@@ -53,9 +54,14 @@ async function inDirectory(body: (directory: string) => Promise<void>): Promise<
 
 /** What the command could reach of the machine's processes. */
 async function besideAnother(body: (pid: number) => Promise<void>): Promise<void> {
-  const other = spawn('sleep', ['1000'], { env: { SECRET: 'of another' }, stdio: 'ignore' })
+  const other = spawn('sh', ['-c', 'echo; read word'], {
+    env: { SECRET: 'of another' },
+    stdio: ['pipe', 'pipe', 'ignore'],
+  })
   try {
     assert.ok(other.pid !== undefined)
+    // Before it runs, its environment may not be there yet.
+    await once(other.stdout, 'data')
     await body(other.pid)
     assert.equal(isAlive(other.pid), true)
   } finally {
