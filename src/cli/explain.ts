@@ -79,10 +79,10 @@ function runCommand(session: Session, words: readonly string[]): Command {
   return {
     explain: () => {
       const { id, container } = wanted
-      const { intent } = container
+      const { intent, network } = container
       const machine = { ...engine.machine, files: foreseen(engine.machine.files, intent) }
       const before = networkPlan(engine, wanted)
-      const joining = before === undefined ? container : { intent: joined(engine, { id, intent }) }
+      const joining = { intent: joined(engine, { id, intent, network }) }
       return { ...explainContainer(machine, requestOf(engine, { id, container: joining }, warn), 'wait'), before }
     },
     run: () => {
@@ -110,9 +110,7 @@ function runCommand(session: Session, words: readonly string[]): Command {
 function networkPlan(engine: Engine, { id, container }: Wanted): ShownPlan | undefined {
   const { intent, network, name = id.slice(0, 12) } = container
   if (network.kind === 'networks') return { plan: foreseeConnection(engine, { id, name, intent }, network) }
-  return network.kind === 'egress' && !engine.host().isRootless
-    ? { plan: foreseeEgress(engine, { id, name }, network.hosts) }
-    : undefined
+  return network.kind === 'egress' ? { plan: foreseeEgress(engine, { id, name }, network.hosts) } : undefined
 }
 
 const execCommand = (session: Session, words: readonly string[]): Command => ({

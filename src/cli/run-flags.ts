@@ -73,7 +73,7 @@ const RESOURCES: readonly Flag[] = [
 
 const NAMESPACES: readonly Flag[] = [
   flag('pid', 'string', NAMESPACE, 'its process ids'),
-  flag('network', 'list', NETWORK_NAME, 'its network; bridge if not given, none without root'),
+  flag('network', 'list', NETWORK_NAME, 'its network; bridge if not given, without root that of pasta or slirp4netns'),
   flag('net', 'list', NETWORK_NAME, 'the same as --network'),
   flag('egress', 'list', 'HOST:PORT', 'a host that it reaches, and no others, e.g. example.com:443'),
   flag('ipc', 'string', `${NAMESPACE}|shareable|none`, 'its System V objects, message queues and shared memory'),

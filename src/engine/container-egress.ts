@@ -17,6 +17,9 @@ import { heldLocks } from './lock.ts'
 import { type Engine, networkDirectory, networkFile } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 
+/** Stands for a socket that is not made yet. */
+const STDIN = 0
+
 const NOTHING = { endpoints: [], rules: [], settings: [] } as const
 
 export function connectEgress(
@@ -54,8 +57,10 @@ export function foreseeEgress(
   { id, name }: Pick<ContainerRecord, 'id' | 'name'>,
   hosts: readonly string[],
 ): Plan {
-  const { egress, done } = egressFor(engine, id, hosts)
+  const { isRootless } = engine.host()
+  const { egress, done } = egressFor(engine, id, hosts, isRootless ? STDIN : undefined)
   done()
+  if (isRootless) return planHeldNetwork({ name, egress })
   return planNetwork({ name, file: networkFile(engine, id), ...NOTHING, egress })
 }
 

@@ -96,23 +96,29 @@ const LINKS = ['net', 'user'] as const
 const linkPath = (engine: Pick<Engine, 'machine'>, id: string, name: (typeof LINKS)[number]): string =>
   `${networkFile(engine, id)}.${name}`
 
+type Spaces = Readonly<Record<'network' | 'user', NamespaceChoice>>
+
 /** What a container has to join, until `release`. */
 export interface HeldSpaces {
-  readonly spaces: Readonly<Record<'network' | 'user', NamespaceChoice>>
+  readonly spaces: Spaces
   readonly release: () => void
 }
 
-/** By paths that differ between containers in their id alone, so that plans are kept: container/plan-cache.ts. */
+/** Paths that differ between containers in their id alone, so that plans are kept: container/plan-cache.ts. */
+export const heldPaths = (engine: Pick<Engine, 'machine'>, id: string): Spaces => ({
+  network: { kind: 'path', path: linkPath(engine, id, 'net') },
+  user: { kind: 'path', path: linkPath(engine, id, 'user') },
+})
+
 export function heldSpaces(engine: Pick<Engine, 'machine'>, id: string, { pid, release }: HeldNetwork): HeldSpaces {
   const { native } = engine.machine
   forgetHeld(engine, id)
-  const link = (name: (typeof LINKS)[number]): NamespaceChoice => {
+  for (const name of LINKS) {
     const path = linkPath(engine, id, name)
     must(native, 'have a path for a namespace', 'symlinkat', `/proc/${pid}/ns/${name}`, AT_FDCWD, path)
-    return { kind: 'path', path }
   }
   return {
-    spaces: { network: link('net'), user: link('user') },
+    spaces: heldPaths(engine, id),
     release: () => {
       forgetHeld(engine, id)
       release()

@@ -17,13 +17,14 @@ import { MEMORY_END_FILE } from './end.ts'
 import { tellContainer, tellNetwork } from './events.ts'
 import { grantableCapabilities } from './grantable.ts'
 import { beginHealth, delayMs, HEALTH_COMMAND, HEALTH_FILE } from './health.ts'
+import { heldPaths } from './held-network.ts'
 import type { Intent } from './intent.ts'
 import { heldLocks, withContainerLock } from './lock.ts'
 import { attachPath, containerPath, type Engine, networkFile } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 import { forgetRestarts } from './restart.ts'
 import { SENT_FILE } from './sent.ts'
-import { connectUser } from './user-network.ts'
+import { connectUser, isInVain } from './user-network.ts'
 
 /** The word behind which this program finds the id of a container that has ended: ended.ts. */
 export const ENDED_COMMAND = '--ended'
@@ -125,10 +126,16 @@ export function connected(engine: Engine, record: ContainerRecord, hears: Hears)
   return { intent: joined(engine, record), release }
 }
 
-/** In the network namespace that its connection makes. */
-export function joined(engine: Engine, { id, intent }: Pick<ContainerRecord, 'id' | 'intent'>): Intent {
-  const network = { kind: 'path', path: networkFile(engine, id) } as const
-  return inSpaces(intent, { network })
+/** In the namespaces that its connection makes. */
+export function joined(
+  engine: Engine,
+  { id, intent, network }: Pick<ContainerRecord, 'id' | 'intent' | 'network'>,
+): Intent {
+  if (network.kind === 'none' || network.kind === 'joined') return intent
+  if (network.kind === 'pasta' || network.kind === 'slirp4netns')
+    return isInVain(engine, network) ? intent : inSpaces(intent, heldPaths(engine, id))
+  if (network.kind === 'egress' && engine.host().isRootless) return inSpaces(intent, heldPaths(engine, id))
+  return inSpaces(intent, { network: { kind: 'path', path: networkFile(engine, id) } })
 }
 
 const inSpaces = (intent: Intent, spaces: Partial<Intent['namespaces']>): Intent => ({

@@ -37,8 +37,8 @@ export function connectUser(
 ): HeldSpaces | undefined {
   const { id } = record
   disconnectContainer(engine, id)
-  const { kind, isDefault } = wish
-  if (isDefault && kind === 'pasta' && !hasDefaultRoute(engine.machine.files)) return undefined
+  const { isDefault } = wish
+  if (isInVain(engine, wish)) return undefined
   try {
     return connect(engine, record, wish)
   } catch (error) {
@@ -48,6 +48,10 @@ export function connectUser(
     return undefined
   }
 }
+
+/** pasta would do nothing. */
+export const isInVain = ({ machine: { files } }: Pick<Engine, 'machine'>, { kind, isDefault }: UserWish): boolean =>
+  isDefault === true && kind === 'pasta' && !hasDefaultRoute(files)
 
 function connect(engine: Engine, { id, intent }: Wanting, { kind, ports: wanted }: UserWish): HeldSpaces {
   const { native, files } = engine.machine

@@ -297,6 +297,11 @@ test('where pasta is not installed slirp4netns is used, and without either the p
   expect(second.must('inspect', '--format', '{{.HostConfig.NetworkMode}}', 'by')).toBe('slirp4netns')
   expect(second.must('info', '--format', '{{json .Plugins.Network}}')).toBe('["slirp4netns","host","none"]')
   expect(second.must('doctor')).toMatch(/^good {2}network +rootless, by slirp4netns$/m)
+  const seeing = second.coffer('run', '--rm', '--pid', 'host', 'busybox', 'ip', 'route')
+  expect([seeing.stdout, seeing.stderr]).toEqual([
+    '',
+    expect.stringContaining('warning: the container has no network: with --pid host'),
+  ])
   expect(second.coffer('run', '--network', 'pasta', 'busybox', 'true').stderr).toContain('install the package passt')
   second.must('rm', '--force', 'by')
   using neither = openUserEngine(true, { lacks: ['pasta', 'slirp4netns'] })
@@ -312,6 +317,22 @@ test('where pasta is not installed slirp4netns is used, and without either the p
   ])
   expect(neither.coffer('run', '--rm', '--network', 'none', 'busybox', 'true').stderr).toBe('')
   expect(neither.must('doctor')).toMatch(/^less {2}network .*\n +hint: the package passt, or slirp4netns$/m)
+})
+
+test('explain shows how a container joins what it is connected by, and makes nothing', () => {
+  const before = readdirSync(user.directory, { recursive: true }).length
+  const plan = (...flags: readonly string[]): string => user.must('explain', 'run', ...flags, 'busybox', 'true')
+  for (const flags of [
+    ['--network', 'slirp4netns'],
+    ['--egress', 'web.example:80'],
+  ]) {
+    expect(plan(...flags)).toMatch(
+      /enter the user namespace .*\/\.netns\/[0-9a-f]{64}\.user[\s\S]*enter the network namespace .*\.net /,
+    )
+  }
+  expect(plan('--egress', 'web.example:80')).toContain('have the sockets for the relay')
+  expect(plan('--network', 'none')).not.toContain('.netns')
+  expect(readdirSync(user.directory, { recursive: true })).toHaveLength(before)
 })
 
 test('namespaces of another container are joined beside a network of its own', () => {
