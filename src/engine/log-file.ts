@@ -1,7 +1,7 @@
 /**
  * The log of a container as its monitor writes it: records in `log`, older ones in `log.1`, `log.2`, ….
  *
- * A record has 16 bytes in front (native/monitor.c, struct record, native byte order): how many bytes follow, the stream (1 or 2), three of
+ * A record has 16 bytes in front (native/output.h, struct record, native byte order): how many bytes follow, the stream (1 or 2), three of
  * nothing, and when they came, in nanoseconds since 1970.
  */
 

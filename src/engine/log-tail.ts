@@ -6,7 +6,7 @@ import { close, openIfThere } from '../executor/embedded-files.ts'
 import { O_RDONLY } from '../linux/files.ts'
 import { containerPath, type Engine } from './place.ts'
 
-/** struct record of native/monitor.c: its head, and the most that follows it. */
+/** struct record of native/output.h: its head, and the most that follows it. */
 const HEAD_BYTES = 16
 const MAX_RECORD_BYTES = 65_536
 const TAIL_BYTES = 2 * (HEAD_BYTES + MAX_RECORD_BYTES)
