@@ -2,7 +2,8 @@
  * The executor of a long-running Node or Bun: one process that runs plan after plan.
  *
  * A program that makes many containers starts it once, and saves for each the start of a program. Every plan runs in a process of its own,
- * forked from the executor, so plans run side by side, and what one leaves behind (open descriptors, a changed directory) ends with it.
+ * forked from the executor, so plans run side by side, and what one leaves behind (open descriptors, a changed directory) ends with it. That of
+ * the next plan is made ahead.
  * If the caller dies, the executor reads the end of file and ends too; plans under way run on to their ends and remove what they made.
  *
  * Only this file of the folder imports from node:.

@@ -99,7 +99,25 @@ static long take(const char *at, size_t bytes)
     return (long)n;
 }
 
-enum { SIGNALS = 9 };
+enum { SIGNALS = 9, SPARE_HAS_IT = 10, CHILD = 8 };
+
+/* struct pollfd: there is something to read, and now and then a signal, or word of the spare, which may be anywhere in its life. */
+static void wake(short *polled)
+{
+    polled[3] = ((int *)polled)[0] >= 0;
+    polled[7] = any(4) == 0;
+    polled[11] = any(4) == 0;
+    if (running.offer && any(4) == 0) running.offer->state = any(3), running.offer->id = any(~0u);
+}
+
+/* struct siginfo: a child has exited or was killed. */
+static long end_child(int *info)
+{
+    info[2] = any(8) ? 1 : 2;
+    info[4] = CHILD;
+    info[6] = any(8) == 0;
+    return 0;
+}
 
 /* The executor's own calls. */
 static long own(long n, long a, long b, long c)
@@ -108,17 +126,18 @@ static long own(long n, long a, long b, long c)
     switch (n) {
     case __NR_mmap: result = map((size_t)b); break;
     case __NR_munmap: result = unmap((char *)a); break;
-    case __NR_read: result = a == IN ? give((char *)b, (size_t)c) : a == SIGNALS ? 0 : -EINVAL_; break;
-    /* struct pollfd: there is something to read, and now and then a signal. */
-    case __NR_ppoll: ((short *)a)[3] = 1, ((short *)a)[7] = any(4) == 0, result = 1; break;
+    case __NR_read: result = a == IN ? give((char *)b, (size_t)c) : a == SIGNALS || a == SPARE_HAS_IT ? 0 : -EINVAL_; break;
+    case __NR_ppoll: wake((short *)a); result = 1; break;
     case __NR_signalfd4: result = SIGNALS; break;
-    case __NR_close: break;
-    case __NR_write: result = a == OUT ? take((const char *)b, (size_t)c) : -EINVAL_; break;
+    case __NR_eventfd2: result = SPARE_HAS_IT; break;
+    case __NR_close: case __NR_prctl: break;
+    case __NR_write: result = a == OUT ? take((const char *)b, (size_t)c) : a == SPARE_HAS_IT ? c : -EINVAL_; break;
     case __NR_clock_gettime: *(struct __kernel_timespec *)b = (struct __kernel_timespec){ 1, now_at.calls }; break;
     case __NR_getpid: result = 7; break;
+    case __NR_getppid: result = any(8) ? 7 : 1; break;
     case __NR_nanosleep: break;
-    case __NR_waitid: result = -ECHILD_; break;
-    case __NR_clone3: result = any(2) ? 0 : any(2) ? 8 : -EAGAIN_; break;
+    case __NR_waitid: result = any(2) ? -ECHILD_ : end_child((int *)c); break;
+    case __NR_clone3: result = any(2) ? 0 : any(2) ? CHILD : -EAGAIN_; break;
     case __NR_exit_group: end_process(); break;
     default: abort();
     }
@@ -172,6 +191,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes)
     now_at.frame = 0;
     running.all = 0;
     running.count = 0;
+    running.spare = 0;
+    running.offer = 0;
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /** The executor that a long-running program keeps: src/executor/persistent-node.ts, with plans that need no root. */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Executor, encode, openExecutor } from '../../src/executor/persistent-node.ts'
@@ -174,10 +174,68 @@ test('close waits for the plans under way, and no plan is taken after it', async
 const PARENT = slot('parent')
 const askParent = planOf([step({ name: 'getppid', args: [] }, { into: PARENT })], { returns: [PARENT] })
 
-test('an executor that is killed takes no further plan', async () => {
+const childrenOf = (pid: number): readonly number[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number)
+
+/** The process that an executor has made for the next plan, beside those that have had one, when it waits. */
+async function spareOf(pid: number, ...others: readonly number[]): Promise<number> {
+  for (;;) {
+    const [spare] = childrenOf(pid).filter((child) => !others.includes(child))
+    if (spare !== undefined && / S /.test(readFileSync(`/proc/${spare}/stat`, 'utf8'))) return spare
+    await Bun.sleep(1)
+  }
+}
+
+async function withSpare(): Promise<{ readonly own: Executor; readonly pid: number; readonly spare: number }> {
   const own = openExecutor(path)
-  const { slot: found } = await own.run(askParent)
-  process.kill(found(PARENT), 'SIGKILL')
+  const plan = planOf([step({ name: 'getppid', args: [] }, { into: PARENT }), step(getpid(), { into: PID })])
+  const { slot: found } = await own.run({ ...plan, returns: [PARENT, PID] })
+  return { own, pid: found(PARENT), spare: await spareOf(found(PARENT), found(PID)) }
+}
+
+test('the process of a plan is made when the one before has ended', async () => {
+  const { own, spare } = await withSpare()
+  const [first, second] = await Promise.all([own.run(askPid), own.run(askPid)])
+  expect(first.slot(PID)).toBe(spare)
+  expect(second.slot(PID)).not.toBe(spare)
+  await own.close()
+})
+
+test('a process that is killed before it has a plan costs none', async () => {
+  const { own, spare } = await withSpare()
+  process.kill(spare, 'SIGKILL')
+  expect((await own.run(askPid)).slot(PID)).not.toBe(spare)
+  await own.close()
+})
+
+test('a process that is killed with its plan is answered for, also if it was made before', async () => {
+  const { own, spare } = await withSpare()
+  const begun = Promise.withResolvers<void>()
+  const forEver = planOf([step({ name: 'report', args: [] }), step({ name: 'ppoll', args: [0, 0, 0, 0, 8] })])
+  const killed = own.run(forEver, { onProgress: () => begun.resolve() })
+  await begun.promise
+  process.kill(spare, 'SIGKILL')
+  await expect(killed).rejects.toThrow('its process ended before it answered: it was killed')
+  expect((await own.run(askPid)).kind).toBe('done')
+  await own.close()
+})
+
+test('a plan that is killed behind its executor is rejected, as nobody without a plan is left', async () => {
+  const { own, pid, spare } = await withSpare()
+  const begun = Promise.withResolvers<void>()
+  const forEver = planOf([step({ name: 'report', args: [] }), step({ name: 'ppoll', args: [0, 0, 0, 0, 8] })])
+  const killed = own.run(forEver, { onProgress: () => begun.resolve() })
+  await begun.promise
+  await spareOf(pid, spare, (await own.run(askPid)).slot(PID))
+  for (const one of [pid, spare]) process.kill(one, 'SIGKILL')
+  await expect(killed).rejects.toThrow('the executor ended before it answered: it was killed')
+  await own.close()
+})
+
+test('an executor that is killed takes no further plan', async () => {
+  const { own, pid } = await withSpare()
+  process.kill(pid, 'SIGKILL')
+  while (existsSync(`/proc/${pid}`)) await Bun.sleep(1)
   await expect(own.run(askPid)).rejects.toThrow('it was killed')
   await expect(own.run(askPid)).rejects.toThrow('it was killed')
   await own.close()
@@ -209,13 +267,10 @@ test('a plan whose process is killed alone is rejected at once, while the others
   process.kill(await begun.promise, 'SIGKILL')
   await expect(killed).rejects.toThrow('its process ended before it answered: it was killed')
   expect((await Promise.all(others)).map(({ kind }) => kind)).toEqual(['done', 'done', 'done'])
-  // And no child of the executor is left over.
+  // And no child of the executor is left over, but for the one that waits for the next plan.
   const { slot: found } = await own.run(askParent)
   await own.run(askPid)
-  const children = readFileSync(`/proc/${found(PARENT)}/task/${found(PARENT)}/children`, 'utf8')
-    .trim()
-    .split(' ')
-  expect(children.length).toBeLessThanOrEqual(1)
+  expect(childrenOf(found(PARENT)).length).toBeLessThanOrEqual(2)
   await own.close()
 })
 
