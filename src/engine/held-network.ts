@@ -13,7 +13,7 @@ import { AT_FDCWD, O_RDONLY } from '../linux/files.ts'
 import { CLONE_NEWNET, CLONE_NEWUSER } from '../linux/namespaces.ts'
 import { PR_SET_DUMPABLE, SIGCHLD } from '../linux/process.ts'
 import type { Intent, NamespaceChoice } from './intent.ts'
-import { becomeOwner } from './owner.ts'
+import { enterOwnUser } from './owner.ts'
 import { type Engine, networkFile } from './place.ts'
 
 export interface HeldNetwork {
@@ -72,7 +72,7 @@ function enter({ machine }: Pick<Engine, 'machine'>, { user, network }: Held): v
   const [userFd, networkFd] = [user.kind === 'path' ? user.path : undefined, network].map((path) =>
     path === undefined ? undefined : open(native, path, O_RDONLY),
   )
-  if (userFd === undefined) becomeOwner(machine)
+  if (userFd === undefined) enterOwnUser(machine)
   else must(native, 'join the user namespace', 'setns', userFd, CLONE_NEWUSER)
   if (networkFd === undefined) must(native, 'have a network namespace', 'unshare', CLONE_NEWNET)
   else must(native, 'join the network namespace', 'setns', networkFd, CLONE_NEWNET)

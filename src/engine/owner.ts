@@ -28,9 +28,16 @@ export const hasIdsOfContainers = (machine: Machine): boolean =>
 /** This process, for good: it has no say any more over the processes of containers. */
 export function becomeOwner(machine: Machine): void {
   if (isOwner(machine)) return
-  const { uidMappings, gidMappings } = ownIds(machine, hostOf(machine))
+  enterOwnUser(machine)
+}
+
+/** This process, for good, is the root of a new user namespace with the ids of containers. */
+export function enterOwnUser(machine: Machine): void {
+  const host = hostOf(machine)
+  const { uidMappings, gidMappings } = ownIds(machine, host)
   const hints = advise(machine, () => ({ namespaces: [{ type: 'user' }], root: '/' }))
-  runHere(machine.native, planOwner({ uid: uidMappings, gid: gidMappings }), { advise: hints })
+  const plan = planOwner({ uid: uidMappings, gid: gidMappings, canMapIds: host.canMapIds })
+  runHere(machine.native, plan, { advise: hints })
 }
 
 /** Runs `body` in a process that owns the files of containers. Its result comes back as JSON, its errors as they are. */

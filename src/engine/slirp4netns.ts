@@ -71,7 +71,7 @@ function runProgram(engine: Engine, connecting: Connecting): void {
   const text = isReady ? '' : native.decode(bytes, 0, readIfReady(native, printed.readEnd, bytes) ?? 0)
   for (const fd of [ready.readEnd, printed.readEnd]) close(native, fd)
   if (isReady) return
-  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('WARNING'))
+  const lines = text.split('\n').filter((line) => line !== '' && !/^WARNING|tapfd=/.test(line))
   throw cannotConnect('slirp4netns', lines[0] ?? 'it ended before it was ready')
 }
 

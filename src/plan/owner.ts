@@ -9,9 +9,10 @@ import { learnPid } from './outside.ts'
 import type { Plan } from './plan.ts'
 import { planNewNamespaces, planOutside, planOwnMaps } from './unshare.ts'
 
-/** The caller is no root, and 0 of the maps is the caller. */
-export function planOwner(ids: IdMaps): Plan {
-  const by = ({ length }: IdMaps['uid']): 'own' | 'mapper' => (length === 1 ? 'own' : 'mapper')
+/** 0 of the maps is the caller. With `canMapIds` it may map ids by itself. */
+export function planOwner({ canMapIds, ...ids }: IdMaps & { readonly canMapIds: boolean }): Plan {
+  const by = ({ length }: IdMaps['uid']): 'own' | 'direct' | 'mapper' =>
+    canMapIds ? 'direct' : length === 1 ? 'own' : 'mapper'
   const maps = { ...ids, by: { uid: by(ids.uid), gid: by(ids.gid) } }
   const outside = planOutside(maps, [])
   return {

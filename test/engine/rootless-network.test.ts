@@ -1,7 +1,7 @@
 /** Networks of a user without privilege: by pasta or slirp4netns, and those of other containers. */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { withNeighbour } from './neighbour.ts'
 import { openUserEngine, type UserEngine } from './rootless-engine.ts'
@@ -319,8 +319,30 @@ test('where pasta is not installed slirp4netns is used, and without either the p
   expect(neither.must('doctor')).toMatch(/^less {2}network .*\n +hint: the package passt, or slirp4netns$/m)
 })
 
+test('the root of a user namespace has the same networks', () => {
+  const program = join(import.meta.dir, '..', '..', 'dist', 'coffer')
+  const roots = [`COFFER_DATA_ROOT=${user.home}/inner`, `COFFER_RUN_ROOT=${user.home}/inner-run`]
+  const inner = (...words: readonly string[]): string => {
+    const through = ['env', ...roots, program, 'unshare', '--map-auto', '--map-root-user', program]
+    const { stdout, stderr } = user.run(...through, ...words)
+    return stdout + stderr
+  }
+  inner('import', user.archive, 'busybox')
+  withWayOut(() => {
+    const route = (...flags: readonly string[]): string => inner('run', '--rm', ...flags, 'busybox', 'ip', 'route')
+    expect(route()).toMatch(/^default via 192\.168\.71\.2 /)
+    expect(route('--network', 'slirp4netns')).toMatch(/^default via 10\.0\.2\.2 /)
+    const egress = ['--egress', 'web.example:80']
+    expect(inner('run', '--rm', ...egress, 'busybox', 'cat', '/etc/resolv.conf')).toMatch(/^nameserver 127\.0\.0\.53\n/)
+  })
+})
+
 test('explain shows how a container joins what it is connected by, and makes nothing', () => {
-  const before = readdirSync(user.directory, { recursive: true }).length
+  const made = (): readonly string[] => [
+    ...readdirSync(user.dataRoot, { recursive: true }).map(String),
+    ...(existsSync(netnsDirectory()) ? readdirSync(netnsDirectory()) : []),
+  ]
+  const before = made()
   const plan = (...flags: readonly string[]): string => user.must('explain', 'run', ...flags, 'busybox', 'true')
   for (const flags of [
     ['--network', 'slirp4netns'],
@@ -332,7 +354,7 @@ test('explain shows how a container joins what it is connected by, and makes not
   }
   expect(plan('--egress', 'web.example:80')).toContain('have the sockets for the relay')
   expect(plan('--network', 'none')).not.toContain('.netns')
-  expect(readdirSync(user.directory, { recursive: true })).toHaveLength(before)
+  expect(made()).toEqual(before)
 })
 
 test('namespaces of another container are joined beside a network of its own', () => {
