@@ -137,7 +137,8 @@ function wantedContainerOf(asked: Asked): Wanted {
     id,
     image: source.image,
     container: {
-      name: given.string('name'),
+      // As with docker, an empty one is none.
+      name: given.string('name') || undefined,
       image: {
         name: source.name,
         id: source.image?.id,

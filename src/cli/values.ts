@@ -55,7 +55,7 @@ export function intOf(
 
 const NANOS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, µs: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 }
 
-/** Nanoseconds of a duration as Go writes it: `1m30s`. */
+/** Nanoseconds of a duration as Go writes it: `1m30s`. As with docker, a millisecond at least, or 0. */
 export function durationOf(asked: Asked, flag: string): number | undefined {
   const word = asked.given.string(flag)
   if (word === undefined) return undefined
@@ -65,6 +65,7 @@ export function durationOf(asked: Asked, flag: string): number | undefined {
   let nanos = 0
   for (const [, number, unit = 's'] of word.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g))
     nanos += Number(number) * (NANOS[unit] ?? 0)
+  if (nanos > 0 && nanos < 1e6) throw wrong(asked, flag, word, 'it cannot be less than 1ms')
   return Math.round(nanos)
 }
 

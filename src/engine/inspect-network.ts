@@ -74,7 +74,9 @@ export function networkSettings(
   // Where docker had them when there was one network: scripts ask for them there.
   const legacy = first?.[0] === DEFAULT_NETWORK ? first[1] : addressSettings(undefined)
   return {
+    Bridge: '',
     SandboxID: '',
+    EndpointID: '',
     SandboxKey: sandboxKey,
     Ports: connection === undefined ? {} : portBindings(connection.ports, hasIpv6(connection)),
     Gateway: legacy.Gateway,
@@ -129,6 +131,7 @@ function wishSettings(
     Links: null,
     Aliases: aliases,
     NetworkID: idOf(network),
+    EndpointID: '',
   }
 }
 

@@ -6,6 +6,7 @@ import { type EngineContainer, UNSEEN_STATUS } from './containers.ts'
 import { readEnd } from './end.ts'
 import { healthSection, healthOf as readHealth } from './health.ts'
 import { networkMode, networkSettings, wantedBindings } from './inspect-network.ts'
+import { resourceSettings } from './inspect-resources.ts'
 import type { Intent, IntentMount, NamespaceChoice } from './intent.ts'
 import { networkAt } from './network-plan.ts'
 import { containerPath, type Engine } from './place.ts'
@@ -98,11 +99,9 @@ const quietModeOf = (choice: NamespaceChoice): string => (choice.kind === 'priva
 const modeOf = (choice: NamespaceChoice): string =>
   choice.kind === 'path' ? `ns:${choice.path}` : choice.kind === 'host' ? 'host' : 'private'
 
-const NANOS_PER_CPU = 1_000_000_000
-
 function hostConfigOf(record: ContainerRecord): Json {
   const { intent, restart, removesItself, log, network } = record
-  const { resources, namespaces } = intent
+  const { namespaces } = intent
   return {
     Binds: intent.mounts.flatMap((one) =>
       one.kind === 'tmpfs'
@@ -118,12 +117,17 @@ function hostConfigOf(record: ContainerRecord): Json {
     PortBindings: wantedBindings('ports' in network ? network.ports : []),
     RestartPolicy: { Name: restart.when, MaximumRetryCount: restart.maxRetries },
     AutoRemove: removesItself,
-    CapAdd: intent.capabilitiesAdded,
-    CapDrop: intent.capabilitiesDropped,
+    CapAdd: orNull(intent.capabilitiesAdded),
+    CapDrop: orNull(intent.capabilitiesDropped),
     CgroupnsMode: modeOf(namespaces.cgroup),
     IpcMode: modeOf(namespaces.ipc),
     PidMode: quietModeOf(namespaces.pid),
     UTSMode: quietModeOf(namespaces.uts),
+    UsernsMode: namespaces.user.kind === 'host' ? '' : modeOf(namespaces.user),
+    Runtime: 'coffer',
+    Links: null,
+    VolumeDriver: '',
+    ...(intent.initPath === undefined ? {} : { Init: true }),
     Privileged: intent.privileged,
     ReadonlyRootfs: intent.readonlyRoot,
     Tmpfs: Object.fromEntries(
@@ -131,16 +135,7 @@ function hostConfigOf(record: ContainerRecord): Json {
         kind === 'tmpfs' ? [[destination, options.join(',')] as const] : [],
       ),
     ),
-    CpuShares: resources.cpuShares ?? 0,
-    Memory: resources.memoryBytes ?? 0,
-    MemorySwap: resources.memorySwapBytes ?? 0,
-    MemoryReservation: resources.memoryReservationBytes ?? 0,
-    NanoCpus: Math.round((resources.cpus ?? 0) * NANOS_PER_CPU),
-    CpuQuota: resources.cpuQuotaMicros ?? 0,
-    CpuPeriod: resources.cpuPeriodMicros ?? 0,
-    CpusetCpus: resources.cpusetCpus ?? '',
-    CpusetMems: resources.cpusetMems ?? '',
-    PidsLimit: resources.pids ?? null,
+    ...resourceSettings(intent),
     ...settingsOf(intent),
   }
 }
@@ -204,19 +199,31 @@ const mountsOf = ({ mounts }: Intent): Json =>
 
 const PROPAGATIONS = ['shared', 'rshared', 'slave', 'rslave', 'private', 'rprivate']
 
-const configOf = ({ intent, image, labels, hasInput, stopSignal, stopSeconds, health }: ContainerRecord): Json => ({
-  Hostname: intent.hostname,
-  Domainname: intent.domainname ?? '',
-  User: intent.user.uid === 0 && intent.user.gid === 0 ? '' : `${intent.user.uid}:${intent.user.gid}`,
-  Tty: intent.terminal,
-  OpenStdin: hasInput,
-  Env: intent.env,
-  Cmd: intent.args,
-  Image: image.name,
-  WorkingDir: intent.cwd,
-  Entrypoint: null,
-  Labels: labels,
-  StopSignal: stopSignal,
-  StopTimeout: stopSeconds,
-  ...(health === undefined ? {} : { Healthcheck: healthSection(health) }),
-})
+function configOf(record: ContainerRecord): Json {
+  const { intent, image, labels, hasInput, stopSignal, stopSeconds, health, network, exposed = [] } = record
+  const published = 'ports' in network ? network.ports.map(({ port, protocol }) => `${port}/${protocol}`) : []
+  const ports = [...new Set([...exposed, ...published])].sort()
+  const anonymous = intent.mounts.filter((one) => one.kind === 'volume' && one.isAnonymous)
+  return {
+    Hostname: intent.hostname,
+    Domainname: intent.domainname ?? '',
+    User: intent.user.uid === 0 && intent.user.gid === 0 ? '' : `${intent.user.uid}:${intent.user.gid}`,
+    ...(ports.length === 0 ? {} : { ExposedPorts: emptyEach(ports) }),
+    Tty: intent.terminal,
+    OpenStdin: hasInput,
+    Env: intent.env,
+    Cmd: intent.args,
+    Image: image.name,
+    Volumes: anonymous.length === 0 ? null : emptyEach(anonymous.map(({ destination }) => destination)),
+    WorkingDir: intent.cwd,
+    Entrypoint: null,
+    OnBuild: null,
+    Labels: labels,
+    StopSignal: stopSignal,
+    StopTimeout: stopSeconds,
+    ...(health === undefined ? {} : { Healthcheck: healthSection(health) }),
+  }
+}
+
+/** Of Go: a map whose keys alone say something. */
+const emptyEach = (keys: readonly string[]): Json => Object.fromEntries(keys.map((key) => [key, {}]))
