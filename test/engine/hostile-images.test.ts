@@ -192,7 +192,7 @@ describe('streams', () => {
       stdin: new Blob([zeros]),
       env: { PATH: process.env.PATH ?? '', COFFER_RUN_ROOT: engine.runRoot },
     })
-    expect([exitCode, stderr.toString()]).toEqual([1, expect.stringContaining('ENOSPC')])
+    expect([exitCode, stderr.toString()]).toEqual([1, expect.stringContaining('no space left on device')])
     const lines = stdout
       .toString()
       .split('\n')
