@@ -401,12 +401,14 @@ static struct {
     struct process { int32_t pid; uint32_t id; } *all;
     uint32_t count;
     int32_t self, spare;
+    int spare_is_due;
     long signals, taken;
     struct offer *offer;
 } running;
 
-/* The spare is made before its plan is there: a process costs as much time as all else until the first step. While it waits for a plan, nobody
- * else reads any. It says here when it has one, and by the descriptor `taken`. */
+/* The spare is made before its plan is there: a process costs as much time as all else until the first step. It is made a millisecond after
+ * another plan has ended, when the caller is done with that: sooner it would take a processor from it. While it waits for a plan, nobody else
+ * reads any. It says here when it has one, and by the descriptor `taken`. */
 enum { IDLE, READING, TAKEN };
 struct offer { uint32_t state, id; };
 
@@ -502,14 +504,20 @@ static void await_plan(void)
         struct { int32_t fd; int16_t events, revents; } wait[] = {
             { running.spare ? -1 : IN, 1, 0 }, { (int32_t)running.signals, 1, 0 }, { (int32_t)running.taken, 1, 0 },
         };
-        if (SYS5(__NR_ppoll, wait, 3, 0, 0, 8) < 0) return;
+        struct __kernel_timespec soon = { 0, 1000000 };
+        long woken = SYS5(__NR_ppoll, wait, 3, running.spare_is_due ? &soon : 0, 0, 8);
+        if (woken < 0) return;
+        if (woken == 0) {
+            running.spare_is_due = 0;
+            make_spare();
+        }
         if (wait[2].revents) {
             SYS3(__NR_read, running.taken, bytes, sizeof bytes);
             see_taken();
         }
         if (wait[1].revents) {
             SYS3(__NR_read, running.signals, bytes, sizeof bytes);
-            if (reap()) make_spare();
+            running.spare_is_due |= reap();
         }
         if (wait[0].revents && !running.spare) return;
     }

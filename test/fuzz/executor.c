@@ -102,12 +102,13 @@ static long take(const char *at, size_t bytes)
 enum { SIGNALS = 9, SPARE_HAS_IT = 10, CHILD = 8 };
 
 /* struct pollfd: there is something to read, and now and then a signal, or word of the spare, which may be anywhere in its life. */
-static void wake(short *polled)
+static long wake(short *polled)
 {
     polled[3] = ((int *)polled)[0] >= 0;
     polled[7] = any(4) == 0;
     polled[11] = any(4) == 0;
     if (running.offer && any(4) == 0) running.offer->state = any(3), running.offer->id = any(~0u);
+    return 1;
 }
 
 /* struct siginfo: a child has exited or was killed. */
@@ -127,7 +128,7 @@ static long own(long n, long a, long b, long c)
     case __NR_mmap: result = map((size_t)b); break;
     case __NR_munmap: result = unmap((char *)a); break;
     case __NR_read: result = a == IN ? give((char *)b, (size_t)c) : a == SIGNALS || a == SPARE_HAS_IT ? 0 : -EINVAL_; break;
-    case __NR_ppoll: wake((short *)a); result = 1; break;
+    case __NR_ppoll: result = c && any(2) ? 0 : wake((short *)a); break;
     case __NR_signalfd4: result = SIGNALS; break;
     case __NR_eventfd2: result = SPARE_HAS_IT; break;
     case __NR_close: case __NR_prctl: break;
@@ -191,7 +192,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes)
     now_at.frame = 0;
     running.all = 0;
     running.count = 0;
-    running.spare = 0;
+    running.spare = running.spare_is_due = 0;
     running.offer = 0;
     return 0;
 }
