@@ -1,13 +1,14 @@
 /**
  * make bench-engine: coffer beside podman and docker of Debian, in turns on this machine.
  *
- * | variable | means                                                                        |
- * |----------|------------------------------------------------------------------------------|
- * | `ROUNDS` | how many rounds of short commands, and of throughput; 20 if not given        |
- * | `MANY`   | how many rounds of what takes long; 3 if not given                           |
- * | `COUNTS` | how many containers at once; `50 200` if not given                           |
- * | `DEBIAN` | an archive of a Debian root file system with iperf3; it is made if not given |
- * | `ONLY`   | of `run many lists streams images network`; all if not given                 |
+ * | variable     | means                                                                          |
+ * |--------------|--------------------------------------------------------------------------------|
+ * | `ROUNDS`     | how many rounds of short commands, and of throughput; 20 if not given          |
+ * | `MANY`       | how many rounds of what takes long; 3 if not given                             |
+ * | `COUNTS`     | how many containers at once; `50 200` if not given                             |
+ * | `DEBIAN`     | an archive of a Debian root file system with iperf3; it is made if not given   |
+ * | `ONLY`       | of `run many lists streams images network`; all if not given                   |
+ * | `CONGESTION` | of the streams of `network`, such as `reno`; that of this machine if not given |
  *
  * A run of all parts is kept in bench/RESULTS-engine.md.
  */
@@ -56,7 +57,7 @@ function debianIn(directory: string): string {
 }
 
 async function main(): Promise<void> {
-  const { ROUNDS = '20', MANY = '3', COUNTS = '50 200', ONLY = '' } = process.env
+  const { ROUNDS = '20', MANY = '3', COUNTS = '50 200', ONLY = '', CONGESTION } = process.env
   const names = ONLY === '' ? Object.keys(PARTS) : ONLY.split(/[\s,]+/)
   const directory = mkdtempSync(join(tmpdir(), 'coffer-bench-'))
   const load = loadNow()
@@ -69,6 +70,7 @@ async function main(): Promise<void> {
       manyRounds: Number(MANY),
       counts: COUNTS.split(' ').map(Number),
       debian: names.includes('images') || names.includes('network') ? debianIn(directory) : undefined,
+      congestion: CONGESTION,
     }
     sides = await startSides(timer)
     const rows: Row[] = []

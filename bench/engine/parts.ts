@@ -12,6 +12,8 @@ export interface Settings {
   readonly counts: readonly number[]
   /** An archive of a Debian root file system with iperf3 in it, if there is one. */
   readonly debian: string | undefined
+  /** What senders of streams hold back by; undefined for that of this machine. tcp(7), TCP_CONGESTION */
+  readonly congestion: string | undefined
 }
 
 export type Part = (sides: readonly Side[], settings: Settings) => readonly Row[]
@@ -193,8 +195,9 @@ http: {addr: "${address}"}
 /** Of the same engine one second differs from the next by a factor of two: many short rounds tell more than a few long ones. */
 const SECONDS = 1
 
-export const networkPart: Part = (sides, { rounds, debian }) => {
+export const networkPart: Part = (sides, { rounds, debian, congestion }) => {
   if (debian === undefined) return []
+  const client = congestion === undefined ? 'iperf3' : `iperf3 -C ${congestion}`
   for (const side of sides) {
     side.ask(`e import ${debian} deb:1`)
     side.ask('e run -d --name iperf -p 5201:5201 deb:1 iperf3 -s')
@@ -209,7 +212,7 @@ export const networkPart: Part = (sides, { rounds, debian }) => {
   const speed = (to: (side: Side) => string, within = ''): Taken =>
     inTurns(sides, rounds, (side) => {
       const { ask } = side
-      const result = JSON.parse(ask(`${within} iperf3 -J -t ${SECONDS} -c ${to(side)}`)) as IperfResult
+      const result = JSON.parse(ask(`${within} ${client} -J -t ${SECONDS} -c ${to(side)}`)) as IperfResult
       return result.end.sum_received.bits_per_second / 1e9
     })
   const goal = atLeast(1, 1.1)
