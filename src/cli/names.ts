@@ -1,6 +1,9 @@
 /** `--add-host`, `--dns` and their like: what the container's files say of names. */
 
+import { HOST_GATEWAY } from '../engine/container-files.ts'
+import { findContainer } from '../engine/containers.ts'
 import type { ContainerNames, Intent } from '../engine/intent.ts'
+import type { ContainerRecord } from '../engine/record.ts'
 import { isNamed } from './network-flags.ts'
 import type { Source } from './source.ts'
 import { type Asked, wrong } from './values.ts'
@@ -24,14 +27,23 @@ export function namesOf(asked: Asked, { directory, source, namespaces }: NamesRe
   }
   const isAsked = [names.hosts, names.servers, names.search, names.options].some(({ length }) => length > 0)
   const needsThem = isAsked || source.root.kind === 'layers' || isNamed(asked) || given.isSet('egress')
-  return namespaces.mount.kind === 'private' && needsThem ? names : undefined
+  if (namespaces.mount.kind !== 'private' || !needsThem) return undefined
+  const other = isAsked ? undefined : joinedContainer(asked)?.intent.names
+  return other === undefined ? names : { ...other, isBorrowed: true }
 }
 
-/** `NAME:ADDRESS` or `NAME=ADDRESS`; an address of IPv6 may stand in brackets. */
+/** The one whose network it joins: as docker has it, it is called as that one, and finds the same names. */
+export function joinedContainer({ given, session }: Asked): ContainerRecord | undefined {
+  const [word = ''] = [...given.list('network'), ...given.list('net')]
+  return word.startsWith('container:') ? findContainer(session.engine, word.slice(10)).record : undefined
+}
+
+/** `NAME:ADDRESS` or `NAME=ADDRESS`, or `host-gateway` for an address; an address of IPv6 may stand in brackets. */
 function hostOf(asked: Asked, word: string): ContainerNames['hosts'][number] {
   const at = word.search(/[:=]/)
   if (at < 1) throw wrong(asked, 'add-host', word, 'write it like NAME:ADDRESS')
   const address = word.slice(at + 1).replace(/^\[(.*)\]$/, '$1')
+  if (address === HOST_GATEWAY) return { name: word.slice(0, at), address }
   return { name: word.slice(0, at), address: addressOf(asked, 'add-host', address) }
 }
 

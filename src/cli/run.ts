@@ -20,7 +20,7 @@ import type { StoredImage } from '../image/layout.ts'
 import type { ResolvedUser } from '../observe/users.ts'
 import { checkChoices, healthOf, logOf, restartOf, streamsOf } from './life.ts'
 import { mountsOf } from './mounts.ts'
-import { namesOf } from './names.ts'
+import { joinedContainer, namesOf } from './names.ts'
 import { isNamespaceWord, namespacesOf } from './namespaces.ts'
 import { networkOf, whyNone } from './network-flags.ts'
 import type { Session } from './open.ts'
@@ -198,7 +198,7 @@ function intentOf(asked: Asked, source: Source, id: string): Intent {
       additionalGids: groupsOf(user, source.groups(given.list('group-add')), host),
     },
     terminal: given.bool('tty'),
-    hostname: given.string('hostname') ?? id.slice(0, 12),
+    hostname: given.string('hostname') ?? joinedContainer(asked)?.intent.hostname ?? id.slice(0, 12),
     domainname: given.string('domainname'),
     initPath: given.bool('init') ? initProgramPath(session.engine) : undefined,
     readonlyRoot: given.bool('read-only'),

@@ -25,14 +25,30 @@ export function namedFiles(
   const user = connection?.program === undefined ? undefined : USER_NETWORKS[connection.program]
   const own = domainname === undefined ? hostname : `${hostname}.${domainname} ${hostname}`
   return {
-    hosts: (isHosts ? withNewline(host.hosts) : LOCAL_HOSTS) + hostLines(names) + ownLines(own, connection, user?.own),
+    hosts:
+      (isHosts ? withNewline(host.hosts) : LOCAL_HOSTS) +
+      hostLines(names, isHosts ? '127.0.0.1' : gatewayOf(connection)) +
+      ownLines(own, connection, user?.own),
     hostname: `${hostname}\n`,
     'resolv.conf': resolvConf(host.resolvConf, names, { isHosts, server, forwarder: user?.nameServer }),
   }
 }
 
-const hostLines = ({ hosts }: Pick<ContainerNames, 'hosts'>): string =>
-  hosts.map(({ address, name }) => `${address}\t${name}\n`).join('')
+/** As docker has it: this machine, as who is in the container reaches it. */
+export const HOST_GATEWAY = 'host-gateway'
+
+/** Of the first network that has one; undefined before it is connected, and where it is not. */
+const gatewayOf = (connection: Connection | undefined): string | undefined =>
+  connection?.endpoints
+    .flatMap(({ addresses }) => addresses)
+    .map(({ gateway }) => gateway)
+    .find((gateway) => gateway !== '')
+
+const hostLines = ({ hosts }: Pick<ContainerNames, 'hosts'>, machine: string | undefined): string =>
+  hosts
+    .map(({ address, name }) => ({ name, address: address === HOST_GATEWAY ? machine : address }))
+    .map(({ name, address }) => (address === undefined ? '' : `${address}\t${name}\n`))
+    .join('')
 
 /** The one beside it. */
 function nameServerOf(connection: Connection | undefined): string | undefined {
@@ -108,7 +124,7 @@ const ndots = (options: readonly string[]): readonly string[] => {
 
 /** Into the directory of the container, before it is mounted from there. */
 export function writeNamedFiles({ machine }: Engine, intent: WithNames): void {
-  if (intent.names === undefined) return
+  if (intent.names === undefined || intent.names.isBorrowed === true) return
   const texts = textsOf(machine, intent, intent.names)
   for (const name of NAMED_FILES) {
     const path = `${intent.names.directory}/${name}`
@@ -118,7 +134,7 @@ export function writeNamedFiles({ machine }: Engine, intent: WithNames): void {
 
 /** What a connection changes of them, in place: a file that is mounted stays the same one. */
 export function rewriteNamedFiles({ machine }: Engine, intent: WithNames, connection: Connection): void {
-  if (intent.names === undefined) return
+  if (intent.names === undefined || intent.names.isBorrowed === true) return
   const texts = textsOf(machine, intent, intent.names, connection)
   for (const name of ['hosts', 'resolv.conf'] as const) {
     const fd = open(machine.native, `${intent.names.directory}/${name}`, O_WRONLY)

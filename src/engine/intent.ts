@@ -110,6 +110,8 @@ export interface Ulimit {
 export interface ContainerNames {
   /** Where the files are. */
   readonly directory: string
+  /** They are those of the container whose network it joins, which writes them. */
+  readonly isBorrowed?: boolean | undefined
   readonly hosts: readonly { readonly address: string; readonly name: string }[]
   readonly servers: readonly string[]
   readonly search: readonly string[]
