@@ -60,7 +60,7 @@ export function containerView(engine: Engine, container: EngineContainer, option
       .flatMap((one) => (one.kind === 'tmpfs' ? [] : [one.kind === 'volume' ? one.name : one.source]))
       .join(','),
     Names: record.name,
-    Networks: networkNames(record),
+    Networks: networkNames(record).split(',').sort().join(','),
     Ports: portsOf(engine, container),
     RunningFor: `${durationText((nowMs - Date.parse(record.created)) / 1000)} ago`,
     Size: options.withSize ? sizeOf(engine, container) : '0B',
@@ -95,7 +95,7 @@ export const clockText = (rfc3339: string): string => `${rfc3339.slice(0, 10)} $
 
 function portsOf(engine: Engine, { record }: EngineContainer): string {
   const connection = readConnection(engine, record.id)
-  return connection === undefined ? '' : portText(connection)
+  return connection === undefined ? '' : portText(connection, record.exposed ?? [])
 }
 
 function sizeOf(engine: Engine, { record }: EngineContainer): string {

@@ -51,7 +51,9 @@ const bindings = (
         `${port}/${protocol}`,
         ports
           .filter((one) => one.port === port && one.protocol === protocol)
-          .flatMap((one) => placesOf(one).map((place) => ({ HostIp: place, HostPort: `${one.hostPort}` }))),
+          .flatMap((one) =>
+            placesOf(one).map((place) => ({ HostIp: place, HostPort: one.hostPort === 0 ? '' : `${one.hostPort}` })),
+          ),
       ]),
   )
 
@@ -135,11 +137,63 @@ function wishSettings(
   }
 }
 
-/** As `ps` has it: `0.0.0.0:8080->80/tcp, [::]:8080->80/tcp`. */
-export const portText = (connection: Connection): string =>
-  publishedPorts(connection)
-    .map(({ outside, inside }) => `${outside}->${inside}`)
-    .join(', ')
+/**
+ * As `ps` has it, in the order of docker: ports that are exposed, or the same on this machine, and those next to each other together; then
+ * those that are others there. `80/tcp, 0.0.0.0:8000-8002->8000-8002/tcp, 0.0.0.0:8080->81/tcp`. docker: cli/command/formatter/container.go,
+ * DisplayablePorts
+ */
+export function portText(connection: Connection, exposed: readonly string[]): string {
+  const groups = new Map<string, PortGroup>()
+  const [done, mapped]: [string[], string[]] = [[], []]
+  for (const { port, protocol, hostPort, outside } of shownPorts(connection, exposed)) {
+    if (outside !== undefined && hostPort !== port) {
+      mapped.push(`${outside}:${hostPort}->${port}/${protocol}`)
+      continue
+    }
+    const key = `${outside}/${protocol}`
+    const group = groups.get(key)
+    if (group !== undefined && group.last + 1 === port) group.last = port
+    else {
+      if (group !== undefined) done.push(groupText(group))
+      const prefix = outside === undefined ? '' : `${outside}:`
+      // A key that was there keeps its place.
+      groups.set(key, { prefix, first: port, last: port, protocol })
+    }
+  }
+  return [...done, ...[...groups.values()].map(groupText), ...mapped].join(', ')
+}
+
+interface PortGroup {
+  readonly prefix: string
+  readonly protocol: string
+  readonly first: number
+  last: number
+}
+
+interface Shown {
+  readonly port: number
+  readonly protocol: string
+  readonly hostPort: number
+  /** Undefined for one that is exposed alone. */
+  readonly outside?: string
+}
+
+/** By the port of the container. */
+function shownPorts(connection: Connection, exposed: readonly string[]): readonly Shown[] {
+  const published = connection.ports.flatMap((one) =>
+    placesOf(one, hasIpv6(connection)).map((hostAddress): Shown => ({ ...one, outside: placeText({ hostAddress }) })),
+  )
+  const others = exposed
+    .filter((text) => !connection.ports.some(({ port, protocol }) => `${port}/${protocol}` === text))
+    .map((text): Shown => ({ port: Number.parseInt(text, 10), hostPort: 0, protocol: text.split('/')[1] ?? 'tcp' }))
+  const byName = (a: Shown, b: Shown): number => (a.protocol < b.protocol ? -1 : a.protocol > b.protocol ? 1 : 0)
+  return [...published, ...others].sort((a, b) => a.port - b.port || byName(a, b))
+}
+
+function groupText({ prefix, first, last, protocol }: PortGroup): string {
+  const range = first === last ? `${first}` : `${first}-${last}`
+  return prefix === '' ? `${range}/${protocol}` : `${prefix}${range}->${range}/${protocol}`
+}
 
 /** `0.0.0.0:8080` and `80/tcp`; one of each family of addresses. */
 export const publishedPorts = (

@@ -77,9 +77,10 @@ function stateOf(engine: Engine, container: EngineContainer): Json {
   }
 }
 
-function healthOf(engine: Engine, container: EngineContainer): { readonly Health?: Json } {
+/** A template may ask whether there is one. */
+function healthOf(engine: Engine, container: EngineContainer): { readonly Health: Json } {
   const health = readHealth(engine, container)
-  if (health === undefined) return {}
+  if (health === undefined) return { Health: null }
   const log = health.log.map(({ start, end, exitCode, output }) => ({
     Start: start,
     End: end,
@@ -221,7 +222,7 @@ function configOf(record: ContainerRecord): Json {
     Labels: labels,
     StopSignal: stopSignal,
     StopTimeout: stopSeconds,
-    ...(health === undefined ? {} : { Healthcheck: healthSection(health) }),
+    Healthcheck: health === undefined ? null : healthSection(health),
   }
 }
 
