@@ -9,7 +9,7 @@ import { stringifyExact } from '../observe/count.ts'
 import { readConfig } from '../oci/config.ts'
 import { waitForEnd } from './attach.ts'
 import { mendBoxes } from './box-network.ts'
-import { configOf, type IntentFacts } from './config.ts'
+import { configOf, type IntentFacts, sysctlsOf } from './config.ts'
 import { connectEgress, holdEgress } from './container-egress.ts'
 import { connectContainer, disconnectContainer, type Hears } from './container-network.ts'
 import { EXIT_FILE, findContainer, STARTED_FILE } from './containers.ts'
@@ -135,7 +135,8 @@ export function joined(
   if (network.kind === 'pasta' || network.kind === 'slirp4netns')
     return isInVain(engine, network) ? intent : inSpaces(intent, heldPaths(engine, id))
   if (network.kind === 'egress' && engine.host().isRootless) return inSpaces(intent, heldPaths(engine, id))
-  return inSpaces(intent, { network: { kind: 'path', path: networkFile(engine, id) } })
+  const own = inSpaces(intent, { network: { kind: 'path', path: networkFile(engine, id) } })
+  return { ...own, sysctls: sysctlsOf(intent) }
 }
 
 const inSpaces = (intent: Intent, spaces: Partial<Intent['namespaces']>): Intent => ({
