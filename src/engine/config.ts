@@ -47,25 +47,13 @@ export function configOf(intent: Intent, facts: IntentFacts, id: string): object
       cgroupsPath: intent.cgroupParent === undefined ? undefined : `${intent.cgroupParent}/${id}`,
       resources: { devices: deviceRulesOf(intent), ...resourcesDocument(intent.resources) },
       devices: hasTree ? intent.devices : [],
-      sysctl: hasOwnNetwork(intent, facts) ? sysctlsOf(intent) : intent.sysctls,
+      sysctl: intent.sysctls,
       maskedPaths: [...(hides ? words(MASKED) : []), ...(intent.hiddenPaths ?? [])],
       readonlyPaths: hides ? words(READONLY) : [],
       seccomp: seccompOf(intent, facts),
     },
   }
 }
-
-const hasOwnNetwork = ({ namespaces }: Intent, { isRootless }: IntentFacts): boolean =>
-  namespaces.network.kind === 'private' && !isRootless
-
-/**
- * In a network namespace of its own: as docker has it since 20.10, whoever is not root may listen on ports below 1024, and use ping(8). In a
- * user namespace groups are others. docker: daemon/oci_linux.go, WithSysctls
- */
-export const sysctlsOf = ({ sysctls, userMaps }: Pick<Intent, 'sysctls' | 'userMaps'>): Intent['sysctls'] =>
-  userMaps === undefined
-    ? { 'net.ipv4.ip_unprivileged_port_start': '0', 'net.ipv4.ping_group_range': '0 2147483647', ...sysctls }
-    : sysctls
 
 const treeOf = (root: IntentRoot): string => (root.kind === 'directory' ? root.path : '/')
 

@@ -9,7 +9,7 @@ import { stringifyExact } from '../observe/count.ts'
 import { readConfig } from '../oci/config.ts'
 import { waitForEnd } from './attach.ts'
 import { mendBoxes } from './box-network.ts'
-import { configOf, type IntentFacts, sysctlsOf } from './config.ts'
+import { configOf, type IntentFacts } from './config.ts'
 import { connectEgress, holdEgress } from './container-egress.ts'
 import { connectContainer, disconnectContainer, type Hears } from './container-network.ts'
 import { EXIT_FILE, findContainer, STARTED_FILE } from './containers.ts'
@@ -149,14 +149,24 @@ interface Connected extends Pick<ContainerRecord, 'intent'> {
   readonly release: () => void
 }
 
+/**
+ * In a network namespace of its own: as docker has it since 20.10, whoever is not root may listen on ports below 1024, and use ping(8). In a
+ * user namespace groups are others. docker: daemon/oci_linux.go, WithSysctls
+ */
+const sysctlsOf = ({ sysctls, userMaps }: Pick<Intent, 'sysctls' | 'userMaps'>): Intent['sysctls'] =>
+  userMaps === undefined
+    ? { 'net.ipv4.ip_unprivileged_port_start': '0', 'net.ipv4.ping_group_range': '0 2147483647', ...sysctls }
+    : sysctls
+
 /** The configuration of a container, as a bundle would have it. */
 export function requestOf(
   engine: Engine,
   { id, container }: { readonly id: string; readonly container: Pick<ContainerRecord, 'intent'> },
   warn: StartOptions['warn'],
 ): CreateRequest {
-  const { intent } = container
   const facts = factsOf(engine)
+  const isAlone = container.intent.namespaces.network.kind === 'private' && !facts.isRootless
+  const intent = isAlone ? { ...container.intent, sysctls: sysctlsOf(container.intent) } : container.intent
   const configText = once(() => stringifyExact(configOf(intent, facts, id)))
   return {
     id,

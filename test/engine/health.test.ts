@@ -161,6 +161,6 @@ test('a restart begins anew, and without a check there is no word of health', as
   expect(health('again')).toMatchObject({ Status: 'starting', FailingStreak: 0 })
   engine.must('rm', '--force', 'again')
   engine.must('run', '-d', '--network', 'none', '--name', 'plain', 'busybox', 'sleep', '1000')
-  expect(engine.coffer('inspect', '--format', '{{json .State}}', 'plain').stdout).not.toContain('Health')
+  expect(engine.must('inspect', '--format', '{{json .State.Health}}', 'plain')).toBe('null')
   engine.must('rm', '--force', 'plain')
 })
