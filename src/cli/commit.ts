@@ -10,6 +10,7 @@ import { healthSection } from '../engine/health.ts'
 import { whilePaused } from '../engine/held-pause.ts'
 import { userIn } from '../engine/image-process.ts'
 import { describeImage, wantedImage } from '../engine/images.ts'
+import { programOf } from '../engine/inspect.ts'
 import { asOwner } from '../engine/owner.ts'
 import { newId } from '../engine/random.ts'
 import type { ContainerRecord } from '../engine/record.ts'
@@ -79,22 +80,19 @@ function imageOf(session: Session, { name, image }: ContainerRecord): StoredImag
 }
 
 /** As docker: what the container does, where that is known apart from what the image says. */
-function configOf(
-  { engine }: Session,
-  { intent, labels, image, health }: ContainerRecord,
-  stored: StoredImage,
-): object {
+function configOf({ engine }: Session, record: ContainerRecord, stored: StoredImage): object {
   const config = describeImage(engine, stored).Config as Readonly<Record<string, unknown>>
-  const { entrypoint, user = '', env, workingDir } = stored.config.process
-  const isOfImage = entrypoint.length > 0 && entrypoint.every((word, at) => intent.args[at] === word)
+  const { intent, labels, image, health } = record
+  const { user = '', env, workingDir } = stored.config.process
+  const { entrypoint, cmd } = programOf(record)
   const known = env.map((entry) => entry.replace(/=[\s\S]*/, ''))
   const byImage = userIn(engine.machine.files, image.layers, user)
   const isUser = byImage.uid === intent.user.uid && byImage.gid === intent.user.gid
   return {
     ...config,
     Env: intent.env.filter((entry) => !/^(HOME|TERM)=/.test(entry) || known.includes(entry.replace(/=[\s\S]*/, ''))),
-    Entrypoint: isOfImage ? entrypoint : null,
-    Cmd: isOfImage ? intent.args.slice(entrypoint.length) : intent.args,
+    Entrypoint: entrypoint,
+    Cmd: cmd,
     User: isUser ? user : `${intent.user.uid}:${intent.user.gid}`,
     WorkingDir: intent.cwd === '/' ? (workingDir ?? '') : intent.cwd,
     Labels: labels,

@@ -145,6 +145,7 @@ function wantedContainerOf(asked: Asked): Wanted {
         layers: source.root.kind === 'layers' ? source.root.layers : [],
       },
       intent,
+      entrypointWords: source.program.entrypointWords,
       labels: labelsOf(asked, process?.labels ?? {}),
       hasInput: given.bool('interactive'),
       removesItself: given.bool('rm'),
@@ -187,7 +188,7 @@ function intentOf(asked: Asked, source: Source, id: string): Intent {
       translatesIds && source.root.kind === 'layers'
         ? { ...source.root, below: undefined, translatesIds }
         : source.root,
-    args: source.args,
+    args: source.program.args,
     env: environmentOf(asked, process?.env ?? []),
     home: user.home,
     term: given.bool('tty') ? (session.env.get('TERM') ?? 'xterm') : undefined,

@@ -2,7 +2,7 @@
 
 import { OperationError } from '../base/errors.ts'
 import { usage } from '../base/flags.ts'
-import { argsOf, groupsIn, userIn } from '../engine/image-process.ts'
+import { argsOf, groupsIn, type ProgramWords, userIn } from '../engine/image-process.ts'
 import type { IntentRoot } from '../engine/intent.ts'
 import { mountPointsDirectory } from '../engine/mount-points.ts'
 import { writeText } from '../executor/embedded-files.ts'
@@ -17,7 +17,7 @@ import { type Asked, absolute } from './values.ts'
 export interface Source {
   readonly name: string
   readonly root: IntentRoot
-  readonly args: readonly string[]
+  readonly program: ProgramWords
   readonly image?: StoredImage | undefined
   readonly user: (request: string) => ResolvedUser
   readonly groups: (words: readonly string[]) => readonly number[]
@@ -32,7 +32,7 @@ export function sourceOf(asked: Asked, directory: string): Source {
   const at = `${directory}/rootfs`
   const rootfs = given.string('rootfs')
   const entrypoint = given.string('entrypoint')
-  const plain = (command: readonly string[]): readonly string[] =>
+  const plain = (command: readonly string[]): ProgramWords =>
     argsOf({ entrypoint: [], cmd: ['sh'] }, { entrypoint, command })
   const idsOf = (layers: readonly string[]): Pick<Source, 'user' | 'groups'> => ({
     user: (text) => userIn(files, layers, text),
@@ -43,13 +43,13 @@ export function sourceOf(asked: Asked, directory: string): Source {
     return {
       name: path,
       root: { kind: 'directory', path },
-      args: plain(given.rest),
+      program: plain(given.rest),
       ...idsOf([path]),
     }
   }
   const [name, ...command] = given.rest
   if (name === undefined) throw usage(door, 'it takes an image and a command', `${door} --rm -it host bash`)
-  if (name === 'host') return { name, root: { kind: 'host', at }, args: plain(command), ...idsOf(['']) }
+  if (name === 'host') return { name, root: { kind: 'host', at }, program: plain(command), ...idsOf(['']) }
   const image = imageFor(asked, name)
   const layers = image.config.diffIds.map((diffId) => layerDirectory(dataRoot, diffId)).reverse()
   return {
@@ -64,7 +64,7 @@ export function sourceOf(asked: Asked, directory: string): Source {
       upper: `${directory}/upper`,
       work: `${directory}/work`,
     },
-    args: argsOf(image.config.process, { entrypoint, command }),
+    program: argsOf(image.config.process, { entrypoint, command }),
     ...idsOf(layers),
   }
 }

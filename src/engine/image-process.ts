@@ -10,14 +10,20 @@ import type { ImageProcess } from '../oci/image.ts'
  *
  * Throws `invalid` if nothing is left to run.
  */
+export interface ProgramWords {
+  readonly args: readonly string[]
+  /** How many of them are the entrypoint. */
+  readonly entrypointWords: number
+}
+
 export function argsOf(
   image: Pick<ImageProcess, 'entrypoint' | 'cmd'>,
   { entrypoint, command }: { readonly entrypoint: string | undefined; readonly command: readonly string[] },
-): readonly string[] {
+): ProgramWords {
   const first = entrypoint === undefined ? image.entrypoint : entrypoint === '' ? [] : [entrypoint]
   const rest = command.length > 0 || entrypoint !== undefined ? command : image.cmd
   const args = [...first, ...rest]
-  if (args.length > 0) return args
+  if (args.length > 0) return { args, entrypointWords: first.length }
   throw new OperationError({
     kind: 'invalid',
     operation: 'run the image',

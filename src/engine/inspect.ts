@@ -200,8 +200,18 @@ const mountsOf = ({ mounts }: Intent): Json =>
 
 const PROPAGATIONS = ['shared', 'rshared', 'slave', 'rslave', 'private', 'rprivate']
 
+/** As docker has it: null for none. */
+export function programOf({
+  intent: { args },
+  entrypointWords = 0,
+}: ContainerRecord): Readonly<Record<'entrypoint' | 'cmd', readonly string[] | null>> {
+  const orNull = (words: readonly string[]): readonly string[] | null => (words.length === 0 ? null : words)
+  return { entrypoint: orNull(args.slice(0, entrypointWords)), cmd: orNull(args.slice(entrypointWords)) }
+}
+
 function configOf(record: ContainerRecord): Json {
   const { intent, image, labels, hasInput, stopSignal, stopSeconds, health, network, exposed = [] } = record
+  const { entrypoint, cmd } = programOf(record)
   const published = 'ports' in network ? network.ports.map(({ port, protocol }) => `${port}/${protocol}`) : []
   const ports = [...new Set([...exposed, ...published])].sort()
   const anonymous = intent.mounts.filter((one) => one.kind === 'volume' && one.isAnonymous)
@@ -213,11 +223,11 @@ function configOf(record: ContainerRecord): Json {
     Tty: intent.terminal,
     OpenStdin: hasInput,
     Env: intent.env,
-    Cmd: intent.args,
+    Cmd: cmd,
     Image: image.name,
     Volumes: anonymous.length === 0 ? null : emptyEach(anonymous.map(({ destination }) => destination)),
     WorkingDir: intent.cwd,
-    Entrypoint: null,
+    Entrypoint: entrypoint,
     OnBuild: null,
     Labels: labels,
     StopSignal: stopSignal,

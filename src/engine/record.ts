@@ -19,6 +19,8 @@ export interface ContainerRecord {
     readonly layers: readonly string[]
   }
   readonly intent: Intent
+  /** How many of the words of its program are the entrypoint, that of the image or --entrypoint. */
+  readonly entrypointWords?: number | undefined
   readonly labels: Readonly<Record<string, string>>
   /** Keep standard input open. */
   readonly hasInput: boolean
