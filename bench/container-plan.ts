@@ -67,6 +67,7 @@ export function planRun(
       netDevices: [],
       hostParts: () => [],
       listTree: () => [],
+      behindLinks: (path) => path,
       keep: false,
     },
     host,

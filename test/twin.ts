@@ -84,6 +84,7 @@ export function planOf(site: Site, changes: Changes, { ending = 'wait', consoleS
     netDevices: [],
     hostParts: () => [],
     listTree: () => undefined,
+    behindLinks: (path: string) => path,
     keep: false,
   }
   const record = JSON.stringify({

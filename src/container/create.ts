@@ -18,6 +18,7 @@ import type { ContainerRequest, Ending } from '../plan/request.ts'
 import { homeOf } from './home.ts'
 import { hostFor, ownerName } from './host.ts'
 import { listHostParts } from './host-parts.ts'
+import { behindLinks, rootLayers } from './links.ts'
 import type { Machine } from './machine.ts'
 import { isOwnNamespace } from './namespaces.ts'
 import { readMovedDevices } from './net-devices.ts'
@@ -169,6 +170,7 @@ export function planFor(machine: Machine, request: CreateRequest, manner: Manner
     netDevices: readMovedDevices(machine, linux.netDevices),
     hostParts: () => listHostParts(machine.files),
     listTree: (path) => listTree(machine.files, rootfs, path),
+    behindLinks: (path) => behindLinks(machine.files, rootLayers(config, rootfs), path),
     keep,
   }
   const facts: RecordFacts = {

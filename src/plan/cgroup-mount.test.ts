@@ -44,6 +44,7 @@ function lines({ mode, hierarchies, hasNamespace, paths = PATHS, options = ['ro'
       pathsToCover: [],
       hostParts: () => [],
       listTree: () => undefined,
+      behindLinks: (path) => path,
     },
     planHost({ cgroup: { mode, hierarchies, unmounted: [], available: [], enabled: [] } }),
   )

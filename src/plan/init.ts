@@ -155,6 +155,7 @@ function planRoot(
       rootfs,
       hostParts: request.hostParts,
       listTree: request.listTree,
+      behindLinks: request.behindLinks,
     },
     host,
   )

@@ -36,6 +36,8 @@ export interface MountsRequest {
   readonly hostParts: () => readonly HostPart[]
   /** What the image has below a directory, for `tmpcopyup`; undefined if that is no directory. */
   readonly listTree: (path: string) => readonly TreeEntry[] | undefined
+  /** What a clean path of the image leads to if its last part is a link, else that path. */
+  readonly behindLinks: (path: string) => string
 }
 
 /** One mount, with what is known about it. */

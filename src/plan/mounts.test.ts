@@ -35,6 +35,7 @@ function plan(mounts: readonly Partial<Mount>[], { newNamespaces, ...change }: C
       pathsToCover: [],
       hostParts: () => [],
       listTree: () => undefined,
+      behindLinks: (path) => path,
       ...change,
     },
     host,

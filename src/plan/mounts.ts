@@ -25,7 +25,7 @@ import { isEphemeralOverlay, planEphemeralOverlay } from './overlay.ts'
 import { isIdmappedOverlay, planIdmappedOverlay } from './overlay-idmapped.ts'
 import type { Step } from './plan.ts'
 import { ROOT } from './slots.ts'
-import { cleanPath, isBelow, openMounted, type Place, type Places, planTarget } from './targets.ts'
+import { cleanPath, isBelow, openMounted, type Place, type Places, placeOf, planTarget } from './targets.ts'
 
 export type { MountsRequest } from './mounts-request.ts'
 
@@ -125,12 +125,21 @@ function planBindMount(planned: PlannedMount, context: MountsContext): MountPlan
   const purpose = `the bind mount of ${source}`
   // refuseInProc has allowed what gets here, and without links on the way it is what it says.
   const isExact = destination === '/proc' || isBelow(destination, '/proc')
-  const target = planTarget({ path: destination, kind, purpose, places, architecture: host.architecture, isExact })
+  const path = kind === 'file' ? fileTarget(destination, context) : destination
+  const target = planTarget({ path, kind, purpose, places, architecture: host.architecture, isExact })
   const maps = { uid: mount.uidMappings, gid: mount.gidMappings }
   const plan = planBind({ index, source, destination, options, maps, target }, context)
   const reopen =
     destination === '/' ? [openMounted(target.target, `take ${source} as the root of the container`, ROOT)] : []
   return { before: plan.before, steps: [...plan.steps, ...reopen], place: { content: 'foreign' } }
+}
+
+/** A file may be missing behind a link of the image, such as that of /etc/resolv.conf to /run, and is made there; but not among files of the kernel. */
+function fileTarget(destination: string, { request, places }: MountsContext): string {
+  if (places.has(destination) || placeOf(destination, places)[0] !== '/') return destination
+  const path = request.behindLinks(destination)
+  const isKernels = path === '/' || places.has(path) || placeOf(path, places)[1].content === 'kernel'
+  return isKernels ? destination : path
 }
 
 const absolute = (source: string, bundle: string): string => (source.startsWith('/') ? source : `${bundle}/${source}`)

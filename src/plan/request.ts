@@ -64,6 +64,7 @@ export interface ContainerRequest {
   readonly hostParts: MountsRequest['hostParts']
   /** What the image has below a directory, for `tmpcopyup`. */
   readonly listTree: MountsRequest['listTree']
+  readonly behindLinks: MountsRequest['behindLinks']
   /** Keep the container's record after `wait`: run --keep. */
   readonly keep: boolean
 }

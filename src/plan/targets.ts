@@ -102,7 +102,7 @@ const SEE_OPEN = ['openat2(2)'] as const
 const TARGET = slot('target')
 const PARENT = slot('target-parent')
 
-/** What is missing is made; a dangling link is an error. The descriptor is good until the next target, unless it has a slot of its own. */
+/** What is missing is made; a dangling link is an error: mounts.ts follows that in the place of a file before. The descriptor is good until the next target, unless it has a slot of its own. */
 export function planTarget(request: TargetRequest): TargetPlan {
   const { path, places, kind } = request
   const here = places.get(path)

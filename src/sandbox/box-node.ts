@@ -170,8 +170,7 @@ class LiveBox implements Box, BoxState {
     this.changes = this.#workspace.changes
     this.apply = this.#workspace.apply
     const hostParts = parts === undefined ? machine.hostParts : () => parts
-    this.#instanceIn = (joined) =>
-      requestFor({ host: machine.host, hostParts, id: this.id, shape, stays: true, joined })
+    this.#instanceIn = (joined) => requestFor({ ...machine, hostParts, id: this.id, shape, stays: true, joined })
     this.#instance = this.#instanceIn(undefined)
     this.#limits = shape.limits
   }

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { OperationError } from '../base/errors.ts'
 import type { Files } from '../base/files.ts'
 import { listHostParts } from '../container/host-parts.ts'
+import { behindLinks } from '../container/links.ts'
 import { type OwnIds, ownIds } from '../container/own-ids.ts'
 import { type Executor, openExecutor } from '../executor/persistent-node.ts'
 import { type Capability, capabilityBit, hasBit } from '../linux/capabilities.ts'
@@ -36,6 +37,8 @@ export interface Machine {
   /** Directories of users whose secrets the caller could read. */
   readonly homes: readonly string[]
   readonly hostParts: () => readonly HostPart[]
+  /** container/links.ts */
+  readonly behindLinks: (layers: readonly string[], path: string) => string
   /** Where coffer keeps its images, if it has any. */
   readonly dataRoot: () => string
   /** A name for a container: `PID-START-NUMBER` of the caller, so that what was left behind can be told from what is in use. */
@@ -75,6 +78,7 @@ function openMachine(): Machine {
     ids: host.isRootless ? ownIds({ files }, host) : undefined,
     homes: homesOf(files, host),
     hostParts: () => listHostParts(files),
+    behindLinks: (layers, path) => behindLinks(files, layers, path),
     dataRoot: () => dataRootOf(host),
     nextId: () => `lib-${owner}-${++count}`,
   }

@@ -1,6 +1,7 @@
 /** Options → what planContainer takes. What does not depend on the command is made once and used again. */
 
 import { OperationError } from '../base/errors.ts'
+import { rootLayers } from '../container/links.ts'
 import { configOf } from '../engine/config.ts'
 import { type Intent, type IntentMount, SHM_BYTES } from '../engine/intent.ts'
 import type { CgroupLayout } from '../linux/cgroup.ts'
@@ -300,6 +301,8 @@ export interface Instance {
   readonly shape: Shape
   readonly host: Host
   readonly hostParts: ContainerRequest['hostParts']
+  /** Of an image, by the directories of its root: container/links.ts. */
+  readonly behindLinks: (layers: readonly string[], path: string) => string
   /** Whether it can be stopped where it is, which takes one more cgroup on v1. */
   readonly stays?: boolean | undefined
   readonly egress?: EgressRequest | undefined
@@ -324,7 +327,8 @@ function layoutFor(layout: CgroupLayout, stays: boolean): CgroupLayout {
 }
 
 /** One container of a shape; what it shall run comes on top. */
-export function requestFor({ id, shape, host, hostParts, egress, joined, stays = false }: Instance): InstanceRequest {
+export function requestFor(instance: Instance): InstanceRequest {
+  const { id, shape, host, hostParts, egress, joined, stays = false } = instance
   const config = joined === undefined ? shape.config : withNetwork(shape.config, joined)
   const { linux } = config
   const layout = layoutFor(host.cgroup, stays)
@@ -350,6 +354,7 @@ export function requestFor({ id, shape, host, hostParts, egress, joined, stays =
       netDevices: [],
       hostParts,
       listTree: () => [],
+      behindLinks: (path) => instance.behindLinks(rootLayers(config, config.root.path), path),
       keep: false,
     },
   }

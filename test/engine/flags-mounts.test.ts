@@ -1,7 +1,7 @@
 /** What containers mount by flags: paths of the host, volumes, memory; and what becomes of volumes. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
 
@@ -182,6 +182,21 @@ describe('memory', () => {
     expect(engine.coffer('run', '--rm', '--read-only', 'ubuntu', 'touch', '/x').status).toBe(1)
     run('--read-only', '--tmpfs', '/t', '-v', 'kept:/data', 'ubuntu', 'touch', '/t/x', '/data/x')
   })
+})
+
+test('files of an image that are links to what is missing are there all the same, and stay links', () => {
+  const root = join(engine.directory, 'linked')
+  const links = { hosts: '/no/hosts', 'resolv.conf': '../run/systemd/resolve/stub-resolv.conf' }
+  mkdirSync(root)
+  Bun.spawnSync(['tar', '-C', root, '-xf', busyboxArchive(root)])
+  for (const [name, target] of Object.entries(links)) symlinkSync(target, join(root, 'etc', name))
+  Bun.spawnSync(['tar', '-C', root, '-cf', `${root}.tar`, '.'])
+  engine.must('import', `${root}.tar`, 'linked')
+  const read = 'cat /etc/hosts /etc/resolv.conf; test -L /etc/hosts && test -L /etc/resolv.conf && echo links'
+  for (const _ of ['planned', 'noted', 'kept']) {
+    const seen = run('--add-host', 'db:10.0.0.7', '--dns', '192.0.2.1', 'linked', 'sh', '-c', read)
+    expect(seen).toMatch(/10\.0\.0\.7\s+db\n(.*\n)*nameserver 192\.0\.2\.1\n(.*\n)*links$/)
+  }
 })
 
 test('what cannot be mounted is refused with the reason', () => {

@@ -56,6 +56,29 @@ test('a mount on a link of the image goes to what it names inside, and nothing h
   expect(readdirSync(join(site.rootfs, canary.path)).sort()).toEqual(['new', 'written'])
 })
 
+test('a file that a link of the image names and that is missing is made inside, and mounted on (S18)', () => {
+  using site = makeSite()
+  const absent = join(site.directory, 'absent')
+  const source = join(site.directory, 'source')
+  writeFileSync(source, 'mounted')
+  const links = {
+    absolute: absent,
+    relative: '../run/made/by/it',
+    up: `${'../'.repeat(20)}${absent.slice(1)}`,
+    chained: 'absolute',
+  }
+  for (const [name, target] of Object.entries(links)) symlinkSync(target, join(site.rootfs, 'etc', name))
+  symlinkSync('/etc/loop', join(site.rootfs, 'etc', 'loop'))
+  symlinkSync('/proc/self/made', join(site.rootfs, 'etc', 'kernel'))
+  const run = (path: string) =>
+    site.run({ 'root.readonly': false, '+mounts': [bind(source, path)], 'process.args': ['cat', path] })
+  for (const name of Object.keys(links)) {
+    const { exitCode, stdout, stderr } = run(`/etc/${name}`)
+    expect([name, exitCode, stdout, stderr, existsSync(absent)]).toEqual([name, 0, 'mounted', '', false])
+  }
+  for (const name of ['loop', 'kernel']) expect([name, run(`/etc/${name}`).exitCode]).toEqual([name, 1])
+})
+
 test('a mount behind a dangling link is refused, and nothing is made where it leads (S18)', () => {
   using site = makeSite()
   const absent = join(site.directory, 'absent')
