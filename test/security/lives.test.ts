@@ -90,8 +90,8 @@ test('a bomb of forks is held, and can be ended and removed while it goes off (S
     'process.args': ['sh', '-c', 'b() { b 2>/dev/null & b 2>/dev/null & sleep 1; }; while :; do b; done'],
   }
   site.up(bomb)
+  until('the bomb', () => processesOf(site.id).length > 30)
   const most = Math.max(...Array.from({ length: 20 }, () => processesOf(site.id).length))
-  expect(most).toBeGreaterThan(30)
   expect(most).toBeLessThanOrEqual(64)
   expect(site.call(['delete', '--force', site.id]).exitCode).toBe(0)
   expect(processesOf(site.id)).toEqual([])
