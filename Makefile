@@ -93,7 +93,9 @@ $(OUT)/executor $(OUT)/monitor $(OUT)/reaper $(OUT)/resolver $(OUT)/denials: $(O
 	@mkdir -p $(@D)
 	$(CC) $(EXECUTOR_FLAGS) -o $@ $<
 
+$(OUT)/executor: native/concurrent.h
 $(OUT)/monitor: native/check.h native/output.h
+$(OUT)/monitor $(OUT)/denials: native/digits.h
 
 $(OUT)/init $(OUT)/relay: $(OUT)/%: native/%.c native/sys.h Makefile | build/tools
 	@mkdir -p $(@D)

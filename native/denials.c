@@ -24,6 +24,7 @@
 #include <asm/poll.h>
 #include <asm/unistd.h>
 #include "sys.h"
+#include "digits.h"
 
 enum { EPERM_ = 1, ENOENT_ = 2, EACCES_ = 13, EROFS_ = 30 };
 enum { READS = 4, WRITES = 2, EXECUTES = 1, EXISTS = 0 };
@@ -88,15 +89,6 @@ static int number(const char *text)
 static char *put_text(char *at, const char *text)
 {
     while (*text) *at++ = *text++;
-    return at;
-}
-
-static char *put_number(char *at, uint64_t value)
-{
-    char digits[20];
-    int n = 0;
-    do digits[n++] = (char)('0' + value % 10); while (value /= 10);
-    while (n) *at++ = digits[--n];
     return at;
 }
 

@@ -24,6 +24,7 @@
 #include <asm/unistd.h>
 #include "sys.h"
 #include "check.h"
+#include "digits.h"
 #include "output.h"
 
 enum { EINVAL_ = 22, INPUT_BYTES = 16384, NANOS_IN_MS = 1000000 };

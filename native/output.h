@@ -56,15 +56,6 @@ static uint64_t now(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static char *put_number(char *at, uint64_t value)
-{
-    char digits[20];
-    int n = 0;
-    do digits[n++] = (char)('0' + value % 10); while (value /= 10);
-    while (n) *at++ = digits[--n];
-    return at;
-}
-
 static void set_head(struct head *head, int kind, uint32_t bytes)
 {
     *head = (struct head){ (uint8_t)kind, { 0 }, { (uint8_t)(bytes >> 24), (uint8_t)(bytes >> 16), (uint8_t)(bytes >> 8), (uint8_t)bytes } };
