@@ -37,9 +37,14 @@ test('what is read behind a directory that is a link is not of the image', () =>
 })
 
 test('a root is read by the directories of its overlay', () => {
-  const overlay = { destination: '/', type: 'overlay', source: 'overlay', options: ['lowerdir=/a:/b', 'upperdir=/up'] }
+  const overlay = {
+    destination: '/',
+    type: 'overlay',
+    source: 'overlay',
+    options: ['lowerdir=/a:/b\\:c', 'upperdir=/up'],
+  }
   const layers = (...mounts: readonly object[]): readonly string[] =>
     rootLayers(parseConfig(exampleDocument({ mounts })), '/root')
-  expect(layers(overlay)).toEqual(['/up', '/a', '/b'])
+  expect(layers(overlay)).toEqual(['/up', '/a', '/b:c'])
   expect(layers()).toEqual(['/root'])
 })

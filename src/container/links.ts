@@ -2,6 +2,7 @@
 
 import type { Files } from '../base/files.ts'
 import type { Config } from '../oci/config.ts'
+import { layersOf } from '../plan/overlay-idmapped.ts'
 import { cleanPath, parentOf } from '../plan/targets.ts'
 
 /** As the kernel follows: path_resolution(7). */
@@ -11,7 +12,7 @@ const MAX_LINKS = 40
 export function rootLayers({ mounts }: Config, rootfs: string): readonly string[] {
   const options = mounts.find(({ destination, type }) => destination === '/' && type === 'overlay')?.options ?? []
   const pathsOf = (name: string): readonly string[] =>
-    options.flatMap((option) => (option.startsWith(`${name}=`) ? option.slice(name.length + 1).split(':') : []))
+    options.flatMap((option) => (option.startsWith(`${name}=`) ? layersOf(option.slice(name.length + 1)) : []))
   const lower = pathsOf('lowerdir')
   return lower.length === 0 ? [rootfs] : [...pathsOf('upperdir'), ...lower]
 }

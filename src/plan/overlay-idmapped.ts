@@ -93,8 +93,10 @@ function planTree(planned: PlannedMount, context: MountsContext, tree: Slot): re
 
 const LOWER = 'lowerdir'
 
-/** The uppermost first, as in the option, where a backslash takes the meaning of a colon. */
 const layersIn = (data: readonly FilesystemOption[]): readonly string[] =>
-  (data.find(({ key }) => key === LOWER)?.value?.match(/(?:[^:\\]|\\.)+/g) ?? []).map(unescaped)
+  layersOf(data.find(({ key }) => key === LOWER)?.value ?? '')
+
+/** Of the value of an option, the uppermost first; in it a backslash takes the meaning of a colon. */
+export const layersOf = (value: string): readonly string[] => (value.match(/(?:[^:\\]|\\.)+/g) ?? []).map(unescaped)
 
 const unescaped = (path: string): string => path.replace(/\\(.)/g, '$1')
