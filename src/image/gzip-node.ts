@@ -24,6 +24,9 @@ const MIN_ROOM_BYTES = 64
 /** What comes out has room in one piece, as each further one would be a turn of the thread pool. */
 const OPTIONS = { level: zlib.Z_BEST_SPEED, memLevel: MEMORY_LEVEL, finishFlush: zlib.Z_SYNC_FLUSH }
 
+/** In work at once: as many again as there are processors, so that none waits while a part is written or sent. */
+const PARTS_AT_ONCE = 2 * availableParallelism()
+
 /** At the fastest level: of what is saved by a higher one little is left, and a user waits for it. Best in chunks of some 100 KiB. */
 export async function* gzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const parts: Promise<Uint8Array>[] = []
@@ -34,7 +37,7 @@ export async function* gzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerato
       crc = crc32(chunk, crc)
       length += chunk.length
       parts.push(deflate(chunk, { ...OPTIONS, chunkSize: Math.max(MIN_ROOM_BYTES, chunk.length) }))
-      if (parts.length > availableParallelism()) yield* taken(parts, 1)
+      if (parts.length > PARTS_AT_ONCE) yield* taken(parts, 1)
     }
     yield* taken(parts, parts.length)
   } finally {

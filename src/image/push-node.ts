@@ -1,4 +1,7 @@
-/** push: an image to a registry. Layers go as they came; plain ones are compressed before, and stay so in the store. */
+/**
+ * push: an image to a registry. Layers go as they came. Plain ones are compressed, and stay so in the store; they are sent while they are
+ * compressed, before it is known whether the registry has them.
+ */
 
 import { Readable } from 'node:stream'
 import { bytesOf } from '../observe/files-node.ts'
@@ -10,8 +13,9 @@ import { writeManifest } from './keep-node.ts'
 import { blobPath, SOURCE_ANNOTATION, type StoredImage } from './layout.ts'
 import { nameOf } from './names.ts'
 import { canonicalName, type Reference } from './reference.ts'
-import { hasRemoteBlob, openRepository, putBlob, putManifest, type Repository } from './registry-node.ts'
+import { openRepository, putManifest, type Repository } from './registry-node.ts'
 import type { RegistrySettings } from './registry-settings-node.ts'
+import { hasRemoteBlob, openUpload, putBlob, type Upload } from './registry-upload-node.ts'
 import { addBlob, changeEntries, readDocument, type Store } from './store-node.ts'
 
 export interface Push {
@@ -27,16 +31,19 @@ const AT_ONCE = 5
 /** Answers what the registry knows it by. */
 export async function pushImage(store: Store, push: Push): Promise<Descriptor> {
   const { image, reference, settings, onLayer } = push
+  const { config, layers } = image.manifest
   const repository = await openRepository(reference, settings, 'pull,push')
   try {
-    for (const { digest } of image.manifest.layers) onLayer(digest, 'preparing')
-    const { descriptor, manifest } = await compressed(store, image)
-    const unique = [...new Map(manifest.layers.map((layer, at) => [layer.digest, at]))]
-    await limited(AT_ONCE, unique, async ([digest, at]) => {
-      const isNew = await pushBlob(store, repository, manifest.layers[at] ?? manifest.config)
-      onLayer(image.manifest.layers[at]?.digest ?? digest, isNew ? 'pushed' : 'exists')
+    for (const { digest } of layers) onLayer(digest, 'preparing')
+    const inRegistry = new Map<string, Descriptor>()
+    const unique = [...new Map([...layers, config].map((blob) => [blob.digest, blob])).values()]
+    await limited(AT_ONCE, unique, async (blob) => {
+      const { descriptor, isNew } = await pushBlob(store, repository, blob)
+      inRegistry.set(blob.digest, descriptor)
+      if (blob !== config) onLayer(blob.digest, isNew ? 'pushed' : 'exists')
     })
-    await pushBlob(store, repository, manifest.config)
+    const manifest = { ...image.manifest, layers: layers.map((layer) => inRegistry.get(layer.digest) ?? layer) }
+    const descriptor = layers.some(isPlain) ? await replaceManifest(store, image, manifest) : image.descriptor
     const text = await readDocument(store, descriptor)
     const content = (): Readable => Readable.from([Buffer.from(text)])
     await putManifest(repository, reference.tag ?? descriptor.digest, { mediaType: descriptor.mediaType, content })
@@ -47,40 +54,48 @@ export async function pushImage(store: Store, push: Push): Promise<Descriptor> {
   }
 }
 
+interface Pushed {
+  /** Of what the registry has for it. */
+  readonly descriptor: Descriptor
+  /** Whether it had to be sent. */
+  readonly isNew: boolean
+}
+
+async function pushBlob(store: Store, repository: Repository, blob: Descriptor): Promise<Pushed> {
+  if (!isPlain(blob)) return { descriptor: blob, isNew: await sendKept(store, repository, blob) }
+  const upload = openUpload(repository)
+  const descriptor = await compress(store, blob, upload.passing)
+  const isSent = await upload.end(descriptor.digest)
+  return { descriptor, isNew: isSent || (await sendKept(store, repository, descriptor)) }
+}
+
 /** Answers whether the registry did not have it. */
-async function pushBlob(store: Store, repository: Repository, blob: Descriptor): Promise<boolean> {
+async function sendKept(store: Store, repository: Repository, blob: Descriptor): Promise<boolean> {
   if (await hasRemoteBlob(repository, blob.digest)) return false
   await putBlob(repository, blob, () => Readable.from(fileChunks(bytesOf(blobPath(store.root, blob.digest)))))
   return true
-}
-
-/** The image keeps its id and its layers; only their archives are others. */
-async function compressed(store: Store, { descriptor, manifest }: StoredImage): Promise<Compressed> {
-  if (!manifest.layers.some(isPlain)) return { descriptor, manifest }
-  const layers: Descriptor[] = []
-  for (const layer of manifest.layers) layers.push(isPlain(layer) ? await compress(store, layer) : layer)
-  const made = { ...manifest, layers }
-  const changed = await writeManifest(store, made)
-  await changeEntries(store, (entries) =>
-    entries.map((entry) =>
-      entry.digest === descriptor.digest ? { ...entry, digest: changed.digest, sizeBytes: changed.sizeBytes } : entry,
-    ),
-  )
-  return { descriptor: changed, manifest: made }
-}
-
-interface Compressed {
-  readonly descriptor: Descriptor
-  readonly manifest: ImageManifest
 }
 
 const DOCKER_LAYER = 'application/vnd.docker.image.rootfs.diff.tar'
 
 const isPlain = ({ mediaType }: Descriptor): boolean => mediaType === MEDIA_TYPES.layer || mediaType === DOCKER_LAYER
 
-async function compress(store: Store, { mediaType, digest }: Descriptor): Promise<Descriptor> {
-  const blob = await addBlob(store, gzipped(fileChunks(bytesOf(blobPath(store.root, digest)))))
+async function compress(
+  store: Store,
+  { mediaType, digest }: Descriptor,
+  passing: Upload['passing'],
+): Promise<Descriptor> {
+  const blob = await addBlob(store, passing(gzipped(fileChunks(bytesOf(blobPath(store.root, digest))))))
   return { mediaType: mediaType === DOCKER_LAYER ? `${mediaType}.gzip` : `${mediaType}+gzip`, ...blob, annotations: {} }
+}
+
+/** The image keeps its id and its layers; only their archives are others. */
+async function replaceManifest(store: Store, { descriptor }: StoredImage, made: ImageManifest): Promise<Descriptor> {
+  const { digest, sizeBytes, ...rest } = await writeManifest(store, made)
+  await changeEntries(store, (entries) =>
+    entries.map((entry) => (entry.digest === descriptor.digest ? { ...entry, digest, sizeBytes } : entry)),
+  )
+  return { ...rest, digest, sizeBytes }
 }
 
 async function nameSource(store: Store, name: string, digest: string): Promise<void> {

@@ -28,7 +28,7 @@ export interface Endpoint {
 }
 
 export interface RegistryRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT'
+  readonly method: 'GET' | 'HEAD' | 'PATCH' | 'POST' | 'PUT'
   /** A path of the registry, or a whole address that it gave. */
   readonly url: string
   readonly headers?: Readonly<Record<string, string>>

@@ -202,35 +202,6 @@ async function* bodyFrom(repository: Repository, digest: string, from: number): 
   }
 }
 
-export async function hasRemoteBlob({ connection, name }: Repository, digest: string): Promise<boolean> {
-  const response = await connection.send({ method: 'HEAD', url: `/v2/${name}/blobs/${digest}` })
-  response.resume()
-  return response.statusCode === 200
-}
-
-/** In one PUT. `content` is called again if the registry wants to know first who is there. */
-export async function putBlob(
-  { connection, name, registry }: Repository,
-  { digest, sizeBytes }: Pick<Descriptor, 'digest' | 'sizeBytes'>,
-  content: () => Readable,
-): Promise<void> {
-  const operation = `push ${digest} to ${registry}/${name}`
-  const begun = await connection.send({
-    method: 'POST',
-    url: `/v2/${name}/blobs/uploads/`,
-    headers: { 'content-length': '0' },
-  })
-  const location = header(begun, 'location')
-  if (begun.statusCode !== 202 || location === undefined) throw await refusal(begun, operation)
-  begun.resume()
-  const url = new URL(location, connection.origin)
-  url.searchParams.set('digest', digest)
-  const headers = { 'content-type': 'application/octet-stream', 'content-length': String(sizeBytes) }
-  const done = await connection.send({ method: 'PUT', url: url.href, headers, body: content })
-  if (done.statusCode !== 201) throw await refusal(done, operation)
-  done.resume()
-}
-
 export async function putManifest(
   { connection, name, registry }: Repository,
   reference: string,
@@ -246,7 +217,7 @@ export async function putManifest(
   response.resume()
 }
 
-function header({ headers }: IncomingMessage, name: string): string | undefined {
+export function header({ headers }: IncomingMessage, name: string): string | undefined {
   const value = headers[name]
   return Array.isArray(value) ? value[0] : value
 }

@@ -142,9 +142,10 @@ export const openLiar = ({ host }: TestRegistry, lie: Lie): Bun.Server<undefined
     port: 0,
     hostname: '127.0.0.1',
     fetch: (request, { port }) => {
-      const { pathname } = new URL(request.url)
-      const accept = request.headers.get('accept') ?? ''
-      return lie(pathname, request, port) ?? fetch(`http://${host}${pathname}`, { headers: { accept } })
+      const { pathname, search } = new URL(request.url)
+      const { method, headers, body } = request
+      // With its Host: the registry makes addresses of it.
+      return lie(pathname, request, port) ?? fetch(`http://${host}${pathname}${search}`, { method, headers, body })
     },
   })
 
