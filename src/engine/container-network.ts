@@ -127,7 +127,7 @@ function planTaken(
     file: networkFile(engine, id),
     endpoints: connection.endpoints.flatMap((one, index) => {
       const network = networks[index]
-      return network === undefined ? [] : [endpointPlan(network, one)]
+      return network === undefined ? [] : [endpointPlan(engine, network, one)]
     }),
     rules: rulesFor(engine, networks, ports),
     settings: [...settings, ...loopbackSettings(engine, endpoint, ports)],

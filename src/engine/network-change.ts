@@ -207,7 +207,7 @@ function change(
   const planned = (endpoints: readonly Endpoint[]): readonly ReturnType<typeof endpointPlan>[] =>
     endpoints.flatMap((endpoint) => {
       const network = networkAt(engine, endpoint.network)
-      return network === undefined ? [] : [endpointPlan(network, endpoint)]
+      return network === undefined ? [] : [endpointPlan(engine, network, endpoint)]
     })
   const plan = planNetworkChange({
     name,

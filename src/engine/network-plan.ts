@@ -24,7 +24,7 @@ export { IPVLAN_MODES, MACVLAN_MODES }
 
 export const bytesOf = (address: string): Uint8Array => parseAddress(address) ?? new Uint8Array(4)
 
-export function endpointPlan(network: NetworkRecord, endpoint: Endpoint): EndpointPlan {
+export function endpointPlan(engine: Engine, network: NetworkRecord, endpoint: Endpoint): EndpointPlan {
   // In the modes l3 of ipvlan this machine routes, and there is nobody to ask for a way.
   const hasGateway = !network.options.ipvlan_mode?.startsWith('l3')
   const addresses = endpoint.addresses.map(({ address, prefixLength, gateway }) => ({
@@ -34,7 +34,7 @@ export function endpointPlan(network: NetworkRecord, endpoint: Endpoint): Endpoi
   }))
   return {
     inside: endpoint.inside,
-    link: linkOf(network, endpoint),
+    link: linkOf(engine, network, endpoint),
     addresses,
     metric: Number(endpoint.inside.slice(3)),
     hardwareAddress:
@@ -44,7 +44,7 @@ export function endpointPlan(network: NetworkRecord, endpoint: Endpoint): Endpoi
   }
 }
 
-function linkOf(network: NetworkRecord, endpoint: Endpoint): EndpointPlan['link'] {
+function linkOf(engine: Engine, network: NetworkRecord, endpoint: Endpoint): EndpointPlan['link'] {
   const { driver, device, options } = network
   if (driver === 'macvlan') {
     const mode = wordIn(MACVLAN_MODES, options.macvlan_mode) ?? 'bridge'
@@ -56,9 +56,17 @@ function linkOf(network: NetworkRecord, endpoint: Endpoint): EndpointPlan['link'
     device,
     addresses: endpoint.addresses.map(({ gateway, prefixLength }) => ({ address: bytesOf(gateway), prefixLength })),
     isolates: !network.hasNeighbours,
+    sendsLarge: paces(engine),
   }
   return { kind: 'bridge', bridge, outside: endpoint.outside }
 }
+
+/**
+ * Whether TCP of this machine waits for a timer between two segments, so that larger ones make up for it. Where it does not (cubic, reno), they
+ * are slower for whoever writes less than a segment at once: docs/speed.md.
+ */
+const paces = ({ machine }: Engine): boolean =>
+  machine.files.readText('/proc/sys/net/ipv4/tcp_congestion_control')?.startsWith('bbr') ?? false
 
 /** A word of a table, if it is one. */
 export const wordIn = <Word extends string>(table: Readonly<Record<Word, number>>, word = ''): Word | undefined =>

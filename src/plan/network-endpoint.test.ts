@@ -10,7 +10,12 @@ const endpoint = (link: Link): Endpoint => ({
   ],
   metric: 0,
 })
-const bridge = { device: 'br', addresses: [{ address: Uint8Array.of(10, 0, 0, 1), prefixLength: 24 }], isolates: false }
+const bridge = {
+  device: 'br',
+  addresses: [{ address: Uint8Array.of(10, 0, 0, 1), prefixLength: 24 }],
+  isolates: false,
+  sendsLarge: false,
+}
 const reasons = (link: Link): readonly string[] => [
   ...new Set(planEndpoint(endpoint(link), '/netns').map(({ why }) => why)),
 ]
@@ -27,7 +32,6 @@ test('the bridge is there before the pair, and the pair has its address before i
     'switch eth0 on',
     'reach everything else via 10.0.0.1',
     'connect out to the bridge',
-    'send large segments',
   ])
 })
 
@@ -62,6 +66,16 @@ test('what messages of rtnetlink do is told as commands of ip', () => {
     "nsenter --net='/netns' ip route add default via 10.0.0.1 dev eth0 metric 0",
     'ip link set out master br up',
     'bridge link set dev out hairpin on',
-    'for way in br out; do ip link set $way gso_ipv4_max_size 524280 2>/dev/null || :; done',
   ])
+})
+
+test('larger segments are asked for where they are wanted, and else not', () => {
+  const typed = (sendsLarge: boolean): readonly (string | undefined)[] =>
+    planEndpoint(endpoint({ kind: 'bridge', bridge: { ...bridge, sendsLarge }, outside: 'out' }), '/netns')
+      .filter(({ why }) => why === 'send large segments')
+      .map((step) => step.typed)
+  expect(typed(true).join('')).toBe(
+    'for way in br out; do ip link set $way gso_ipv4_max_size 524280 2>/dev/null || :; done',
+  )
+  expect(typed(false)).toEqual([])
 })

@@ -65,6 +65,8 @@ export interface Bridge {
   readonly addresses: readonly Address[]
   /** Its ports do not reach each other. */
   readonly isolates: boolean
+  /** What this machine sends to a container is cut into larger segments than elsewhere. */
+  readonly sendsLarge: boolean
   readonly mtu?: number | undefined
 }
 
@@ -138,9 +140,10 @@ function planLink(endpoint: Endpoint, file: string): readonly Step[] {
   if (link.kind === 'bridge') {
     const { outside, bridge } = link
     const mtu = bridge.mtu === undefined ? [] : [numberAttribute(IFLA_MTU, bridge.mtu)]
+    const large = bridge.sendsLarge ? [LARGE_SEGMENTS] : []
     const peer = {
       head: linkBody(0).bytes,
-      nested: [textAttribute(IFLA_IFNAME, outside), LARGE_SEGMENTS, ...mtu, { type: IFLA_NET_NS_FD, value: HOSTS }],
+      nested: [textAttribute(IFLA_IFNAME, outside), ...large, ...mtu, { type: IFLA_NET_NS_FD, value: HOSTS }],
     }
     const pair = infoOf('veth', [{ type: VETH_INFO_PEER, value: peer }])
     const why = `lead from ${inside} of the container to ${outside} of this machine`
@@ -253,12 +256,15 @@ function planPort({ bridge, outside }: Extract<Link, { readonly kind: 'bridge' }
       { type: IFLA_LINKINFO, value: port },
       `bridge link set dev ${outside} hairpin on${bridge.isolates ? ' isolated on' : ''}`,
     ),
-    // A bridge takes what all of its ports take, and refuses more (br_set_gso_limits): one of others may be among them.
-    ...tell(ROUTE, { type: RTM_NEWLINK, body: linkBody(INDEX), attributes: [LARGE_SEGMENTS] }, 'send large segments', {
-      typed: `for way in ${bridge.device} ${outside}; do ip link set $way gso_ipv4_max_size ${LARGEST} 2>/dev/null || :; done`,
-    }),
+    ...(bridge.sendsLarge ? planLargeSegments(bridge, outside) : []),
   ]
 }
+
+/** A bridge takes what all of its ports take, and refuses more (br_set_gso_limits): one of others may be among them. */
+const planLargeSegments = ({ device }: Bridge, outside: string): readonly Step[] =>
+  tell(ROUTE, { type: RTM_NEWLINK, body: linkBody(INDEX), attributes: [LARGE_SEGMENTS] }, 'send large segments', {
+    typed: `for way in ${device} ${outside}; do ip link set $way gso_ipv4_max_size ${LARGEST} 2>/dev/null || :; done`,
+  })
 
 const familyOf = ({ length }: Uint8Array): number => (length === 4 ? AF_INET : AF_INET6)
 

@@ -1,7 +1,7 @@
 /** What explain says of containers of the engine, and that it makes nothing. */
 
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { readdirSync, unlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
 
@@ -63,6 +63,20 @@ test('it shows the plan of the network too, with the addresses, ports and names 
   expect(below(engine.dataRoot)).toEqual(before)
   const other = engine.coffer('explain', '--diff', 'run ubuntu true', 'run --network none ubuntu true')
   expect(other.stdout).toContain('have the bridge coffer0')
+})
+
+test('what TCP of this machine paces is sent to containers in larger segments, and what it does not is not', () => {
+  const setting = '/proc/sys/net/ipv4/tcp_congestion_control'
+  const before = readFileSync(setting, 'utf8')
+  const isLarge = (congestion: string): boolean => {
+    writeFileSync(setting, congestion)
+    return partsOf('text')[0].includes('send large segments')
+  }
+  try {
+    expect(['reno', 'bbr'].map(isLarge)).toEqual([false, true])
+  } finally {
+    writeFileSync(setting, before)
+  }
 })
 
 test('it knows which addresses and ports others have, and says what a start would say', () => {
