@@ -93,7 +93,8 @@ $(OUT)/executor $(OUT)/monitor $(OUT)/reaper $(OUT)/resolver $(OUT)/denials: $(O
 	@mkdir -p $(@D)
 	$(CC) $(EXECUTOR_FLAGS) -o $@ $<
 
-$(OUT)/executor: native/concurrent.h
+$(OUT)/executor: native/concurrent.h native/sound.h
+$(OUT)/resolver: native/names.h
 $(OUT)/monitor: native/check.h native/output.h
 $(OUT)/monitor $(OUT)/denials: native/digits.h
 
