@@ -28,18 +28,23 @@ export function mountsOf(intent: Intent, { isRootless }: { readonly isRootless: 
   const { root, mounts, names, initPath, layerBytes } = intent
   const size = layerBytes === undefined ? '' : ` size=${layerBytes}`
   const translated = root.kind === 'layers' && root.translatesIds === true ? ['idmap'] : []
+  const mounted = (one: IntentMount): object => asked(one, { binds: one.kind === 'volume' ? translated : [], notes })
   return [
     ...rootMounts(root, size, notes),
     ...systemMounts(intent),
     ...sharedMemory(intent),
     ...(root.kind === 'host' ? [mount('/tmp', 'tmpfs', 'tmpfs', `nosuid nodev mode=1777${size}`)] : []),
     ...(initPath === undefined ? [] : [bind(initPath, INIT_PATH, ['bind', 'ro', 'nosuid', 'nodev'])]),
+    // What is mounted over /etc is below the files of it, as with docker.
+    ...inOrder(mounts).filter(isEtc).map(mounted),
     ...(names === undefined
       ? []
       : NAMED_FILES.map((name) =>
           bind(`${names.directory}/${name}`, `/etc/${name}`, ['bind', 'rprivate', ...translated]),
         )),
-    ...inOrder(mounts).map((one) => asked(one, { binds: one.kind === 'volume' ? translated : [], notes })),
+    ...inOrder(mounts)
+      .filter((one) => !isEtc(one))
+      .map(mounted),
   ]
 }
 
@@ -83,6 +88,8 @@ const sharedMemory = ({ namespaces, shmBytes, hasSharedMemory, layerBytes }: Int
         ),
       ]
 }
+
+const isEtc = ({ destination }: IntentMount): boolean => /^\/+etc\/*$/.test(destination)
 
 /** What is mounted into another mount comes behind it. */
 const inOrder = (mounts: readonly IntentMount[]): readonly IntentMount[] => {

@@ -131,6 +131,13 @@ export const fileSystemRules = (): readonly Rule[] => [
     see: ['user_namespaces(7)'],
   },
   {
+    calls: 'openat2 mkdirat',
+    errnos: 'EROFS',
+    about: / in the container for /,
+    hint: 'what is mounted around it is read-only; make a file or directory of that name in the source of that mount before, or mount that writable',
+    see: ['mount(2)'],
+  },
+  {
     calls: 'openat2',
     errnos: 'ELOOP',
     about: /RESOLVE_NO_SYMLINKS/,

@@ -205,6 +205,13 @@ const cases: readonly Case[] = [
     inUser,
     'make /dev/null in the container for it',
   ),
+  of(
+    'EROFS',
+    call('openat2', slot('root'), 'etc/hosts', new Uint8Array(24), 24),
+    'in the source of that mount',
+    root,
+    'make /etc/hosts in the container for the bind mount of /x',
+  ),
   of('EMFILE', open('/x'), 'ulimit -n'),
   of('ENFILE', open('/x'), 'fs.file-max'),
 ]

@@ -56,6 +56,25 @@ describe('a path of the host', () => {
     expect(run(...flags, 'ubuntu', 'sh', '-c', 'cat /x/file; ls /x/inner')).toBe('of the host')
   })
 
+  test('over /etc is below the hosts, hostname and resolv.conf of the container, as with docker', () => {
+    const etc = join(engine.directory, 'etc')
+    mkdirSync(etc)
+    writeFileSync(join(etc, 'motd'), 'of the host')
+    const read = (...flags: readonly string[]): string =>
+      run('--hostname', 'box', ...flags, 'ubuntu', 'sh', '-c', 'cat /etc/hostname /etc/motd; tail -1 /etc/hosts')
+    expect(read('-v', `${etc}:/etc`)).toMatch(/^box\nof the host[\d.]+\tbox$/)
+    expect(readdirSync(etc).sort()).toEqual(['hostname', 'hosts', 'motd', 'resolv.conf'])
+    // Which are there by now.
+    expect(read('-v', `${etc}:/etc:ro`)).toStartWith('box\n')
+    writeFileSync(join(engine.directory, 'mine'), 'mine\n')
+    expect(read('-v', `${join(engine.directory, 'mine')}:/etc/hostname`, '-v', `${etc}:/etc`)).toStartWith('mine\n')
+    const empty = join(engine.directory, 'empty')
+    mkdirSync(empty)
+    expect(said('-v', `${empty}:/etc:ro`)).toMatch(
+      /^error: cannot make \/etc\/hosts in the container.*EROFS\nhint: .*writable$/m,
+    )
+  })
+
   test('hears of later mounts as --mount says', () => {
     expect(mounted('/x', '--mount', `type=bind,src=${shown},dst=/x,bind-propagation=shared`)).toMatch(/shared:/)
     expect(mounted('/x', '-v', `${shown}:/x`)).not.toMatch(/shared:/)
