@@ -24,8 +24,10 @@ const MIN_ROOM_BYTES = 64
 /** What comes out has room in one piece, as each further one would be a turn of the thread pool. */
 const OPTIONS = { level: zlib.Z_BEST_SPEED, memLevel: MEMORY_LEVEL, finishFlush: zlib.Z_SYNC_FLUSH }
 
+/** Of so many processors; more would only take memory, as the bytes come from one thread. */
+const MOST_PROCESSORS = 16
 /** In work at once: as many again as there are processors, so that none waits while a part is written or sent. */
-const PARTS_AT_ONCE = 2 * availableParallelism()
+const PARTS_AT_ONCE = 2 * Math.min(MOST_PROCESSORS, availableParallelism())
 
 /** At the fastest level: of what is saved by a higher one little is left, and a user waits for it. Best in chunks of some 100 KiB. */
 export async function* gzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

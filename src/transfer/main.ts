@@ -1,5 +1,6 @@
 /** The door of commands that move images, on Node or Bun: src/cli/transfer.ts calls it. */
 
+import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describeError } from '../base/errors.ts'
 import { openExecutor } from '../executor/persistent-node.ts'
@@ -37,6 +38,8 @@ const ONE_ID =
 async function main(dataRoot: string, [command = '', ...words]: readonly string[]): Promise<number> {
   const run = COMMANDS.get(command)
   if (run === undefined) throw new Error(`there is no command ${command}`)
+  // Before their first work: libuv makes four threads for all files and compression, however many processors there are.
+  process.env.UV_THREADPOOL_SIZE ??= String(Math.max(4, availableParallelism()))
   await using executor = openExecutor(join(dirname(process.argv[1] ?? ''), 'coffer-executor'))
   const files = nodeFiles()
   const store: Store = {
