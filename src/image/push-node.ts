@@ -1,22 +1,22 @@
 /**
- * push: an image to a registry. Layers go as they came. Plain ones are compressed, and stay so in the store; they are sent while they are
- * compressed, before it is known whether the registry has them.
+ * push: an image to a registry. Layers go as they came. Plain ones are compressed, and stay so in the store; the first time they
+ * are sent while they are compressed, before it is known whether the registry has them.
  */
 
 import { Readable } from 'node:stream'
 import { bytesOf } from '../observe/files-node.ts'
-import { type Descriptor, type ImageManifest, MEDIA_TYPES } from '../oci/image.ts'
+import type { Descriptor, ImageManifest } from '../oci/image.ts'
+import { compress, compressedBefore, isPlain } from './compressed-node.ts'
 import { limited } from './concurrency.ts'
 import { fileChunks } from './file-chunks-node.ts'
-import { gzipped } from './gzip-node.ts'
 import { writeManifest } from './keep-node.ts'
 import { blobPath, SOURCE_ANNOTATION, type StoredImage } from './layout.ts'
 import { nameOf } from './names.ts'
 import { canonicalName, type Reference } from './reference.ts'
 import { openRepository, putManifest, type Repository } from './registry-node.ts'
 import type { RegistrySettings } from './registry-settings-node.ts'
-import { hasRemoteBlob, openUpload, putBlob, type Upload } from './registry-upload-node.ts'
-import { addBlob, changeEntries, readDocument, type Store } from './store-node.ts'
+import { hasRemoteBlob, openUpload, putBlob } from './registry-upload-node.ts'
+import { changeEntries, readDocument, type Store } from './store-node.ts'
 
 export interface Push {
   readonly image: StoredImage
@@ -63,6 +63,8 @@ interface Pushed {
 
 async function pushBlob(store: Store, repository: Repository, blob: Descriptor): Promise<Pushed> {
   if (!isPlain(blob)) return { descriptor: blob, isNew: await sendKept(store, repository, blob) }
+  const known = await compressedBefore(store, blob)
+  if (known !== undefined) return { descriptor: known, isNew: await sendKept(store, repository, known) }
   const upload = openUpload(repository)
   const descriptor = await compress(store, blob, upload.passing)
   const isSent = await upload.end(descriptor.digest)
@@ -74,19 +76,6 @@ async function sendKept(store: Store, repository: Repository, blob: Descriptor):
   if (await hasRemoteBlob(repository, blob.digest)) return false
   await putBlob(repository, blob, () => Readable.from(fileChunks(bytesOf(blobPath(store.root, blob.digest)))))
   return true
-}
-
-const DOCKER_LAYER = 'application/vnd.docker.image.rootfs.diff.tar'
-
-const isPlain = ({ mediaType }: Descriptor): boolean => mediaType === MEDIA_TYPES.layer || mediaType === DOCKER_LAYER
-
-async function compress(
-  store: Store,
-  { mediaType, digest }: Descriptor,
-  passing: Upload['passing'],
-): Promise<Descriptor> {
-  const blob = await addBlob(store, passing(gzipped(fileChunks(bytesOf(blobPath(store.root, digest))))))
-  return { mediaType: mediaType === DOCKER_LAYER ? `${mediaType}.gzip` : `${mediaType}+gzip`, ...blob, annotations: {} }
 }
 
 /** The image keeps its id and its layers; only their archives are others. */

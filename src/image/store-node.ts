@@ -170,7 +170,7 @@ async function checkLayer(store: Store, digest: string, diffId: string): Promise
   await writeNote(store, { sizeBytes: got.count.bytes, diffId, blobs: [...(note?.blobs ?? []), digest] })
 }
 
-async function writeNote(store: Store, note: LayerNote): Promise<void> {
+export async function writeNote(store: Store, note: LayerNote): Promise<void> {
   const path = temporary(store)
   await writeFile(path, printLayerNote(note), { flag: 'wx' })
   await rename(path, bytesOf(layerSizePath(store.root, note.diffId)))
@@ -229,7 +229,7 @@ async function* hashed(
   }
 }
 
-async function compressionIn(path: string): Promise<Compression> {
+export async function compressionIn(path: string): Promise<Compression> {
   const file = await open(bytesOf(path))
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0)

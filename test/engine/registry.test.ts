@@ -131,61 +131,6 @@ describe('a connection that breaks', () => {
   })
 })
 
-describe('a push', () => {
-  test('sends a layer while it is compressed, and not again', async () => {
-    using other = empty()
-    const sent: string[] = []
-    using liar = openLiar(registry, (path, { method, headers }) => {
-      const isLarge = Number(headers.get('content-length') ?? Infinity) > 100_000
-      if (path.includes('/uploads/')) sent.push(`${method}${isLarge ? ' with a layer' : ''}`)
-      return undefined
-    })
-    const target = `127.0.0.1:${liar.port}/test/sent-once`
-    other.must('import', join(directory, 'large.tar'), target)
-    expect((await ran(other, 'push', target)).status).toBe(0)
-    expect(sent.filter((request) => request.endsWith('layer'))).toEqual(['PATCH with a layer'])
-  })
-
-  /** What the request is answered that sends a layer while it is compressed. */
-  const refusals: Readonly<Record<string, (request: Request) => Promise<Response>>> = {
-    'does not know it': async (request) => {
-      await request.bytes()
-      return new Response(null, { status: 405 })
-    },
-    'breaks off': async (request) => {
-      for await (const _ of request.body ?? []) break
-      return new Response(null, { status: 500, headers: { connection: 'close' } })
-    },
-    'wants to know first who asks': async (request) => {
-      await request.bytes()
-      const realm = new URL('/token', request.url)
-      return new Response(null, { status: 401, headers: { 'www-authenticate': `Bearer realm="${realm}"` } })
-    },
-    'leads elsewhere': async (request) => {
-      await request.bytes()
-      return new Response(null, { status: 307, headers: { location: request.url } })
-    },
-  }
-  for (const [name, refuse] of Object.entries(refusals))
-    test(`to a registry that ${name}, in the middle of a layer, sends it whole`, async () => {
-      using other = empty()
-      let refused = 0
-      using liar = openLiar(registry, (path, request) => {
-        if (path === '/token') return Response.json({ token: 'word' })
-        if (request.method !== 'PATCH') return undefined
-        refused++
-        return refuse(request)
-      })
-      const target = `127.0.0.1:${liar.port}/test/${name.replaceAll(' ', '-')}`
-      other.must('import', join(directory, 'large.tar'), target)
-      const { status, stdout, stderr } = await ran(other, 'push', target)
-      expect([status, stderr, stdout.includes(': Pushed\n'), refused > 0]).toEqual([0, '', true, true])
-      expect(left(other)).toEqual([])
-      using third = empty()
-      expect((await ran(third, 'pull', target)).status).toBe(0)
-    })
-})
-
 describe('accounts', () => {
   let closed: TestRegistry
   beforeAll(async () => {
