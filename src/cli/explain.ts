@@ -100,7 +100,7 @@ function runCommand(session: Session, words: readonly string[]): Command {
         }
       } finally {
         disconnectContainer(engine, record.id)
-        destroyContainer(engine, record)
+        destroyContainer(engine, record, { volumes: true })
       }
     },
   }

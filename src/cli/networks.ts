@@ -5,10 +5,10 @@ import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { nearest } from '../base/nearest.ts'
 import { printRows } from '../base/rows.ts'
 import { hostOf } from '../container/host.ts'
-import { mendBoxes } from '../engine/box-network.ts'
 import { networksOf } from '../engine/connection.ts'
 import { tell, tellNetwork } from '../engine/events.ts'
 import { withNamesLock } from '../engine/lock.ts'
+import { listMended } from '../engine/mend.ts'
 import { IPVLAN_MODES, MACVLAN_MODES, wordIn } from '../engine/network-plan.ts'
 import { removeIdleBridge, removeNetwork } from '../engine/network-remove.ts'
 import type { Engine } from '../engine/place.ts'
@@ -23,7 +23,7 @@ import {
   listNetworks,
   type NetworkRecord,
 } from '../network/networks.ts'
-import { agrees, type Command, eachOf, say } from './command.ts'
+import { agrees, type Command, eachOf, say, warn } from './command.ts'
 import { connect, disconnect } from './network-connect.ts'
 import { networkFilter } from './network-filter.ts'
 import { inspect } from './network-inspect.ts'
@@ -33,7 +33,7 @@ import { type Asked, pairsOf, wrong } from './values.ts'
 export const network: Command = (session, [word = 'help', ...rest]) => {
   const run = SUBCOMMANDS.get(word)
   if (run !== undefined) {
-    mendBoxes(session.engine)
+    listMended(session.engine, (text) => warn(session, text))
     return run(session, rest)
   }
   const near = nearest(word, [...SUBCOMMANDS.keys()])

@@ -13,7 +13,7 @@ import { makeContainer, type NewContainer } from '../engine/make.ts'
 import { containerPath } from '../engine/place.ts'
 import { newId } from '../engine/random.ts'
 import type { ContainerRecord } from '../engine/record.ts'
-import { destroyContainer, removeAnonymousVolumes } from '../engine/remove.ts'
+import { destroyContainer } from '../engine/remove.ts'
 import { startContainer } from '../engine/start.ts'
 import { close, remove, writeNewFile, writeText } from '../executor/embedded-files.ts'
 import type { StoredImage } from '../image/layout.ts'
@@ -53,10 +53,7 @@ export function runCommand(session: Session, words: readonly string[]): number {
       },
     })
   } catch (error) {
-    if (record.removesItself) {
-      destroyContainer(engine, record)
-      removeAnonymousVolumes(engine, record)
-    }
+    if (record.removesItself) destroyContainer(engine, record, { volumes: true })
     throw startFailure(error, record.intent.args)
   }
   if (socket === undefined) {

@@ -6,6 +6,7 @@ import { printRows } from '../base/rows.ts'
 import { sizeText } from '../base/size.ts'
 import { compileTemplate } from '../base/template.ts'
 import { withNamesLock } from '../engine/lock.ts'
+import { listMended } from '../engine/mend.ts'
 import { volumePath } from '../engine/place.ts'
 import { newId } from '../engine/random.ts'
 import {
@@ -19,7 +20,7 @@ import {
 } from '../engine/volumes.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { diskUsage } from '../executor/embedded-walk.ts'
-import { agrees, eachOf } from './command.ts'
+import { agrees, eachOf, warn } from './command.ts'
 import type { Session } from './open.ts'
 import { pairsOf } from './values.ts'
 
@@ -45,6 +46,7 @@ export function volume(session: Session, [word = '', ...words]: Words): number {
       `it has no command ${JSON.stringify(word)}`,
       'coffer volume create, ls, inspect, rm or prune',
     )
+  listMended(session.engine, (text) => warn(session, text))
   return run(session, words)
 }
 

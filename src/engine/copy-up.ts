@@ -9,14 +9,13 @@
 
 import type { FileStatus } from '../base/files.ts'
 import { attempt, must } from '../executor/embedded-call.ts'
-import { close, lock, makeDirectory, open, removeDirectory, rename } from '../executor/embedded-files.ts'
+import { close, makeDirectory, open, rename } from '../executor/embedded-files.ts'
 import { removeTree } from '../executor/embedded-tree.ts'
 import {
   AT_FDCWD,
   AT_SYMLINK_NOFOLLOW,
   deviceNumber,
   O_CREAT,
-  O_DIRECTORY,
   O_EXCL,
   O_NOFOLLOW,
   O_RDONLY,
@@ -28,8 +27,12 @@ import {
 } from '../linux/files.ts'
 import { asOwner } from './owner.ts'
 import { type Engine, volumePath } from './place.ts'
+import { newVolumePath } from './volumes.ts'
 
-/** `layers` are directories, the uppermost first. Of a command that is killed meanwhile the volume is empty still. */
+/**
+ * `layers` are directories, the uppermost first. For who holds the lock of names; of a command that is killed meanwhile the volume is empty
+ * still.
+ */
 export function copyUpVolume(engine: Engine, volume: NewVolume, layers: readonly string[]): void {
   asOwner(engine, () => copyUp(engine, volume, layers))
 }
@@ -41,26 +44,19 @@ interface NewVolume {
 
 function copyUp(engine: Engine, { name, destination }: NewVolume, layers: readonly string[]): void {
   const { native, files } = engine.machine
-  const directory = volumePath(engine, name)
-  if ((files.list(`${directory}/_data`) ?? []).length > 0) return
+  const data = `${volumePath(engine, name)}/_data`
+  if ((files.list(data) ?? []).length > 0) return
   const sources = directoriesAt(engine, layers, destination)
   const [first] = sources
   const status = first === undefined ? undefined : files.status(first)
   if (status === undefined) return
-  const fd = open(native, directory, O_RDONLY | O_DIRECTORY[native.architecture])
-  try {
-    lock(native, fd)
-    if ((files.list(`${directory}/_data`) ?? []).length > 0) return
-    const copy = `${directory}/_copy`
-    removeTree(native, copy)
-    makeDirectory(native, copy, 0o755)
-    copyEntries(engine, sources, copy)
-    own(engine, copy, status)
-    removeDirectory(native, `${directory}/_data`)
-    rename(native, copy, `${directory}/_data`)
-  } finally {
-    close(native, fd)
-  }
+  const copy = newVolumePath(engine)
+  removeTree(native, copy)
+  makeDirectory(native, copy, 0o755)
+  copyEntries(engine, sources, copy)
+  own(engine, copy, status)
+  // In the place of a directory, if that is empty. rename(2)
+  rename(native, copy, data)
 }
 
 /** The directories of the layers that make up the one at `path`, the uppermost first; none if a link is on the way. */

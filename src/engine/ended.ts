@@ -19,7 +19,7 @@ import { heldLocks, withContainerLock } from './lock.ts'
 import { removeOwned } from './owner.ts'
 import { attachPath, containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
-import { forgetContainer, removeAnonymousVolumes } from './remove.ts'
+import { forgetContainer } from './remove.ts'
 import { isStoppedByHand, nextRestart, type Restarts, ranMs, readRestarts, writeRestarts } from './restart.ts'
 import { startLocked } from './start.ts'
 import { waitingPath } from './waiting.ts'
@@ -44,8 +44,7 @@ export function afterEnd(engine: Engine, id: string, warn: Warn): void {
         startAgain(engine, record, warn)
         return
       }
-      forgetContainer(engine, record)
-      removeAnonymousVolumes(engine, record)
+      forgetContainer(engine, record, { volumes: true })
       isForgotten = true
     }),
   )

@@ -14,9 +14,9 @@ import type { Intent, IntentMount } from './intent.ts'
 import { withNamesLock } from './lock.ts'
 import { makeMountPoints } from './mount-points.ts'
 import { makeName } from './names.ts'
-import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
+import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory, volumePath } from './place.ts'
 import { randomBytes } from './random.ts'
-import { type ContainerRecord, parseRecord, RECORD_FILE } from './record.ts'
+import { type ContainerRecord, LEAVING_FILE, parseRecord, RECORD_FILE } from './record.ts'
 import { makeVolume } from './volumes.ts'
 
 export type NewContainer = Omit<ContainerRecord, 'version' | 'id' | 'name' | 'created'> & {
@@ -39,8 +39,10 @@ export function makeContainer(
     makeDirectory(native, directory, 0o700)
     for (const inside of ['work', 'rootfs']) makeDirectory(native, `${directory}/${inside}`, 0o755)
     makeUpper(engine, `${directory}/upper`, record.intent)
+    const leaves = writeLeaving(engine, record)
     prepareMounts(engine, record)
     writeRecord(engine, record)
+    if (leaves) remove(native, `${directory}/${LEAVING_FILE}`)
     tellContainer(engine, record, 'create')
     return record
   })
@@ -98,9 +100,21 @@ function prepareMount(engine: Engine, one: IntentMount, layers: readonly string[
   makeDirectories(native, one.source, 0o755)
 }
 
-export function writeRecord(engine: Engine, record: ContainerRecord): void {
-  const path = `${containerPath(engine, record.id)}/${RECORD_FILE}`
-  replaceFile(engine.machine.native, { path, temporary: `${path}.new`, text: JSON.stringify(record), mode: 0o600 })
+export const writeRecord = (engine: Engine, record: ContainerRecord): void => writeAs(engine, record, RECORD_FILE)
+
+function writeAs({ machine: { native }, dataRoot }: Engine, record: ContainerRecord, name: string): void {
+  const path = `${containerPath({ dataRoot }, record.id)}/${name}`
+  replaceFile(native, { path, temporary: `${path}.new`, text: JSON.stringify(record), mode: 0o600 })
+}
+
+/** Before its anonymous volumes are made: those, and none of another container. Answers whether there are any. */
+function writeLeaving(engine: Engine, record: ContainerRecord): boolean {
+  const { files } = engine.machine
+  const isNew = (one: IntentMount): boolean =>
+    one.kind === 'volume' && one.isAnonymous && files.status(volumePath(engine, one.name)) === undefined
+  const mounts = record.intent.mounts.filter(isNew)
+  if (mounts.length > 0) writeAs(engine, { ...record, intent: { ...record.intent, mounts } }, LEAVING_FILE)
+  return mounts.length > 0
 }
 
 function prepareEngine(engine: Engine): void {

@@ -7,11 +7,14 @@
  * | one that nobody cleaned up behind               | `exit`, and state below the run root                 | cleaned                       |
  * | one that should have removed itself             | the same, or neither                                 | removed                       |
  * | a directory without a record                    | nobody is between name and record                    | removed                       |
+ * | anonymous volumes of one that goes with them    | its leaving.json, and no record                      | removed                       |
+ * | a volume that is half made, or half removed     | `.new` while nobody is between, `.gone-`             | removed                       |
  * | a name that leads to no record                  | the same                                             | removed                       |
  * | state below the run root without a container    | its bundle would be below our data root              | cleaned                       |
  * | a network of one that has ended                 | its network.json                                     | disconnected                  |
  * | that of a box whose program was killed          | the pid and start time in its id                     | disconnected: box-network.ts  |
- * | an address of nobody                            | who takes addresses says so in `networks/.taking`    | free again                    |
+ * | a network that is half made, or half removed    | its directory has no network.json                    | removed                       |
+ * | an address or port of nobody                    | who takes them says so in `networks/.taking`         | free again                    |
  * | one that a command paused for itself            | nobody has the lock of its `pausing`                 | let go on                     |
  * | one that runs without its name server, or relay | nobody has the lock of that                          | a new one                     |
  * | one that others find by the name before         | the names in its network.json                        | renamed there                 |
@@ -38,17 +41,21 @@ import { mendPause } from './held-pause.ts'
 import { isWatched } from './listening.ts'
 import { heldLocks, tryContainerLock, withContainerLock, withNamesLock } from './lock.ts'
 import { hasOldNames, lacksResolver, renameEndpoints, restoreResolver } from './network-change.ts'
+import { mendNetworks } from './network-remove.ts'
 import { hasNames, isTaking, releaseLeft } from './network-take.ts'
 import { removeOwned } from './owner.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, isTorn, RECORD_FILE } from './record.ts'
-import { destroyContainer, removeAnonymousVolumes } from './remove.ts'
+import { destroyContainer } from './remove.ts'
+import { mendLeaving, mendVolumes } from './volumes.ts'
 
 const quiet = (): void => undefined
 
 /** Mends all that is there, and answers the containers then; `warn` hears of those whose record is not whole. */
 export function listMended(engine: Engine, warn: (text: string) => void): readonly EngineContainer[] {
   mendNamesAndStates(engine)
+  mendVolumes(engine)
+  mendNetworks(engine)
   mendBoxes(engine)
   if (isTaking(engine)) withNamesLock(engine, () => releaseLeft(engine))
   const found = listEngineContainers(engine, warn)
@@ -83,9 +90,11 @@ function mendNames(engine: Engine, ids: readonly string[]): void {
   const { native, files } = engine.machine
   withNamesLock(engine, () => {
     for (const name of staleNames(engine)) remove(native, `${namesDirectory(engine)}/${name}`)
-    for (const id of ids)
-      if (files.status(`${containerPath(engine, id)}/${RECORD_FILE}`) === undefined)
-        removeOwned(engine, [containerPath(engine, id)])
+    for (const id of ids) {
+      if (files.status(`${containerPath(engine, id)}/${RECORD_FILE}`) !== undefined) continue
+      mendLeaving(engine, id)
+      removeOwned(engine, [containerPath(engine, id)])
+    }
   })
 }
 
@@ -115,10 +124,7 @@ function mendHeld(engine: Engine, id: string): boolean {
   disconnectContainer(engine, id)
   remove(engine.machine.native, attachPath(engine, id))
   const record = readEngineContainer(engine, id)?.record
-  if (record?.removesItself === true) {
-    destroyContainer(engine, record)
-    removeAnonymousVolumes(engine, record)
-  }
+  if (record?.removesItself === true) destroyContainer(engine, record, { volumes: true })
   return true
 }
 

@@ -278,19 +278,37 @@ function movePorts(engine: Engine, record: ContainerRecord, { wishes, takesMissi
   withNamesLock(engine, () => {
     const connection = connectionOf(engine, id)
     const { missing, unwanted } = apart(wishes, connection.ports)
-    const taken = takesMissing ? takePorts(engine, id, missing) : []
-    if (taken.length === 0 && unwanted.length === 0) return
-    writeConnection(engine, id, { ...connection, ports: [...connection.ports, ...taken] })
-    const ports = [...connection.ports.filter((port) => !unwanted.includes(port)), ...taken]
-    const endpoint = portEndpoint(engine, connection)
-    const [before, after] = [publishedPorts(unwanted, endpoint), publishedPorts(ports, endpoint)]
-    change(engine, record, undefined, {
-      rules: [...(before.length === 0 ? [] : [unpublish(before)]), ...(after.length === 0 ? [] : [publish(after)])],
-      settings: loopbackSettings(engine, endpoint, after),
+    const isSame = unwanted.length === 0 && (!takesMissing || missing.length === 0)
+    if (isSame) return
+    whileTaking(engine, id, () => {
+      const taken = takesMissing ? takePorts(engine, id, missing) : []
+      exchange(engine, record, connection, { taken, unwanted })
     })
-    writeConnection(engine, id, { ...connection, ports })
-    releasePorts(engine, id, unwanted)
   })
+}
+
+interface Exchange {
+  readonly taken: readonly PortWish[]
+  readonly unwanted: readonly PortWish[]
+}
+
+function exchange(
+  engine: Engine,
+  record: ContainerRecord,
+  connection: Connection,
+  { taken, unwanted }: Exchange,
+): void {
+  const { id } = record
+  writeConnection(engine, id, { ...connection, ports: [...connection.ports, ...taken] })
+  const ports = [...connection.ports.filter((port) => !unwanted.includes(port)), ...taken]
+  const endpoint = portEndpoint(engine, connection)
+  const [before, after] = [publishedPorts(unwanted, endpoint), publishedPorts(ports, endpoint)]
+  change(engine, record, undefined, {
+    rules: [...(before.length === 0 ? [] : [unpublish(before)]), ...(after.length === 0 ? [] : [publish(after)])],
+    settings: loopbackSettings(engine, endpoint, after),
+  })
+  writeConnection(engine, id, { ...connection, ports })
+  releasePorts(engine, id, unwanted)
 }
 
 /** What is asked for and not there, and what is there and not asked for. Who wants one port chooses first, and who takes any last. */

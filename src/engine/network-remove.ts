@@ -9,7 +9,9 @@ import {
   dropNetwork,
   findNetwork,
   missingNetwork,
+  NETWORK_NAME,
   type NetworkRecord,
+  networksPath,
   readNetwork,
   recordPath,
 } from '../network/networks.ts'
@@ -35,6 +37,18 @@ export function removeNetwork(engine: Engine, network: NetworkRecord): void {
     removeBridge(engine, network)
     remove(networks.native, recordPath(networks, network.name))
     dropNetwork(networks, network)
+  })
+}
+
+/** Directories of networks that a killed command had not made yet, or not removed. */
+export function mendNetworks(engine: Engine): void {
+  const networks = networksOf(engine)
+  const isLeft = (name: string): boolean =>
+    NETWORK_NAME.test(name) && networks.files.status(recordPath(networks, name)) === undefined
+  const left = (networks.files.list(networksPath(networks)) ?? []).filter(isLeft)
+  if (left.length === 0) return
+  withNamesLock(engine, () => {
+    for (const name of left) if (isLeft(name)) dropNetwork(networks, { name })
   })
 }
 

@@ -9,6 +9,7 @@ import {
   beginTaking,
   endTaking,
   releaseAddress,
+  releaseOtherPorts,
   releaseOthers,
   releasePort,
   removeNames,
@@ -46,7 +47,7 @@ export interface EndpointRequest {
   readonly number: number
 }
 
-/** What a container takes from the first address to its connection, in which all of them are. Who is killed in between leaves a mark. */
+/** What a container takes, up to its connection, in which all of it is; and what it gives back. Who is killed in between leaves a mark. */
 export function whileTaking<Result>(engine: Engine, id: string, body: () => Result): Result {
   if (engine.foreseen !== undefined) return body()
   const networks = networksOf(engine)
@@ -59,15 +60,16 @@ export function whileTaking<Result>(engine: Engine, id: string, body: () => Resu
   }
 }
 
-/** For who holds the lock of names: nobody else takes addresses then. */
+/** For who holds the lock of names: nobody else takes anything then. */
 export function releaseLeft(engine: Engine): void {
   const networks = networksOf(engine)
   if (whoTakes(networks) === undefined) return
   for (const { name } of listNetworks(networks)) releaseOthers(networks, name, (id) => isIn(engine, id, name))
+  releaseOtherPorts(networks, (id) => readConnection(engine, id)?.ports ?? [])
   endTaking(networks)
 }
 
-/** Somebody takes addresses, or was killed at it. */
+/** Somebody takes addresses or ports, or was killed at it. */
 export const isTaking = (engine: Engine): boolean => whoTakes(networksOf(engine)) !== undefined
 
 /** Throws `conflict` for an address that is taken, `exhausted` if all are. Its names are not told yet. */

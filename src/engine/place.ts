@@ -5,6 +5,7 @@
  *     names/NAME                 a symbolic link whose text is the id of the container with that name; making it is what takes the name
  *     events events.1            what has happened: events.ts
  *     containers/ID/container.json   what was asked for; the container exists from the moment this file does
+ *     containers/ID/leaving.json     without container.json beside it: that its anonymous volumes go with it
  *     containers/ID/started      when it was started last
  *     containers/ID/exit         how it ended last: native/monitor.c
  *     containers/ID/sent         the signal that coffer sent last, and who: sent.ts

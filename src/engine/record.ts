@@ -103,6 +103,11 @@ export interface LogPolicy {
 }
 
 export const RECORD_FILE = 'container.json'
+/**
+ * The record of a container that is not there yet, with the volumes that are made for it, or that is there no more: where there is no other,
+ * whoever mends removes its anonymous volumes, and then the directory.
+ */
+export const LEAVING_FILE = 'leaving.json'
 
 /** Throws `conflict` for a file that coffer did not write whole. */
 export function parseRecord(text: string, path: string): ContainerRecord {

@@ -10,10 +10,10 @@ import { tellContainer } from './events.ts'
 import { heldLocks, withContainerLock, withNamesLock } from './lock.ts'
 import { removeOwned } from './owner.ts'
 import { attachPath, containerPath, type Engine, namesDirectory } from './place.ts'
-import { type ContainerRecord, RECORD_FILE } from './record.ts'
+import { type ContainerRecord, LEAVING_FILE, RECORD_FILE } from './record.ts'
 import { markStopped } from './restart.ts'
 import { keepSent } from './sent.ts'
-import { dropVolume } from './volumes.ts'
+import { anonymousVolumes, dropVolume } from './volumes.ts'
 
 export interface RemoveOptions {
   readonly force: boolean
@@ -43,9 +43,8 @@ export function removeContainer(
     if (isAlive) tellDie(engine, record, KILLED, ranSeconds(engine, now.started))
     disconnectContainer(engine, record.id)
     remove(engine.machine.native, attachPath(engine, record.id))
-    destroyContainer(engine, record)
+    destroyContainer(engine, record, { volumes })
   })
-  if (volumes) removeAnonymousVolumes(engine, record)
 }
 
 const KILLED = 137
@@ -53,22 +52,26 @@ const KILLED = 137
 const ranSeconds = ({ machine }: Engine, started: string): number =>
   Math.max(0, Math.floor((machine.now().getTime() - Date.parse(started)) / 1000))
 
-export function destroyContainer(engine: Engine, record: ContainerRecord): void {
-  forgetContainer(engine, record)
+interface Going {
+  /** Whether its anonymous volumes go with it: those that no other container mounts, as with --volumes-from. */
+  readonly volumes: boolean
+}
+
+export function destroyContainer(engine: Engine, record: ContainerRecord, going: Going): void {
+  forgetContainer(engine, record, going)
   removeOwned(engine, [containerPath(engine, record.id)])
 }
 
 /** From now on there is none. What it has written is left, for whoever removes it: this command, or any other. Of two, one tells of it. */
-export function forgetContainer(engine: Engine, record: ContainerRecord): void {
+export function forgetContainer(engine: Engine, record: ContainerRecord, going: Going): void {
   const isThere = engine.machine.files.status(`${containerPath(engine, record.id)}/${RECORD_FILE}`) !== undefined
-  forgetName(engine, record)
+  const volumes = going.volumes ? anonymousVolumes(record) : []
+  forgetName(engine, record, volumes.length > 0 ? LEAVING_FILE : REMOVED_FILE)
   if (isThere) tellContainer(engine, record, 'destroy')
+  for (const name of volumes) dropVolume(engine, name)
 }
 
-/** Those that no other container mounts, as with --volumes-from. */
-export function removeAnonymousVolumes(engine: Engine, { intent }: Pick<ContainerRecord, 'intent'>): void {
-  for (const one of intent.mounts) if (one.kind === 'volume' && one.isAnonymous) dropVolume(engine, one.name)
-}
+const REMOVED_FILE = 'removed.json'
 
 function refuseLive({ name }: ContainerRecord, status: EngineContainer['status']): void {
   if (status === 'created' || status === 'exited') return
@@ -87,18 +90,21 @@ export function removeDamaged(engine: Engine, id: string, warn: (text: string) =
   disconnectContainer(engine, id)
   remove(native, attachPath(engine, id))
   for (const name of files.list(namesDirectory(engine)) ?? [])
-    if (files.readLink(`${namesDirectory(engine)}/${name}`) === id) forgetName(engine, { id, name })
+    if (files.readLink(`${namesDirectory(engine)}/${name}`) === id) forgetName(engine, { id, name }, REMOVED_FILE)
   removeOwned(engine, [containerPath(engine, id)])
 }
 
-/** The record goes first: from then on there is no such container, whatever else is left when somebody kills us. */
-function forgetName(engine: Engine, { id, name }: Pick<ContainerRecord, 'id' | 'name'>): void {
+/** The record goes first: from then on there is no such container, and its new name says what of it is to go, whenever somebody kills us. */
+function forgetName(engine: Engine, { id, name }: Pick<ContainerRecord, 'id' | 'name'>, record: string): void {
   const { native, files } = engine.machine
   const directory = containerPath(engine, id)
   withNamesLock(engine, () => {
     const path = `${namesDirectory(engine)}/${name}`
-    if (files.status(`${directory}/${RECORD_FILE}`) !== undefined)
-      rename(native, `${directory}/${RECORD_FILE}`, `${directory}/removed.json`)
+    if (files.status(`${directory}/${RECORD_FILE}`) !== undefined) {
+      // One that was killed as it made the container may have left it.
+      if (record !== LEAVING_FILE) remove(native, `${directory}/${LEAVING_FILE}`)
+      rename(native, `${directory}/${RECORD_FILE}`, `${directory}/${record}`)
+    }
     if (files.readLink(path) === id) remove(native, path)
   })
 }

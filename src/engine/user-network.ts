@@ -15,7 +15,7 @@ import { rewriteNamedFiles } from './container-files.ts'
 import { disconnectContainer } from './container-network.ts'
 import { type HeldSpaces, heldSpaces, holdNetwork } from './held-network.ts'
 import { withNamesLock } from './lock.ts'
-import { takePorts } from './network-take.ts'
+import { takePorts, whileTaking } from './network-take.ts'
 import { startPasta } from './pasta.ts'
 import { type Engine, networkDirectory } from './place.ts'
 import type { ContainerRecord, NetworkWish, PortWish } from './record.ts'
@@ -79,5 +79,6 @@ function takeConnection(engine: Engine, id: string, program: Connector, wanted: 
     writeConnection(engine, id, connection)
     return connection
   }
-  return wanted.length === 0 ? write([]) : withNamesLock(engine, () => write(takePorts(engine, id, wanted)))
+  if (wanted.length === 0) return write([])
+  return withNamesLock(engine, () => whileTaking(engine, id, () => write(takePorts(engine, id, wanted))))
 }

@@ -13,8 +13,9 @@ import { listEngineContainers } from './containers.ts'
 import { tell } from './events.ts'
 import { withNamesLock } from './lock.ts'
 import { removeOwned } from './owner.ts'
-import { type Engine, volumePath, volumesDirectory } from './place.ts'
+import { containerPath, type Engine, volumePath, volumesDirectory } from './place.ts'
 import { randomHex } from './random.ts'
+import { type ContainerRecord, isTorn, LEAVING_FILE, parseRecord } from './record.ts'
 
 export interface Volume {
   readonly version: 1
@@ -27,7 +28,14 @@ export interface Volume {
 
 const RECORD = 'volume.json'
 const RENAME_NOREPLACE = 1
+const DROPPED = '.gone-'
 const VOLUME_NAME = /^[a-zA-Z0-9][\w.-]+$/
+
+/** What is about to become a volume, or its files; for who holds the lock of names. */
+export const newVolumePath = (engine: Engine): string => `${volumesDirectory(engine)}/.new`
+
+export const anonymousVolumes = ({ intent }: Pick<ContainerRecord, 'intent'>): readonly string[] =>
+  intent.mounts.flatMap((one) => (one.kind === 'volume' && one.isAnonymous ? [one.name] : []))
 
 export type NewVolume = Pick<Volume, 'name' | 'labels' | 'isAnonymous'>
 
@@ -44,9 +52,9 @@ export function makeVolume(engine: Engine, wanted: NewVolume): void {
     })
   if (files.status(path) !== undefined) return
   makeDirectories(native, volumesDirectory(engine), 0o711)
-  const made = `${volumesDirectory(engine)}/.new`
+  const made = newVolumePath(engine)
   // What a killed command left.
-  removeTree(native, made)
+  if (files.status(made) !== undefined) removeOwned(engine, [made])
   makeDirectory(native, made, 0o711)
   makeDirectory(native, `${made}/_data`, 0o755)
   const record: Volume = { version: 1, created: now().toISOString(), ...wanted }
@@ -110,22 +118,45 @@ export function removeVolume(engine: Engine, name: string): void {
  * there. From the rename on there is no such volume; what is left of it when somebody kills us goes with the next one.
  */
 export function dropVolume(engine: Engine, name: string): readonly string[] {
-  const { native, files } = engine.machine
+  const users = withNamesLock(engine, () => dropHeld(engine, name))
+  removeDropped(engine)
+  return users
+}
+
+/** As dropVolume, for who holds the lock of names. */
+function dropHeld(engine: Engine, name: string): readonly string[] {
+  const { native } = engine.machine
+  const users = usersOf(engine, name)
+  if (users.length > 0) return users
+  const gone = `${volumesDirectory(engine)}/${DROPPED}${randomHex(native, 8)}`
+  const renamed = attempt(native, 'renameat2', AT_FDCWD, volumePath(engine, name), AT_FDCWD, gone, RENAME_NOREPLACE)
+  if (renamed >= 0) tell(engine, 'volume', 'destroy', name, { driver: 'local' })
+  return users
+}
+
+function removeDropped(engine: Engine): void {
   const directory = volumesDirectory(engine)
-  const gone = `${directory}/.gone-${randomHex(native, 8)}`
-  let isDropped = false
-  const users = withNamesLock(engine, () => {
-    const users = usersOf(engine, name)
-    isDropped =
-      users.length === 0 &&
-      attempt(native, 'renameat2', AT_FDCWD, volumePath(engine, name), AT_FDCWD, gone, RENAME_NOREPLACE) >= 0
-    return users
-  })
-  if (isDropped) tell(engine, 'volume', 'destroy', name, { driver: 'local' })
-  const left = (files.list(directory) ?? []).filter((name) => name.startsWith('.gone-'))
+  const left = (engine.machine.files.list(directory) ?? []).filter((name) => name.startsWith(DROPPED))
   removeOwned(
     engine,
     left.map((name) => `${directory}/${name}`),
   )
-  return users
+}
+
+/** What killed commands left, but for what mendLeaving knows of. */
+export function mendVolumes(engine: Engine): void {
+  const made = newVolumePath(engine)
+  if (engine.machine.files.status(made) !== undefined) withNamesLock(engine, () => removeOwned(engine, [made]))
+  removeDropped(engine)
+}
+
+/** Of a container that is not there, for who holds the lock of names: the volumes that go with it. mendVolumes removes what was in them. */
+export function mendLeaving(engine: Engine, id: string): void {
+  const path = `${containerPath(engine, id)}/${LEAVING_FILE}`
+  const text = engine.machine.files.readText(path)
+  try {
+    for (const name of text === undefined ? [] : anonymousVolumes(parseRecord(text, path))) dropHeld(engine, name)
+  } catch (error) {
+    if (!isTorn(error)) throw error
+  }
 }

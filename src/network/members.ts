@@ -5,7 +5,7 @@
  *     networks/NAME/leases/HEX         the text is the id and the name of the container that has this address
  *     networks/NAME/names/NAME/ID      the text is its addresses, as they are called in leases, with a space between
  *     networks/.ports/PROTOCOL-PORT/X  the text is the id; X is the address of this machine, `any`, `any4` or `any6`
- *     networks/.taking                 the text is the id of who is taking addresses that are not written down yet
+ *     networks/.taking                 the text is the id of who is taking addresses or ports that are not written down yet
  */
 
 import { OperationError } from '../base/errors.ts'
@@ -88,7 +88,12 @@ const takingPath = (networks: Networks): string => `${networksPath(networks)}/.t
 
 /** Who takes addresses now, or was killed at it. */
 export const whoTakes = (networks: Networks): string | undefined => networks.files.readLink(takingPath(networks))
-export const beginTaking = (networks: Networks, id: string): void => void link(networks, id, takingPath(networks))
+export function beginTaking(networks: Networks, id: string): void {
+  if (link(networks, id, takingPath(networks))) return
+  // It is the first of this machine.
+  prepare(networks, networksPath(networks), 0o711)
+  link(networks, id, takingPath(networks))
+}
 export const endTaking = (networks: Networks): void => unlink(networks, takingPath(networks))
 
 /** The ids of those that have an address, each as it is asked for: the first one often suffices. */
@@ -151,8 +156,9 @@ export interface HostPort {
   readonly protocol: string
 }
 
-const portDirectory = (networks: Networks, { protocol, hostPort }: HostPort): string =>
-  `${networksPath(networks)}/.ports/${protocol}-${hostPort}`
+const portsPath = (networks: Networks): string => `${networksPath(networks)}/.ports`
+const portName = ({ protocol, hostPort }: HostPort): string => `${protocol}-${hostPort}`
+const portDirectory = (networks: Networks, port: HostPort): string => `${portsPath(networks)}/${portName(port)}`
 
 const placeOf = ({ hostAddress }: HostPort): string => {
   const address = hostAddress === undefined ? undefined : parseAddress(hostAddress)
@@ -169,6 +175,22 @@ const meet = (one: string, other: string): boolean => {
   return isAll && isSix(one) === isSix(other)
 }
 
+const holds = (ports: readonly HostPort[], name: string, place: string): boolean =>
+  ports.some((one) => portName(one) === name && placeOf(one) === place)
+
+/** As releaseOthers: ports that no container has. */
+export function releaseOtherPorts(networks: Networks, heldBy: (id: string) => readonly HostPort[]): void {
+  const { files } = networks
+  for (const name of files.list(portsPath(networks)) ?? []) {
+    const directory = `${portsPath(networks)}/${name}`
+    for (const place of files.list(directory) ?? []) {
+      const holder = files.readLink(`${directory}/${place}`)
+      if (holder === undefined || !holds(heldBy(holder), name, place)) unlink(networks, `${directory}/${place}`)
+    }
+    dropEmpty(networks, directory)
+  }
+}
+
 /** Answers whether it was free; `heldBy` has the ports of a container: a link that says more is what a killed command left. */
 export function takePort(
   networks: Networks,
@@ -182,10 +204,7 @@ export function takePort(
   for (const other of files.list(directory) ?? []) {
     const holder = files.readLink(`${directory}/${other}`)
     if (holder === undefined) continue
-    const isHeld = heldBy(holder).some(
-      (one) => one.hostPort === port.hostPort && one.protocol === port.protocol && placeOf(one) === other,
-    )
-    if (!isHeld) unlink(networks, `${directory}/${other}`)
+    if (!holds(heldBy(holder), portName(port), other)) unlink(networks, `${directory}/${other}`)
     else if (meet(place, other)) return false
   }
   prepare(networks, directory, 0o711)

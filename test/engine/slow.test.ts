@@ -1,13 +1,13 @@
 /** A command that is slow, and what others do meanwhile. It is held at its system calls: test/programs/inject.c */
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
-import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { FLOCK, OPENAT, type Point, PPOLL, sample } from '../crash/injection.ts'
 import { until } from '../kernel/leaks.ts'
 import { readText } from '../kernel/machine.ts'
-import { injector } from '../kernel/programs.ts'
 import { busyboxArchive, openTestEngine, type Ran, type TestEngine } from './engine.ts'
+import { callsOf as allCalls, through } from './held.ts'
 
 const PROGRAM = join(import.meta.dir, '..', '..', 'dist', 'coffer')
 
@@ -20,26 +20,9 @@ beforeAll(() => {
 })
 afterAll(() => engine[Symbol.dispose]())
 
-const log = (): string => join(engine.directory, 'calls')
-
-async function through(words: readonly string[], command: readonly string[]): Promise<Ran> {
-  const child = engine.spawnThrough([injector(), log(), ...words, '--'], ...command)
-  const [stdout, stderr] = await Promise.all([child.stdout, child.stderr].map((one) => new Response(one).text()))
-  return { status: await child.exited, stdout: stdout ?? '', stderr: stderr ?? '' }
-}
-
 /** The calls that the command itself makes. */
-async function callsOf(...command: readonly string[]): Promise<readonly Point[]> {
-  const { status, stderr } = await through(['list'], command)
-  expect([status, stderr]).toEqual([0, ''])
-  const points = readFileSync(log(), 'utf8')
-    .trimEnd()
-    .split('\n')
-    .map((line) => line.split(' '))
-  return points
-    .map(([role = '', index, call]) => ({ role, index: Number(index), call: Number(call) }))
-    .filter(({ role }) => role === '0')
-}
+const callsOf = async (...command: readonly string[]): Promise<readonly Point[]> =>
+  (await allCalls(engine, command)).filter(({ role }) => role === '0')
 
 /** At once if nobody is waited for, and else once the command that is held goes on. */
 const whileHeld = async ({ role, index }: Point, others: string, ...command: readonly string[]): Promise<Ran> => {
@@ -47,7 +30,7 @@ const whileHeld = async ({ role, index }: Point, others: string, ...command: rea
   rmSync(status, { force: true })
   const all = `( ${others}; echo $? >${status} ) >/dev/null 2>&1 </dev/null &`
   const look = `for turn in $(seq 50); do [ -s ${status} ] && break; sleep 0.03; done`
-  const ran = await through(['at', role, `${index}`, `do=${all} ${look}`], command)
+  const ran = await through(engine, ['at', role, `${index}`, `do=${all} ${look}`], command)
   until('the other commands', () => readText(status)?.endsWith('\n'))
   expect(readText(status)).toBe('0\n')
   return ran
