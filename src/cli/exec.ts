@@ -85,9 +85,8 @@ function refuseStopped({ record, status }: EngineContainer): void {
 
 function processOf(asked: Asked, base: Process, args: readonly string[], container: EngineContainer): Process {
   const { given, session } = asked
-  const workdir = given.string('workdir')
-  if (workdir !== undefined && !workdir.startsWith('/'))
-    throw wrong(asked, 'workdir', workdir, 'give an absolute path of the container')
+  const workdir = given.string('workdir') || base.cwd
+  if (!workdir.startsWith('/')) throw wrong(asked, 'workdir', workdir, 'give an absolute path of the container')
   const all = grantableCapabilities(session.engine)
   const privileged = { bounding: all, effective: all, permitted: all, inheritable: [], ambient: [] }
   return {
@@ -96,14 +95,21 @@ function processOf(asked: Asked, base: Process, args: readonly string[], contain
     terminal: given.bool('tty'),
     consoleSize: undefined,
     env: [
-      ...base.env,
+      ...inheritedEnv(asked, base, container),
       ...(given.bool('tty') && !base.env.some((entry) => entry.startsWith('TERM=')) ? ['TERM=xterm'] : []),
       ...variablesOf(asked).map(([name, value]) => `${name}=${value}`),
     ],
     user: userOf(asked, base, container),
-    cwd: workdir ?? base.cwd,
+    cwd: workdir,
     ...(given.bool('privileged') ? { capabilities: privileged } : {}),
   }
+}
+
+/** Another user has a home of their own, unless one was asked for when the container was made. */
+function inheritedEnv({ given }: Asked, base: Process, { record }: EngineContainer): readonly string[] {
+  const isHome = (entry: string): boolean => entry.startsWith('HOME=')
+  const keepsHome = !given.string('user') || record.intent.env.some(isHome)
+  return keepsHome ? base.env : base.env.filter((entry) => !isHome(entry))
 }
 
 /** By the files that the container has now. */

@@ -172,7 +172,7 @@ function intentOf(asked: Asked, source: Source, id: string): Intent {
   const translatesIds = translates(source, spaces, host)
   if (given.isSet('hostname') && spaces.namespaces.uts.kind !== 'private')
     throw usage(asked.command, 'conflicting options: hostname and the UTS mode', 'leave --hostname or --uts away')
-  const workdir = given.string('workdir') ?? process?.workingDir ?? '/'
+  const workdir = given.string('workdir') || (process?.workingDir ?? '/')
   if (!workdir.startsWith('/'))
     throw wrong(
       asked,

@@ -85,7 +85,8 @@ export function resourcesDocument(resources: IntentResources): object {
       cpus: resources.cpusetCpus,
       mems: resources.cpusetMems,
     },
-    pids: { limit: pids },
+    // No limit for docker; 0 of a kernel is none at all.
+    pids: { limit: pids === 0 ? -1 : pids },
     blockIO: blockDocument(resources),
     hugepageLimits: resources.hugepages,
     rdma: rdmaDocument(resources),
