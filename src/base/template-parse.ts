@@ -5,6 +5,8 @@ import { OperationError } from './errors.ts'
 export type Action =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'print'; readonly pipe: Pipe }
+  /** For what follows it, to the end of its block. */
+  | { readonly kind: 'declare'; readonly name: string; readonly pipe: Pipe }
   | (Block & { readonly kind: 'if' | 'with' })
   | (Block & {
       readonly kind: 'range'
@@ -76,11 +78,18 @@ function actionsOf(reader: Reader): { readonly actions: readonly Action[]; reado
       continue
     }
     const [, word, rest = ''] = /^(end|else|if|with|range)\b\s*([\s\S]*)$/.exec(part.text) ?? []
-    if (word === undefined) actions.push({ kind: 'print', pipe: pipeOf(part.text) })
+    if (word === undefined) actions.push(plainOf(part.text))
     else if (word === 'end' || word === 'else') return { actions, end: part.text }
     else actions.push(blockOf(reader, word, rest))
   }
   return { actions, end: undefined }
+}
+
+function plainOf(code: string): Action {
+  const [, name, rest] = /^(\$\w+)\s*:=\s*([\s\S]*)$/.exec(code) ?? []
+  return name === undefined || rest === undefined
+    ? { kind: 'print', pipe: pipeOf(code) }
+    : { kind: 'declare', name, pipe: pipeOf(rest) }
 }
 
 function blockOf(reader: Reader, word: string, code: string): Action {

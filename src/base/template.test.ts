@@ -37,6 +37,11 @@ const cases: Readonly<Record<string, readonly [string, string]>> = {
   println: ['{{println .Id}}', 'sha256:abc\n'],
   printf: ['{{printf "%s-%d-%q-%5s|" .Id .State.Pid "x" "ab"}}', 'sha256:abc-42-"x"-   ab|'],
   'a key of a map that is not there': ['{{.Config.Labels.none}}', '<no value>'],
+  'a variable, inside of a range too': [
+    '{{$pid := .State.Pid}}{{range .Config.Env}}{{$pid}}:{{.}} {{end}}{{$pid}}',
+    '42:A=1 42:B=2 42',
+  ],
+  'printf with zeros and in base 16': ['{{printf "%05d|%x|%04X" .State.Pid 255 171}}', '00042|ff|00AB'],
   'a comment': ['a{{/* nothing */}}b', 'ab'],
   'braces in a string': ['{{"}}"}}', '}}'],
 }

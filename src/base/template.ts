@@ -26,10 +26,16 @@ interface Scope {
 const NO_VALUE = '<no value>'
 
 function render(actions: readonly Action[], scope: Scope): string {
-  return actions.map((action) => renderAction(action, scope)).join('')
+  let inner = scope
+  let printed = ''
+  for (const action of actions)
+    if (action.kind === 'declare')
+      inner = { ...inner, variables: new Map([...inner.variables, [action.name, run(action.pipe, inner)]]) }
+    else printed += renderAction(action, inner)
+  return printed
 }
 
-function renderAction(action: Action, scope: Scope): string {
+function renderAction(action: Exclude<Action, { kind: 'declare' }>, scope: Scope): string {
   switch (action.kind) {
     case 'text':
       return action.text
@@ -194,12 +200,23 @@ const sliced = (value: Value, from: Value, to: Value): Value => {
 
 function printed(format: string, args: readonly Value[]): string {
   let at = 0
-  return format.replace(/%(-?\d*)([sdvqt%])/g, (_, width: string, verb: string) => {
-    if (verb === '%') return '%'
-    const value = args[at++]
-    const word = verb === 'q' ? JSON.stringify(text(value)) : shown(value)
-    return width.startsWith('-') ? word.padEnd(-Number(width)) : word.padStart(Number(width))
-  })
+  return format.replace(
+    /%(-?)(0?)(\d*)([sdvqtxX%])/g,
+    (_, left: string, zero: string, digits: string, verb: string) => {
+      if (verb === '%') return '%'
+      const word = worded(args[at++], verb)
+      const width = `${left}${digits}`
+      if (zero !== '' && left === '') return word.padStart(Number(width), '0')
+      return width.startsWith('-') ? word.padEnd(-Number(width)) : word.padStart(Number(width))
+    },
+  )
+}
+
+function worded(value: Value, verb: string): string {
+  if (verb === 'q') return JSON.stringify(text(value))
+  if (typeof value !== 'number' || !/[xX]/.test(verb)) return shown(value)
+  const digits = value.toString(16)
+  return verb === 'X' ? digits.toUpperCase() : digits
 }
 
 const wrong = (reason: string, hint?: string): OperationError =>
