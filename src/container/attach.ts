@@ -4,7 +4,7 @@ import type { Native } from '../base/native.ts'
 import { attempt, mustUnless } from '../executor/embedded-call.ts'
 import { POLLIN, POLLOUT, poll, readSignal } from '../executor/embedded-events.ts'
 import { writeAll } from '../executor/embedded-files.ts'
-import { rawSettings, setTerminal, terminalSettings, terminalSize } from '../executor/embedded-terminal.ts'
+import { setTerminal, terminalSettings, terminalSize, transparentSettings } from '../executor/embedded-terminal.ts'
 import { FROM, HEAD_BYTES, headOf, sizePiece, TO } from './attach-pieces.ts'
 
 const STDIN = 0
@@ -46,7 +46,7 @@ export type AttachEnd =
 export function attend(native: Native, attachment: Attachment): AttachEnd {
   const session = new Session(native, attachment)
   const before = attachment.terminal && attachment.hasInput ? terminalSettings(native, STDIN) : undefined
-  if (before !== undefined) setTerminal(native, STDIN, rawSettings(before))
+  if (before !== undefined) setTerminal(native, STDIN, transparentSettings(before))
   if (attachment.terminal) session.sendSize()
   try {
     for (;;) {

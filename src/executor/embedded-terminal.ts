@@ -49,6 +49,7 @@ const INLCR = 0o100
 const IGNCR = 0o200
 const ICRNL = 0o400
 const IXON = 0o2000
+const OPOST = 0o1
 const ONLCR = 0o4
 const CSIZE = 0o60
 const CS8 = 0o60
@@ -73,6 +74,13 @@ export function rawSettings(settings: TerminalSettings): TerminalSettings {
   clear(12, ECHO | ECHONL | ICANON | ISIG | IEXTEN)
   raw[CONTROL_CHARACTERS + VMIN] = 1
   raw[CONTROL_CHARACTERS + VTIME] = 0
+  return raw
+}
+
+/** The same, and what is printed as it is: for a terminal in front of one that has sent the carriage returns already. cfmakeraw(3) */
+export function transparentSettings(settings: TerminalSettings): TerminalSettings {
+  const raw = rawSettings(settings)
+  clearFlags(new DataView(raw.buffer), 4, OPOST)
   return raw
 }
 

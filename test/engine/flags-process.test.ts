@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { ptyProgram } from '../kernel/in-terminal.ts'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
 
 let engine: TestEngine
@@ -84,6 +85,18 @@ describe('the program', () => {
     engine.must('rm', 'polite')
     expect(said('--stop-signal', 'NONE', 'ubuntu', 'true')).toContain('Invalid signal: NONE')
   })
+})
+
+test('with a terminal each line ends as it does in the terminal of the container, with run and exec', async () => {
+  const inTerminal = async (...words: readonly string[]): Promise<string> => {
+    const child = engine.spawnThrough(['python3', '-c', ptyProgram()], ...words)
+    child.stdin.end()
+    return new Response(child.stdout).text()
+  }
+  expect(await inTerminal('run', '--rm', '-it', 'ubuntu', 'echo', 'run')).toBe('run\r\n')
+  engine.must('run', '-dit', '--name', 'typed', 'ubuntu', 'sleep', '1000')
+  expect(await inTerminal('exec', '-it', 'typed', 'echo', 'exec')).toBe('exec\r\n')
+  engine.must('rm', '-f', 'typed')
 })
 
 describe('a command that cannot run', () => {
