@@ -2,7 +2,7 @@
 
 import type { Json } from '../base/json.ts'
 import type { Intent } from './intent.ts'
-import type { BlockRate, DeviceRule, IntentDevice, IntentResources } from './intent-resources.ts'
+import { type BlockRate, type DeviceRule, type IntentDevice, type IntentResources, swapOf } from './intent-resources.ts'
 
 const NANOS_PER_CPU = 1_000_000_000
 
@@ -16,7 +16,7 @@ export const resourceSettings = (intent: Intent): { readonly [name: string]: Jso
 const memoryAndProcessors = (resources: IntentResources): { readonly [name: string]: Json } => ({
   CpuShares: resources.cpuShares ?? 0,
   Memory: resources.memoryBytes ?? 0,
-  MemorySwap: resources.memorySwapBytes ?? 0,
+  MemorySwap: swapOf(resources.memoryBytes, resources.memorySwapBytes) ?? 0,
   MemoryReservation: resources.memoryReservationBytes ?? 0,
   MemorySwappiness: resources.memorySwappiness ?? null,
   OomKillDisable: resources.disablesOomKiller ?? false,

@@ -111,5 +111,5 @@ const rdmaDocument = ({ rdma = [] }: IntentResources): object =>
   Object.fromEntries(rdma.map(({ device, handles, objects }) => [device, { hcaHandles: handles, hcaObjects: objects }]))
 
 /** docker's rule: as much swap as memory if nothing is said. */
-const swapOf = (memoryBytes: number | undefined, swapBytes: number | undefined): number | undefined =>
+export const swapOf = (memoryBytes: number | undefined, swapBytes: number | undefined): number | undefined =>
   swapBytes ?? (memoryBytes === undefined ? undefined : memoryBytes * 2)

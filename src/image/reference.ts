@@ -77,6 +77,9 @@ export function familiarName({ registry, repository, tag, digest }: Reference): 
   return familiarRepository({ registry, repository }) + suffix(tag, digest)
 }
 
+/** Whether a name says neither tag nor digest, so that it means `latest`. */
+export const lacksTag = (text: string): boolean => !text.includes('@') && !/:[^/]+$/.test(text)
+
 /** As familiarName, without tag and digest: the column REPOSITORY of `images`. */
 export function familiarRepository({ registry, repository }: Pick<Reference, 'registry' | 'repository'>): string {
   if (registry !== DEFAULT_REGISTRY) return `${registry}/${repository}`

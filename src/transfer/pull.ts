@@ -4,7 +4,7 @@ import { parseFlags, usage } from '../base/flags.ts'
 import { tellImage } from '../image/events-node.ts'
 import { parsePlatform } from '../image/platform.ts'
 import { type LayerEvent, pullImage } from '../image/pull-node.ts'
-import { canonicalName, familiarName, familiarRepository, parseReference } from '../image/reference.ts'
+import { canonicalName, familiarName, familiarRepository, lacksTag, parseReference } from '../image/reference.ts'
 import type { RegistrySettings } from '../image/registry-settings-node.ts'
 import { PULL_FLAGS } from '../image/transfer-flags.ts'
 import type { TransferCommand } from './command.ts'
@@ -21,7 +21,7 @@ export const pullCommand: TransferCommand = async (store, words, { settings }) =
   const isQuiet = given.bool('quiet')
   const out = (line: string): boolean => isQuiet || process.stdout.write(`${line}\n`)
   const tag = reference.digest ?? reference.tag
-  if (!text.includes('@') && !/:[^/]+$/.test(text)) out(`Using default tag: ${tag}`)
+  if (lacksTag(text)) out(`Using default tag: ${tag}`)
   out(`${tag}: Pulling from ${reference.repository}`)
   const progress = openProgress(process.stdout, isQuiet)
   const pulled = await pullImage(store, {

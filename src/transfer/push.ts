@@ -5,7 +5,7 @@ import { parseFlags, usage } from '../base/flags.ts'
 import { tellImage } from '../image/events-node.ts'
 import { findImage } from '../image/layout.ts'
 import { pushImage } from '../image/push-node.ts'
-import { canonicalName, familiarName, familiarRepository, parseReference } from '../image/reference.ts'
+import { canonicalName, familiarName, familiarRepository, lacksTag, parseReference } from '../image/reference.ts'
 import { PUSH_FLAGS } from '../image/transfer-flags.ts'
 import type { TransferCommand } from './command.ts'
 import { openProgress } from './progress.ts'
@@ -30,6 +30,7 @@ export const pushCommand: TransferCommand = async (store, words, { settings }) =
     })
   const isQuiet = given.bool('quiet')
   const out = (line: string): boolean => isQuiet || process.stdout.write(`${line}\n`)
+  if (lacksTag(text)) out(`Using default tag: ${reference.tag}`)
   out(`The push refers to repository [${reference.registry}/${reference.repository}]`)
   const progress = openProgress(process.stdout, isQuiet)
   const { digest, sizeBytes } = await pushImage(store, {

@@ -32,7 +32,8 @@ test('push sends a layer while it is compressed, and not again', async () => {
   })
   const target = `127.0.0.1:${liar.port}/test/sent-once`
   other.must('import', large, target)
-  expect((await ran(other, 'push', target)).status).toBe(0)
+  const { status, stdout } = await ran(other, 'push', target)
+  expect([status, stdout.split('\n')[0]]).toEqual([0, 'Using default tag: latest'])
   expect(sent.filter((request) => request.endsWith('layer'))).toEqual(['PATCH with a layer'])
 })
 
