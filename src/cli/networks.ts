@@ -21,6 +21,7 @@ import {
   findNetwork,
   ICC,
   listNetworks,
+  MTU,
   type NetworkRecord,
 } from '../network/networks.ts'
 import { agrees, type Command, eachOf, say, warn } from './command.ts'
@@ -67,7 +68,7 @@ const CREATE: readonly Flag[] = [
 ]
 
 const OPTIONS: Readonly<Record<Driver, readonly string[]>> = {
-  bridge: [BRIDGE_NAME, ICC],
+  bridge: [BRIDGE_NAME, ICC, MTU],
   macvlan: ['parent', 'macvlan_mode'],
   ipvlan: ['parent', 'ipvlan_mode'],
 }

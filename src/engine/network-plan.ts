@@ -2,7 +2,7 @@
 
 import { parseAddress, parseSubnet } from '../network/address.ts'
 import { leaseHolders } from '../network/members.ts'
-import { listNetworks, type NetworkRecord, readNetwork } from '../network/networks.ts'
+import { listNetworks, mtuOf, type NetworkRecord, readNetwork } from '../network/networks.ts'
 import type { Setting } from '../plan/network.ts'
 import { type Endpoint as EndpointPlan, IPVLAN_MODES, MACVLAN_MODES } from '../plan/network-endpoint.ts'
 import {
@@ -57,6 +57,7 @@ function linkOf(engine: Engine, network: NetworkRecord, endpoint: Endpoint): End
     addresses: endpoint.addresses.map(({ gateway, prefixLength }) => ({ address: bytesOf(gateway), prefixLength })),
     isolates: !network.hasNeighbours,
     sendsLarge: paces(engine),
+    mtu: mtuOf(network),
   }
   return { kind: 'bridge', bridge, outside: endpoint.outside }
 }

@@ -164,6 +164,7 @@ export function createNetwork(networks: Networks, wanted: NewNetwork): NetworkRe
       reason: `network with name ${name} already exists`,
       hint: 'choose another name, or remove it: coffer network rm',
     })
+  checkMtu(wanted)
   const record: NetworkRecord = {
     version: 1,
     id,
@@ -189,6 +190,23 @@ export function createNetwork(networks: Networks, wanted: NewNetwork): NetworkRe
 
 export const BRIDGE_NAME = 'com.docker.network.bridge.name'
 export const ICC = 'com.docker.network.bridge.enable_icc'
+export const MTU = 'com.docker.network.driver.mtu'
+
+/** In bytes; that of the kernel, 1500, if undefined. RFC 791, RFC 8200 */
+export const mtuOf = ({ options }: Pick<NetworkRecord, 'options'>): number | undefined =>
+  options[MTU] === undefined ? undefined : Number(options[MTU])
+
+function checkMtu({ name, options, hasIpv6 }: NewNetwork): void {
+  const text = options[MTU]
+  const least = hasIpv6 ? 1280 : 68
+  if (text === undefined || (/^[1-9]\d{1,4}$/.test(text) && Number(text) >= least && Number(text) <= 65_535)) return
+  throw new OperationError({
+    kind: 'invalid',
+    operation: `create network ${name}`,
+    reason: `${MTU} is ${JSON.stringify(text)}`,
+    hint: `give a number of bytes from ${least} to 65535`,
+  })
+}
 
 function deviceOf(networks: Networks, { name, id, driver, options }: NewNetwork): string {
   if (driver !== 'bridge') return parentOf(networks, name, options.parent)

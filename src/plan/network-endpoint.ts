@@ -67,6 +67,7 @@ export interface Bridge {
   readonly isolates: boolean
   /** What this machine sends to a container is cut into larger segments than elsewhere. */
   readonly sendsLarge: boolean
+  /** In bytes: of both ends of each pair, and so of the bridge. */
   readonly mtu?: number | undefined
 }
 
@@ -147,7 +148,8 @@ function planLink(endpoint: Endpoint, file: string): readonly Step[] {
     }
     const pair = infoOf('veth', [{ type: VETH_INFO_PEER, value: peer }])
     const why = `lead from ${inside} of the container to ${outside} of this machine`
-    const typed = `ip link add ${outside} type veth peer name ${named} netns ${quoted(file)}`
+    const size = bridge.mtu === undefined ? '' : ` mtu ${bridge.mtu}`
+    const typed = `ip link add ${outside}${size} type veth peer name ${named}${size} netns ${quoted(file)}`
     return [...planBridge(bridge), ...newLink('inside', [...own, ...mtu, pair], why, typed)]
   }
   const mode =

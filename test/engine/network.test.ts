@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync
 import { release } from 'node:os'
 import { join } from 'node:path'
 import { until } from '../kernel/leaks.ts'
+import { HAS_BBR, withCongestion } from './congestion.ts'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
 
 let engine: TestEngine
@@ -81,12 +82,12 @@ describe('the default network', () => {
     engine.must('rm', '-f', 'neighbour')
   })
 
-  test.skipIf(!HAS_LARGE_SEGMENTS)(
-    'what this machine sends to a container comes in segments of more than 64 KiB, and what the container sends does not',
+  test.skipIf(!HAS_LARGE_SEGMENTS || !HAS_BBR)(
+    'what BBR sends to a container comes in segments of more than 64 KiB, and what the container sends does not',
     () => {
       const send = 'dd if=/dev/zero bs=1M count=64 2>/dev/null'
       const servers = `nc -ll -p 80 -e sh -c 'cat >/dev/null' & exec nc -ll -p 81 -e sh -c '${send}'`
-      engine.must('run', '-d', '--name', 'bulk', 'busybox', 'sh', '-c', servers)
+      withCongestion('bbr', () => engine.must('run', '-d', '--name', 'bulk', 'busybox', 'sh', '-c', servers))
       engine.must('exec', 'bulk', 'sh', '-c', 'until netstat -ltn | grep ":8[01] " | wc -l | grep -q 2; do :; done')
       const address = engine.must('inspect', '-f', '{{.NetworkSettings.IPAddress}}', 'bulk')
       // Of eth0: bytes and packets that came, six numbers, bytes and packets that went.
@@ -192,6 +193,27 @@ describe('networks that are made', () => {
     engine.must('network', 'create', '--internal', 'closed')
     expect(run('--network', 'closed', 'busybox', 'ip', 'route')).not.toContain('default')
     engine.must('network', 'rm', 'closed')
+  })
+
+  test('the packets of one are as large as its option says, at both ends', () => {
+    const make = (mtu: string, ...flags: readonly string[]): string =>
+      engine.coffer('network', 'create', '-o', `com.docker.network.driver.mtu=${mtu}`, ...flags, 'sized').stderr
+    expect(make('1400')).toBe('')
+    engine.must('run', '-d', '--name', 'sized', '--network', 'sized', 'busybox', 'sleep', '1000')
+    expect(engine.must('exec', 'sized', 'cat', '/sys/class/net/eth0/mtu')).toBe('1400')
+    const device = engine.must(
+      'network',
+      'inspect',
+      '-f',
+      '{{index .Options "com.docker.network.bridge.name"}}',
+      'sized',
+    )
+    expect(outside('ip', 'link', 'show', device)).toContain(' mtu 1400 ')
+    engine.must('rm', '-f', 'sized')
+    engine.must('network', 'rm', 'sized')
+    for (const wrong of ['no', '67', '65536', '1e3', ''])
+      expect(make(wrong)).toContain('a number of bytes from 68 to 65535')
+    expect(make('1279', '--ipv6')).toContain('from 1280')
   })
 
   test('a name, a subnet and a gateway that cannot be are refused', () => {
