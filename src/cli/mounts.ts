@@ -205,6 +205,9 @@ function volumeMountOf(fields: Fields, { destination, source, access }: Common):
   if (source !== undefined && !VOLUME_NAME.test(source)) throw fields.wrong(NAME_HINT)
   const driver = fields.take('volume-driver') ?? 'local'
   if (driver !== 'local') throw fields.wrong(`there is no volume driver ${driver}; there is local`)
+  if (fields.take('volume-opt') !== undefined)
+    throw fields.wrong('a volume is a directory, without volume-opt; mount what else it shall be there yourself')
+  const labels = labelsOf(fields)
   const subpath = fields.take('volume-subpath')
   const copiesUp = !fields.flag('volume-nocopy') && subpath === undefined
   if (subpath !== undefined && (subpath.startsWith('/') || subpath.split('/').includes('..') || subpath.includes(',')))
@@ -212,7 +215,17 @@ function volumeMountOf(fields: Fields, { destination, source, access }: Common):
   return {
     ...volume(fields.asked.session.engine, { name: source ?? '', destination, options: access, copiesUp }),
     subpath,
+    ...(labels.length === 0 ? {} : { labels: Object.fromEntries(labels) }),
   }
+}
+
+/** `volume-label=NAME=VALUE`, as often as one likes. */
+function labelsOf(fields: Fields): readonly (readonly [string, string])[] {
+  return fields.all('volume-label').map((label = '') => {
+    const [, name = label, value = ''] = /^([^=]*)=([\s\S]*)$/.exec(label) ?? []
+    if (name === '') throw fields.wrong('volume-label needs a name: volume-label=NAME=VALUE')
+    return [name, value]
+  })
 }
 
 function tmpfsMountOf(fields: Fields, { destination, source, access }: Common): IntentMount {
@@ -252,28 +265,36 @@ function recursionOf(fields: Fields, isReadonly: boolean): readonly string[] {
 class Fields {
   readonly asked: Asked
   readonly #word: string
-  readonly #left: Map<string, string | undefined>
+  readonly #left: Map<string, (string | undefined)[]>
 
   constructor(asked: Asked, word: string) {
     this.asked = asked
     this.#word = word
     const fields = word.match(/(?:"(?:[^"]|"")*"|[^,"])+/g) ?? []
-    this.#left = new Map(
-      fields.map((field): readonly [string, string | undefined] => {
-        const plain = field.startsWith('"') ? field.slice(1, -1).replace(/""/g, '"') : field
-        const equals = plain.indexOf('=')
-        return equals < 0
-          ? [plain.toLowerCase(), undefined]
-          : [plain.slice(0, equals).toLowerCase(), plain.slice(equals + 1)]
-      }),
-    )
+    this.#left = new Map()
+    for (const field of fields) {
+      const plain = field.startsWith('"') ? field.slice(1, -1).replace(/""/g, '"') : field
+      const [, name = plain, value] = /^([^=]*)=([\s\S]*)$/.exec(plain) ?? []
+      const key = name.toLowerCase()
+      this.#left.set(key, [...(this.#left.get(key) ?? []), value])
+    }
+  }
+
+  /** What is given under a name; of most the last counts. */
+  all(name: string): readonly (string | undefined)[] {
+    const values = this.#left.get(name) ?? []
+    this.#left.delete(name)
+    return values
+  }
+
+  #last(name: string): string | undefined {
+    return this.all(name).slice(-1)[0]
   }
 
   take(...names: readonly string[]): string | undefined {
     for (const name of names) {
       if (!this.#left.has(name)) continue
-      const value = this.#left.get(name)
-      this.#left.delete(name)
+      const value = this.#last(name)
       if (value === undefined || value === '') throw this.wrong(`${name} needs a value: ${name}=…`)
       return value
     }
@@ -283,8 +304,7 @@ class Fields {
   flag(...names: readonly string[]): boolean {
     for (const name of names) {
       if (!this.#left.has(name)) continue
-      const value = this.#left.get(name) ?? 'true'
-      this.#left.delete(name)
+      const value = this.#last(name) ?? 'true'
       if (!/^(true|1|false|0)$/.test(value)) throw this.wrong(`${name} is ${value}, neither true nor false`)
       return value === 'true' || value === '1'
     }
@@ -298,7 +318,7 @@ class Fields {
       kind: 'invalid',
       operation: `understand the command line of ${this.asked.command}`,
       reason: `--mount has the field ${name}, which this type does not know`,
-      hint: 'bind: bind-propagation bind-recursive; volume: volume-nocopy volume-subpath; tmpfs: tmpfs-size tmpfs-mode',
+      hint: 'bind: bind-propagation bind-recursive; volume: volume-nocopy volume-subpath volume-label; tmpfs: tmpfs-size tmpfs-mode',
     })
   }
 

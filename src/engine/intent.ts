@@ -137,6 +137,8 @@ export type IntentMount =
       readonly options: readonly string[]
       /** Goes with the container. */
       readonly isAnonymous: boolean
+      /** Of the volume, if it is made. */
+      readonly labels?: Readonly<Record<string, string>>
       /** An empty volume gets what the image has there. */
       readonly copiesUp: boolean
       readonly view?: CopyOnWrite | undefined

@@ -85,7 +85,7 @@ function prepareMount(engine: Engine, one: IntentMount, layers: readonly string[
   if (one.kind === 'tmpfs') return
   if (one.view !== undefined) for (const path of [one.view.upper, one.view.work]) makeDirectories(native, path, 0o755)
   if (one.kind === 'volume') {
-    makeVolume(engine, { name: one.name, labels: {}, isAnonymous: one.isAnonymous })
+    makeVolume(engine, { name: one.name, labels: one.labels ?? {}, isAnonymous: one.isAnonymous })
     if (one.copiesUp) copyUpVolume(engine, one, layers)
     return
   }

@@ -140,6 +140,23 @@ describe('a volume', () => {
   })
 })
 
+test('--mount gives a new volume its labels, and the last of a field that is given twice counts', () => {
+  const labels = 'volume-label=one=1,volume-label=two=a=b,volume-label=three,volume-driver=local'
+  const [first, second] = [
+    `type=volume,src=other,src=labelled,dst=/x,${labels}`,
+    'src=labelled,dst=/x,volume-label=four=4',
+  ]
+  for (const word of [first, second]) run('--mount', word ?? '', 'ubuntu', 'true')
+  expect(JSON.parse(engine.must('volume', 'inspect', '-f', '{{json .Labels}}', 'labelled'))).toEqual({
+    one: '1',
+    two: 'a=b',
+    three: '',
+  })
+  expect(engine.must('volume', 'ls', '-q')).not.toContain('other')
+  expect(said('--mount', 'src=labelled,dst=/x,volume-label==1')).toContain('volume-label needs a name')
+  expect(said('--mount', 'src=labelled,dst=/x,volume-opt=type=nfs')).toContain('without volume-opt')
+})
+
 describe('a part of a volume', () => {
   const part = (path: string): readonly string[] => ['--mount', `type=volume,src=parts,dst=/x,volume-subpath=${path}`]
 
