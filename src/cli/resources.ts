@@ -13,9 +13,7 @@ const MIN_MEMORY = 6 * 1024 ** 2
 /** Of the flags that `run`, `create` and `update` share. */
 export function limitsOf(asked: Asked): IntentResources {
   const { given, command } = asked
-  const cpus = given.string('cpus')
-  if (cpus !== undefined && !(Number(cpus) > 0))
-    throw wrong(asked, 'cpus', cpus, 'give a number above 0, e.g. --cpus 0.5')
+  const cpus = cpusOf(asked)
   const online = onlineCpus(asked)
   if (cpus !== undefined && Number(cpus) > online)
     throw wrong(
@@ -26,15 +24,15 @@ export function limitsOf(asked: Asked): IntentResources {
     )
   if (cpus !== undefined && (given.isSet('cpu-quota') || given.isSet('cpu-period')))
     throw usage(command, '--cpus and --cpu-quota or --cpu-period exclude each other', 'leave one of them away')
-  const memory = bytesOf(asked, 'memory')
+  const memory = noneIfZero(bytesOf(asked, 'memory'))
   if (memory !== undefined && memory < MIN_MEMORY)
     throw wrong(asked, 'memory', given.string('memory') ?? '', 'Minimum memory limit allowed is 6MB')
   const high = bytesOf(asked, 'memory-high')
   const unified = { ...(high === undefined ? {} : { 'memory.high': String(high) }), ...pairsOf(asked, 'cgroup-conf') }
   return {
     memoryBytes: memory,
-    memorySwapBytes: bytesOf(asked, 'memory-swap', true),
-    memoryReservationBytes: bytesOf(asked, 'memory-reservation'),
+    memorySwapBytes: noneIfZero(bytesOf(asked, 'memory-swap', true)),
+    memoryReservationBytes: noneIfZero(bytesOf(asked, 'memory-reservation')),
     cpus: cpus === undefined ? undefined : Number(cpus),
     cpuShares: intOf(asked, 'cpu-shares', { min: 0, max: ANY.max }),
     cpuQuotaMicros: intOf(asked, 'cpu-quota', ANY),
@@ -47,6 +45,16 @@ export function limitsOf(asked: Asked): IntentResources {
     blockWeight: weightOf(asked),
     unified: Object.keys(unified).length === 0 ? undefined : unified,
   }
+}
+
+/** To docker a zero is what was not given. */
+const noneIfZero = (value: number | undefined): number | undefined => (value === 0 ? undefined : value)
+
+function cpusOf(asked: Asked): string | undefined {
+  const cpus = asked.given.string('cpus')
+  if (cpus === undefined || (cpus !== '' && Number(cpus) === 0)) return undefined
+  if (!(Number(cpus) > 0)) throw wrong(asked, 'cpus', cpus, 'give a number above 0, e.g. --cpus 0.5')
+  return cpus
 }
 
 /** `0-3,6`. kernel:admin-guide/cputopology.rst */

@@ -3,7 +3,7 @@
 import { OperationError } from '../base/errors.ts'
 import { parseFlags, usage } from '../base/flags.ts'
 import { attach } from '../engine/attach.ts'
-import { UNSEEN_STATUS } from '../engine/containers.ts'
+import { UNSEEN_STATUS, withoutSlash } from '../engine/containers.ts'
 import { tellContainer } from '../engine/events.ts'
 import { holdImages } from '../engine/image-store.ts'
 import { initProgramPath } from '../engine/init-program.ts'
@@ -135,7 +135,7 @@ function wantedContainerOf(asked: Asked): Wanted {
     image: source.image,
     container: {
       // As with docker, an empty one is none.
-      name: given.string('name') || undefined,
+      name: withoutSlash(given.string('name') ?? '') || undefined,
       image: {
         name: source.name,
         id: source.image?.id,

@@ -3,7 +3,7 @@
 import { OperationError } from '../base/errors.ts'
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { waitForEnd } from '../engine/attach.ts'
-import { type EngineContainer, findContainer, idOf } from '../engine/containers.ts'
+import { type EngineContainer, findContainer, idOf, withoutSlash } from '../engine/containers.ts'
 import { tellContainer } from '../engine/events.ts'
 import { pauseContainer, resumeContainer } from '../engine/held-pause.ts'
 import { isTorn } from '../engine/record.ts'
@@ -144,6 +144,6 @@ export const rename: Command = (session, words) => {
   const [text, name, ...others] = rest
   if (text === undefined || name === undefined || others.length > 0)
     throw usage('coffer rename', 'it takes a container and its new name')
-  renameContainer(session.engine, findContainer(session.engine, text).record.id, name.replace(/^\//, ''))
+  renameContainer(session.engine, findContainer(session.engine, text).record.id, withoutSlash(name))
   return 0
 }

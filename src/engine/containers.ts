@@ -57,9 +57,13 @@ export function findContainer(engine: Engine, text: string): EngineContainer {
   })
 }
 
-/** The id of the container that `text` names, whether its record is whole or not. */
-export function idOf(engine: Engine, text: string): string | undefined {
+/** docker's `.Name` begins with a slash, and scripts give it back. */
+export const withoutSlash = (name: string): string => name.replace(/^\//, '')
+
+/** The id of the container that `word` names, whether its record is whole or not. */
+export function idOf(engine: Engine, word: string): string | undefined {
   const { files } = engine.machine
+  const text = withoutSlash(word)
   if (!/^[\w.-]+$/.test(text) || text === '.' || text === '..') return undefined
   // A container that is called by the id of another one does not stand for it.
   if (/^[0-9a-f]{64}$/.test(text) && files.status(containerPath(engine, text)) !== undefined) return text
