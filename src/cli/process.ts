@@ -36,7 +36,7 @@ export function labelsOf(asked: Asked, image: Readonly<Record<string, string>>):
 }
 
 export function stopSignalOf(asked: Asked, image: string | undefined): string {
-  const word = asked.given.string('stop-signal')
+  const word = asked.given.string('stop-signal') || undefined
   if (word !== undefined && parseSignal(word) === undefined)
     throw wrong(asked, 'stop-signal', word, `Invalid signal: ${word}`)
   return word ?? image ?? 'SIGTERM'

@@ -94,7 +94,7 @@ function makeWanted(asked: Asked): ContainerRecord {
 
 function makeHeld(asked: Asked, wanted: Wanted): ContainerRecord {
   const { native, engine, cwd } = asked.session
-  const file = asked.given.string('cidfile')
+  const file = asked.given.string('cidfile') || undefined
   const path = file === undefined ? undefined : absolute(file, cwd)
   if (path !== undefined && engine.machine.files.status(path) !== undefined)
     throw new OperationError({

@@ -76,7 +76,7 @@ function imageFor(asked: Asked, name: string): StoredImage {
   const policy = given.string('pull') ?? 'missing'
   if (!['always', 'missing', 'never'].includes(policy))
     throw usage(command, `--pull is "${policy}"`, 'use always, missing or never')
-  const platform = given.string('platform')
+  const platform = given.string('platform') || undefined
   const wanted = platform === undefined ? undefined : parsePlatform(platform)
   const find = (): StoredImage | undefined => {
     const found = findImage(machine.files, dataRoot, name)
@@ -95,7 +95,7 @@ function imageFor(asked: Asked, name: string): StoredImage {
 }
 
 function pullImage({ given, session }: Asked, name: string, isMissing: boolean): void {
-  const platform = given.string('platform')
+  const platform = given.string('platform') || undefined
   const words = [
     ...(platform === undefined ? [] : ['--platform', platform]),
     ...(given.bool('quiet') ? ['--quiet'] : []),

@@ -17,7 +17,7 @@ export const pullCommand: TransferCommand = async (store, words, { settings }) =
   const [text, ...others] = given.rest
   if (text === undefined || others.length > 0) throw usage(COMMAND, 'it takes the name of one image')
   const reference = parseReference(text)
-  const platform = given.string('platform')
+  const platform = given.string('platform') || undefined
   const isQuiet = given.bool('quiet')
   const out = (line: string): boolean => isQuiet || process.stdout.write(`${line}\n`)
   const tag = reference.digest ?? reference.tag

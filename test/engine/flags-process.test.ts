@@ -87,6 +87,11 @@ describe('the program', () => {
   })
 })
 
+test('a flag with an empty word is as if it were not given, as scripts write it', () => {
+  const empty = ['--cidfile=', '--platform=', '--stop-signal=', '--name=', '--workdir=', '--cgroup-parent=']
+  expect(run(...empty, '--pull', 'never', 'ubuntu', 'sh', '-c', 'pwd')).toBe('/')
+})
+
 test('with a terminal each line ends as it does in the terminal of the container, with run and exec', async () => {
   const inTerminal = async (...words: readonly string[]): Promise<string> => {
     const child = engine.spawnThrough(['python3', '-c', ptyProgram()], ...words)
