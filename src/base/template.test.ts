@@ -41,7 +41,7 @@ const cases: Readonly<Record<string, readonly [string, string]>> = {
     '{{$pid := .State.Pid}}{{range .Config.Env}}{{$pid}}:{{.}} {{end}}{{$pid}}',
     '42:A=1 42:B=2 42',
   ],
-  'printf with zeros and in base 16': ['{{printf "%05d|%x|%04X" .State.Pid 255 171}}', '00042|ff|00AB'],
+  'printf with zeros and in base 16': ['{{printf "%05d|%05d|%x|%04X" .State.Pid -7 255 171}}', '00042|-0007|ff|00AB'],
   'a comment': ['a{{/* nothing */}}b', 'ab'],
   'braces in a string': ['{{"}}"}}', '}}'],
 }

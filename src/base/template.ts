@@ -206,7 +206,8 @@ function printed(format: string, args: readonly Value[]): string {
       if (verb === '%') return '%'
       const word = worded(args[at++], verb)
       const width = `${left}${digits}`
-      if (zero !== '' && left === '') return word.padStart(Number(width), '0')
+      if (zero !== '' && left === '')
+        return word.replace(/^-?/, (sign) => sign + '0'.repeat(Math.max(0, Number(width) - word.length)))
       return width.startsWith('-') ? word.padEnd(-Number(width)) : word.padStart(Number(width))
     },
   )

@@ -38,7 +38,7 @@ export interface Upload {
   readonly end: (digest: string) => Promise<boolean>
 }
 
-/** What waits for the connection: a chunk for each processor, and more would not make it faster. */
+/** What waits for the connection; more would not make it faster. */
 const WAITING_BYTES = 1024 * 1024
 
 export function openUpload(repository: Repository): Upload {
