@@ -13,7 +13,6 @@ import { close, makeDirectory, open, rename } from '../executor/embedded-files.t
 import { removeTree } from '../executor/embedded-tree.ts'
 import {
   AT_FDCWD,
-  AT_SYMLINK_NOFOLLOW,
   deviceNumber,
   O_CREAT,
   O_EXCL,
@@ -26,12 +25,12 @@ import {
   S_IFSOCK,
 } from '../linux/files.ts'
 import { asOwner } from './owner.ts'
-import { type Engine, volumePath } from './place.ts'
-import { newVolumePath } from './volumes.ts'
+import { type Engine, volumePath, volumesDirectory } from './place.ts'
+import { COPIED, fillVolume, newVolumePath, own } from './volumes.ts'
 
 /**
  * `layers` are directories, the uppermost first. For who holds the lock of names; of a command that is killed meanwhile the volume is empty
- * still.
+ * still, or whoever mends fills it. The directory stays the same: containers that run may have it mounted.
  */
 export function copyUpVolume(engine: Engine, volume: NewVolume, layers: readonly string[]): void {
   asOwner(engine, () => copyUp(engine, volume, layers))
@@ -45,6 +44,8 @@ interface NewVolume {
 function copyUp(engine: Engine, { name, destination }: NewVolume, layers: readonly string[]): void {
   const { native, files } = engine.machine
   const data = `${volumePath(engine, name)}/_data`
+  // Of who was killed at it.
+  fillVolume(engine, name)
   if ((files.list(data) ?? []).length > 0) return
   const sources = directoriesAt(engine, layers, destination)
   const [first] = sources
@@ -54,9 +55,10 @@ function copyUp(engine: Engine, { name, destination }: NewVolume, layers: readon
   removeTree(native, copy)
   makeDirectory(native, copy, 0o755)
   copyEntries(engine, sources, copy)
-  own(engine, copy, status)
-  // In the place of a directory, if that is empty. rename(2)
-  rename(native, copy, data)
+  own(native, copy, status)
+  // From now on it is whole, and only has to be moved.
+  rename(native, copy, `${volumesDirectory(engine)}/${COPIED}${name}`)
+  fillVolume(engine, name)
 }
 
 /** The directories of the layers that make up the one at `path`, the uppermost first; none if a link is on the way. */
@@ -124,19 +126,13 @@ function copyEntries(engine: Engine, directories: readonly string[], to: string)
       makeDirectory(native, target, 0o700)
       copyEntries(engine, entry.paths, target)
       const status = files.status(entry.paths[0] ?? '')
-      if (status !== undefined) own(engine, target, status)
+      if (status !== undefined) own(native, target, status)
       continue
     }
     const link = files.readLink(entry.path)
     if (link !== undefined) must(native, `make the link ${target}`, 'symlinkat', link, AT_FDCWD, target)
     else copyFile(engine, entry.path, target)
   }
-}
-
-/** Owner first, as chown(2) takes set-id bits away. */
-function own({ machine: { native } }: Engine, path: string, { mode, uid, gid }: FileStatus): void {
-  must(native, `give ${path} an owner`, 'fchownat', AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW)
-  must(native, `give ${path} a mode`, 'fchmodat', AT_FDCWD, path, mode & 0o7777)
 }
 
 const CHUNK_BYTES = 1 << 24
@@ -156,7 +152,7 @@ function copyFile(engine: Engine, from: string, to: string): void {
       typeOf(status) | (status.mode & 0o7777),
       deviceNumber(major, minor),
     )
-    own(engine, to, status)
+    own(native, to, status)
     return
   }
   const source = open(native, from, O_RDONLY | O_NOFOLLOW[native.architecture])
@@ -167,7 +163,7 @@ function copyFile(engine: Engine, from: string, to: string): void {
     close(native, source)
     close(native, target)
   }
-  own(engine, to, status)
+  own(native, to, status)
 }
 
 function typeOf({ kind }: FileStatus): number {

@@ -5,14 +5,16 @@
  */
 
 import { OperationError } from '../base/errors.ts'
-import { attempt } from '../executor/embedded-call.ts'
+import type { FileStatus } from '../base/files.ts'
+import type { Native } from '../base/native.ts'
+import { attempt, must } from '../executor/embedded-call.ts'
 import { makeDirectories, makeDirectory, rename, writeNewFile } from '../executor/embedded-files.ts'
 import { removeTree } from '../executor/embedded-tree.ts'
-import { AT_FDCWD } from '../linux/files.ts'
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../linux/files.ts'
 import { listEngineContainers } from './containers.ts'
 import { tell } from './events.ts'
 import { withNamesLock } from './lock.ts'
-import { removeOwned } from './owner.ts'
+import { asOwner, removeOwned } from './owner.ts'
 import { containerPath, type Engine, volumePath, volumesDirectory } from './place.ts'
 import { randomHex } from './random.ts'
 import { type ContainerRecord, isTorn, LEAVING_FILE, parseRecord } from './record.ts'
@@ -29,6 +31,8 @@ export interface Volume {
 const RECORD = 'volume.json'
 const RENAME_NOREPLACE = 1
 const DROPPED = '.gone-'
+/** What an image has for a volume of that name, until it is in it. */
+export const COPIED = '.copied-'
 const VOLUME_NAME = /^[a-zA-Z0-9][\w.-]+$/
 
 /** What is about to become a volume, or its files; for who holds the lock of names. */
@@ -134,17 +138,48 @@ function dropHeld(engine: Engine, name: string): readonly string[] {
   return users
 }
 
+const namesBehind = (engine: Engine, prefix: string): readonly string[] =>
+  (engine.machine.files.list(volumesDirectory(engine)) ?? [])
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => name.slice(prefix.length))
+
 function removeDropped(engine: Engine): void {
-  const directory = volumesDirectory(engine)
-  const left = (engine.machine.files.list(directory) ?? []).filter((name) => name.startsWith(DROPPED))
   removeOwned(
     engine,
-    left.map((name) => `${directory}/${name}`),
+    namesBehind(engine, DROPPED).map((name) => `${volumesDirectory(engine)}/${DROPPED}${name}`),
   )
+}
+
+/** Moves what was copied into the directory of the volume; for who holds the lock of names. What a container made meanwhile is left as it is. */
+export function fillVolume(engine: Engine, name: string): void {
+  const { native, files } = engine.machine
+  const copied = `${volumesDirectory(engine)}/${COPIED}${name}`
+  const data = `${volumePath(engine, name)}/_data`
+  const status = files.status(copied)
+  if (status === undefined) return
+  if (files.status(data) !== undefined) {
+    for (const entry of files.list(copied) ?? [])
+      attempt(native, 'renameat2', AT_FDCWD, `${copied}/${entry}`, AT_FDCWD, `${data}/${entry}`, RENAME_NOREPLACE)
+    own(native, data, status)
+  }
+  removeTree(native, copied)
+}
+
+/** Owner first, as chown(2) takes set-id bits away. */
+export function own(native: Native, path: string, { mode, uid, gid }: FileStatus): void {
+  must(native, `give ${path} an owner`, 'fchownat', AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW)
+  must(native, `give ${path} a mode`, 'fchmodat', AT_FDCWD, path, mode & 0o7777)
 }
 
 /** What killed commands left, but for what mendLeaving knows of. */
 export function mendVolumes(engine: Engine): void {
+  const copied = namesBehind(engine, COPIED)
+  if (copied.length > 0)
+    withNamesLock(engine, () =>
+      asOwner(engine, () => {
+        for (const name of copied) fillVolume(engine, name)
+      }),
+    )
   const made = newVolumePath(engine)
   if (engine.machine.files.status(made) !== undefined) withNamesLock(engine, () => removeOwned(engine, [made]))
   removeDropped(engine)

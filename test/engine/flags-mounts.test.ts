@@ -104,6 +104,14 @@ describe('a volume', () => {
     expect(run('-v', 'links:/bin', 'ubuntu', '/bin/busybox', 'readlink', '/bin/sh')).toBe('busybox')
   })
 
+  test('that a container has mounted is filled in its place, beside what that writes', () => {
+    engine.must('run', '-d', '--name', 'early', '-v', 'filled:/here', 'ubuntu', 'sleep', '1000')
+    engine.must('create', '--name', 'late', '-v', 'filled:/bin', 'ubuntu', 'true')
+    expect(engine.must('exec', 'early', 'sh', '-c', 'ls /here | grep -x sh; echo more >/here/more')).toBe('sh')
+    expect(readFileSync(join(data('filled'), 'more'), 'utf8')).toBe('more\n')
+    engine.must('rm', '-f', 'early', 'late')
+  })
+
   test('without a name goes with a container that removes itself, or with rm --volumes', () => {
     const before = engine.must('volume', 'ls', '-q')
     run('-v', '/data', 'ubuntu', 'touch', '/data/x')
