@@ -9,6 +9,7 @@
  * | a directory without a record                    | nobody is between name and record                    | removed                       |
  * | anonymous volumes of one that goes with them    | its leaving.json, and no record                      | removed                       |
  * | a volume that is half made, or half removed     | `.new` while nobody is between, `.gone-`             | removed                       |
+ * | a volume that is half filled from an image      | `.copied-` and its name                              | filled                        |
  * | a name that leads to no record                  | the same                                             | removed                       |
  * | state below the run root without a container    | its bundle would be below our data root              | cleaned                       |
  * | a network of one that has ended                 | its network.json                                     | disconnected                  |
