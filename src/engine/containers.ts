@@ -58,7 +58,7 @@ export function findContainer(engine: Engine, text: string): EngineContainer {
 }
 
 /** docker's `.Name` begins with a slash, and scripts give it back. */
-export const withoutSlash = (name: string): string => name.replace(/^\//, '')
+export const withoutSlash = (name: string): string => name.replace(/^\/(?=.)/, '')
 
 /** The id of the container that `word` names, whether its record is whole or not. */
 export function idOf(engine: Engine, word: string): string | undefined {

@@ -66,8 +66,15 @@ describe('names are names of files here', () => {
   test('of containers: what is none is refused, whoever asks (S217, S218)', () => {
     engine.must('rm', engine.must('create', '--network', 'none', 'busybox', 'true'))
     const before = tree(engine.dataRoot)
-    // An empty one is none, as with docker.
-    for (const name of NAMES.filter((one) => one !== '')) {
+    // As with docker, an empty one is none, and /etc is etc.
+    for (const name of [
+      ...NAMES.filter((one) => one !== '' && one !== '/etc'),
+      '//etc',
+      '/../etc',
+      '/..',
+      '/',
+      '/.hidden',
+    ]) {
       expect([
         name,
         engine.coffer('create', '--network', 'none', `--name=${name}`, 'busybox', 'true').status > 0,
