@@ -221,9 +221,12 @@ class Place implements Site {
   };
 
   [Symbol.dispose](): void {
-    for (const runtime of ['coffer', 'runc'] as const)
-      for (const id of stateIn(this.root(runtime))) this.call(['delete', '--force', id], { runtime })
-    leftBehind.push(...this.leaks())
+    const said = (['coffer', 'runc'] as const).flatMap((runtime) =>
+      stateIn(this.root(runtime)).map((id) => this.call(['delete', '--force', id], { runtime }).stderr),
+    )
+    const leaks = this.leaks()
+    // With the reason, if who should have removed it gave one.
+    if (leaks.length > 0) leftBehind.push(...leaks, ...said)
     if (!settles(() => keysOf(this.#owned()).length === 0, KEYS_MS)) leftBehind.push(...keysOf(this.#owned()))
     const rules = ruleset()
     if (rules.join('\n') !== this.#ruleset.join('\n')) leftBehind.push(...rules)
