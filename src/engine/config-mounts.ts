@@ -7,16 +7,24 @@ import type { CopyOnWrite, Intent, IntentMount, IntentRoot } from './intent.ts'
 /** Of the init, inside the container; as docker calls it. */
 export const INIT_PATH = '/sbin/docker-init'
 
+/** oci:runtime-spec/config.md#mounts */
+interface Mount {
+  readonly destination: string
+  readonly type: string
+  readonly source: string
+  readonly options: readonly string[]
+}
+
 const words = (text: string): readonly string[] => text.split(' ')
 
-const mount = (destination: string, type: string, source: string, options: string): object => ({
+const mount = (destination: string, type: string, source: string, options: string): Mount => ({
   destination,
   type,
   source,
   options: words(options),
 })
 
-const bind = (source: string, destination: string, options: readonly string[]): object => ({
+const bind = (source: string, destination: string, options: readonly string[]): Mount => ({
   destination,
   type: 'bind',
   source,
@@ -28,23 +36,21 @@ export function mountsOf(intent: Intent, { isRootless }: { readonly isRootless: 
   const { root, mounts, names, initPath, layerBytes } = intent
   const size = layerBytes === undefined ? '' : ` size=${layerBytes}`
   const translated = root.kind === 'layers' && root.translatesIds === true ? ['idmap'] : []
-  const mounted = (one: IntentMount): object => asked(one, { binds: one.kind === 'volume' ? translated : [], notes })
   return [
     ...rootMounts(root, size, notes),
     ...systemMounts(intent),
     ...sharedMemory(intent),
     ...(root.kind === 'host' ? [mount('/tmp', 'tmpfs', 'tmpfs', `nosuid nodev mode=1777${size}`)] : []),
-    ...(initPath === undefined ? [] : [bind(initPath, INIT_PATH, ['bind', 'ro', 'nosuid', 'nodev'])]),
-    // What is mounted over /etc is below the files of it, as with docker.
-    ...inOrder(mounts).filter(isEtc).map(mounted),
-    ...(names === undefined
-      ? []
-      : NAMED_FILES.map((name) =>
-          bind(`${names.directory}/${name}`, `/etc/${name}`, ['bind', 'rprivate', ...translated]),
-        )),
-    ...inOrder(mounts)
-      .filter((one) => !isEtc(one))
-      .map(mounted),
+    // What is asked for covers a file of ours, but not by a directory around it; as with docker.
+    ...inOrder([
+      ...(initPath === undefined ? [] : [bind(initPath, INIT_PATH, ['bind', 'ro', 'nosuid', 'nodev'])]),
+      ...(names === undefined
+        ? []
+        : NAMED_FILES.map((name) =>
+            bind(`${names.directory}/${name}`, `/etc/${name}`, ['bind', 'rprivate', ...translated]),
+          )),
+      ...mounts.map((one) => asked(one, { binds: one.kind === 'volume' ? translated : [], notes })),
+    ]),
   ]
 }
 
@@ -89,11 +95,9 @@ const sharedMemory = ({ namespaces, shmBytes, hasSharedMemory, layerBytes }: Int
       ]
 }
 
-const isEtc = ({ destination }: IntentMount): boolean => /^\/+etc\/*$/.test(destination)
-
 /** What is mounted into another mount comes behind it. */
-const inOrder = (mounts: readonly IntentMount[]): readonly IntentMount[] => {
-  const depth = ({ destination }: IntentMount): number => destination.split('/').length
+const inOrder = (mounts: readonly Mount[]): readonly Mount[] => {
+  const depth = ({ destination }: Mount): number => destination.split('/').filter((part) => part !== '').length
   return [...mounts].sort((a, b) => depth(a) - depth(b))
 }
 
@@ -103,7 +107,7 @@ interface MoreOptions {
   readonly notes: readonly string[]
 }
 
-function asked(one: IntentMount, { binds, notes }: MoreOptions): object {
+function asked(one: IntentMount, { binds, notes }: MoreOptions): Mount {
   const { destination } = one
   const options = [...one.options, ...binds]
   if (one.kind === 'tmpfs')
@@ -117,7 +121,7 @@ const copyOnWrite = (
   source: string,
   { upper, work }: CopyOnWrite,
   { destination, options }: Pick<IntentMount, 'destination' | 'options'>,
-): object => ({
+): Mount => ({
   destination,
   type: 'overlay',
   source: 'overlay',

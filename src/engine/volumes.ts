@@ -7,7 +7,7 @@
 import { OperationError } from '../base/errors.ts'
 import type { FileStatus } from '../base/files.ts'
 import type { Native } from '../base/native.ts'
-import { attempt, must } from '../executor/embedded-call.ts'
+import { must, mustUnless } from '../executor/embedded-call.ts'
 import { makeDirectories, makeDirectory, rename, writeNewFile } from '../executor/embedded-files.ts'
 import { removeTree } from '../executor/embedded-tree.ts'
 import { AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../linux/files.ts'
@@ -133,8 +133,10 @@ function dropHeld(engine: Engine, name: string): readonly string[] {
   const users = usersOf(engine, name)
   if (users.length > 0) return users
   const gone = `${volumesDirectory(engine)}/${DROPPED}${randomHex(native, 8)}`
-  const renamed = attempt(native, 'renameat2', AT_FDCWD, volumePath(engine, name), AT_FDCWD, gone, RENAME_NOREPLACE)
-  if (renamed >= 0) tell(engine, 'volume', 'destroy', name, { driver: 'local' })
+  const options = { native, operation: `remove volume ${name}`, expected: ['ENOENT'] } as const
+  const from = volumePath(engine, name)
+  const renamed = mustUnless(options, 'renameat2', AT_FDCWD, from, AT_FDCWD, gone, RENAME_NOREPLACE)
+  if (renamed !== undefined) tell(engine, 'volume', 'destroy', name, { driver: 'local' })
   return users
 }
 
@@ -158,8 +160,11 @@ export function fillVolume(engine: Engine, name: string): void {
   const status = files.status(copied)
   if (status === undefined) return
   if (files.status(data) !== undefined) {
-    for (const entry of files.list(copied) ?? [])
-      attempt(native, 'renameat2', AT_FDCWD, `${copied}/${entry}`, AT_FDCWD, `${data}/${entry}`, RENAME_NOREPLACE)
+    for (const entry of files.list(copied) ?? []) {
+      const [from, to] = [`${copied}/${entry}`, `${data}/${entry}`]
+      const options = { native, operation: `move ${from} to ${to}`, expected: ['EEXIST'] } as const
+      mustUnless(options, 'renameat2', AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE)
+    }
     own(native, data, status)
   }
   removeTree(native, copied)

@@ -104,6 +104,24 @@ describe('a volume', () => {
     expect(run('-v', 'links:/bin', 'ubuntu', '/bin/busybox', 'readlink', '/bin/sh')).toBe('busybox')
   })
 
+  test('that a killed command had only to fill is filled by the next one, and keeps what is there', () => {
+    engine.must('volume', 'create', 'half')
+    writeFileSync(join(data('half'), 'both'), 'of a container')
+    const copied = join(engine.dataRoot, 'volumes', '.copied-half')
+    mkdirSync(join(copied, 'directory'), { recursive: true })
+    for (const name of ['both', 'directory/file']) writeFileSync(join(copied, name), 'of an image')
+    engine.must('volume', 'ls')
+    expect(['both', 'directory/file'].map((name) => readFileSync(join(data('half'), name), 'utf8'))).toEqual([
+      'of a container',
+      'of an image',
+    ])
+    expect(existsSync(copied)).toBe(false)
+  })
+
+  test('around the init of the container does not hide it', () => {
+    expect(run('--init', '-v', 'around:/sbin', 'ubuntu', 'sh', '-c', 'cat /proc/1/comm')).toMatch(/init/)
+  })
+
   test('that a container has mounted is filled in its place, beside what that writes', () => {
     engine.must('run', '-d', '--name', 'early', '-v', 'filled:/here', 'ubuntu', 'sleep', '1000')
     engine.must('create', '--name', 'late', '-v', 'filled:/bin', 'ubuntu', 'true')
