@@ -95,6 +95,7 @@ $(OUT)/executor $(OUT)/monitor $(OUT)/reaper $(OUT)/resolver $(OUT)/denials: $(O
 
 $(OUT)/executor: native/concurrent.h native/sound.h
 $(OUT)/resolver: native/names.h
+$(OUT)/relay: native/policy.h
 $(OUT)/monitor: native/check.h native/output.h
 $(OUT)/monitor $(OUT)/denials: native/digits.h
 

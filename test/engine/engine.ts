@@ -32,12 +32,15 @@ export interface TestEngine extends Disposable {
   ) => Bun.Subprocess<'pipe', 'pipe', 'pipe'>
 }
 
+/** These tests change addresses, devices and rules of the network that they are in. */
+export function needOwnNetwork(): void {
+  if (process.env.COFFER_OWN_NETWORK === undefined)
+    throw new Error('this would change your network: scripts/in-own-network bun test test/engine, or make test-engine')
+}
+
 /** `more` goes into the environment of each command. */
 export function openTestEngine(more: Readonly<Record<string, string>> = {}): TestEngine {
-  if (process.env.COFFER_OWN_NETWORK === undefined)
-    throw new Error(
-      'containers get a bridge and rules: scripts/in-own-network bun test test/engine, or make test-engine',
-    )
+  needOwnNetwork()
   const directory = mkdtempSync(join(tmpdir(), 'coffer-engine-'))
   const [dataRoot, runRoot] = [join(directory, 'data'), join(directory, 'run')]
   const env = { PATH: process.env.PATH ?? '', COFFER_DATA_ROOT: dataRoot, COFFER_RUN_ROOT: runRoot, ...more }

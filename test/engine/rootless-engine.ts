@@ -4,7 +4,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { asSomeone, asSomeoneWithRanges, SOMEONE, type SomeonesMachine } from '../someone.ts'
-import { busyboxArchive, type Ran } from './engine.ts'
+import { busyboxArchive, needOwnNetwork, type Ran } from './engine.ts'
 
 const program = join(import.meta.dir, '..', '..', 'dist', 'coffer')
 
@@ -26,6 +26,7 @@ export interface UserEngine extends Disposable {
 
 /** `machine` is for a user that has ranges. */
 export function openUserEngine(hasRanges: boolean, machine: SomeonesMachine = {}): UserEngine {
+  needOwnNetwork()
   const directory = mkdtempSync(join(tmpdir(), 'coffer-user-'))
   chmodSync(directory, 0o755)
   const [home, runtime] = [join(directory, 'home'), join(directory, 'xdg')]
