@@ -8,18 +8,20 @@
  * | `COUNTS`     | how many containers at once; `50 200` if not given                             |
  * | `DEBIAN`     | an archive of a Debian root file system with iperf3; it is made if not given   |
  * | `ONLY`       | of `run many lists streams images network`; all if not given                   |
- * | `CONGESTION` | of the streams of `network`, such as `reno`; that of this machine if not given |
+ * | `CONGESTION` | of the streams of `network`, such as `bbr reno`; `reno`, which each kernel     |
+ * |              | has and gives to all, and that of this machine if not given                    |
  *
  * A run of all parts is kept in bench/RESULTS-engine.md.
  */
 
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { compile } from '../compile.ts'
 import { circumstancesText, loadNow, tableOf } from '../report.ts'
 import type { Row } from '../row.ts'
 import {
+  CONGESTION_SETTING,
   imagesPart,
   listsPart,
   manyPart,
@@ -56,8 +58,12 @@ function debianIn(directory: string): string {
   return path
 }
 
+const usualCongestions = (): readonly string[] => [
+  ...new Set(['reno', readFileSync(CONGESTION_SETTING, 'utf8').trim()]),
+]
+
 async function main(): Promise<void> {
-  const { ROUNDS = '20', MANY = '3', COUNTS = '50 200', ONLY = '', CONGESTION } = process.env
+  const { ROUNDS = '20', MANY = '3', COUNTS = '50 200', ONLY = '', CONGESTION = '' } = process.env
   const names = ONLY === '' ? Object.keys(PARTS) : ONLY.split(/[\s,]+/)
   const directory = mkdtempSync(join(tmpdir(), 'coffer-bench-'))
   const load = loadNow()
@@ -70,7 +76,7 @@ async function main(): Promise<void> {
       manyRounds: Number(MANY),
       counts: COUNTS.split(' ').map(Number),
       debian: names.includes('images') || names.includes('network') ? debianIn(directory) : undefined,
-      congestion: CONGESTION,
+      congestions: CONGESTION === '' ? usualCongestions() : CONGESTION.split(' '),
     }
     sides = await startSides(timer)
     const rows: Row[] = []

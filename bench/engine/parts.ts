@@ -12,8 +12,8 @@ export interface Settings {
   readonly counts: readonly number[]
   /** An archive of a Debian root file system with iperf3 in it, if there is one. */
   readonly debian: string | undefined
-  /** What senders of streams hold back by; undefined for that of this machine. tcp(7), TCP_CONGESTION */
-  readonly congestion: string | undefined
+  /** What senders of streams hold back by, one after the other. tcp(7), TCP_CONGESTION */
+  readonly congestions: readonly string[]
 }
 
 export type Part = (sides: readonly Side[], settings: Settings) => readonly Row[]
@@ -192,52 +192,50 @@ http: {addr: "${address}"}
   ask(`until busybox wget -q -O /dev/null http://${address}/v2/; do sleep 0.05; done`)
 }
 
-const CONGESTION_SETTING = '/proc/sys/net/ipv4/tcp_congestion_control'
+export const CONGESTION_SETTING = '/proc/sys/net/ipv4/tcp_congestion_control'
 
 /** Of the same engine one second differs from the next by a factor of two: many short rounds tell more than a few long ones. */
 const SECONDS = 1
 
-export const networkPart: Part = (sides, { rounds, debian, congestion }) => {
+export const networkPart: Part = (sides, settings) => {
+  const { debian, congestions } = settings
   if (debian === undefined) return []
-  for (const side of sides) {
-    // Before containers are made: how coffer connects them hangs on it.
-    if (congestion !== undefined) side.ask(`echo ${congestion} >${CONGESTION_SETTING}`)
-    side.ask(`e import ${debian} deb:1`)
-    side.ask('e run -d --name iperf -p 5201:5201 deb:1 iperf3 -s')
-    side.ask(OUTSIDE)
-    if (congestion !== undefined) side.ask(`ip netns exec outside sh -c 'echo ${congestion} >${CONGESTION_SETTING}'`)
-  }
-  const address = ({ name, ask }: Side): string =>
-    ask(
-      name === 'podman'
-        ? "e inspect -f '{{.NetworkSettings.IPAddress}}' iperf"
-        : "e inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' iperf",
-    )
-  const speed = (to: (side: Side) => string, within = ''): Taken =>
-    inTurns(sides, rounds, (side) => {
-      const { ask } = side
-      const result = JSON.parse(ask(`${within} iperf3 -J -t ${SECONDS} -c ${to(side)}`)) as IperfResult
-      return result.end.sum_received.bits_per_second / 1e9
-    })
-  const goal = atLeast(1, 1.1)
-  const rows = [
-    ...ratesOf('to a container over the bridge', speed(address), 'Gbit/s', goal),
-    ...ratesOf(
-      'to a published port from outside',
-      speed(() => '10.123.0.1', 'ip netns exec outside'),
-      'Gbit/s',
-      goal,
-    ),
-    ...ratesOf(
-      'to a published port from 127.0.0.1',
-      speed(() => '127.0.0.1'),
-      'Gbit/s',
-      goal,
-    ),
-  ]
-  for (const { ask } of sides) ask('e rm -f iperf; ip netns del outside; e rmi deb:1')
+  for (const { ask } of sides) ask(`e import ${debian} deb:1`)
+  const rows = congestions.flatMap((congestion) => streamsUnder(congestion, sides, settings))
+  for (const { ask } of sides) ask('e rmi deb:1')
   return rows
 }
+
+function streamsUnder(congestion: string, sides: readonly Side[], { rounds }: Settings): readonly Row[] {
+  for (const { ask } of sides) {
+    // Before containers are made: how coffer connects them hangs on it.
+    ask(`echo ${congestion} >${CONGESTION_SETTING}`)
+    ask('e run -d --name iperf -p 5201:5201 deb:1 iperf3 -s')
+    ask(OUTSIDE)
+    ask(`ip netns exec outside sh -c 'echo ${congestion} >${CONGESTION_SETTING}'`)
+  }
+  const rates = (where: string, to: (side: Side) => string, within = ''): readonly Row[] => {
+    const speeds = inTurns(sides, rounds, (side) => {
+      const result = JSON.parse(side.ask(`${within} iperf3 -J -t ${SECONDS} -c ${to(side)}`)) as IperfResult
+      return result.end.sum_received.bits_per_second / 1e9
+    })
+    return ratesOf(`to a ${where}, ${congestion}`, speeds, 'Gbit/s', atLeast(1, 1.1))
+  }
+  const rows = [
+    ...rates('container over the bridge', addressOf),
+    ...rates('published port from outside', () => '10.123.0.1', 'ip netns exec outside'),
+    ...rates('published port from 127.0.0.1', () => '127.0.0.1'),
+  ]
+  for (const { ask } of sides) ask('e rm -f iperf; ip netns del outside')
+  return rows
+}
+
+const addressOf = ({ name, ask }: Side): string =>
+  ask(
+    name === 'podman'
+      ? "e inspect -f '{{.NetworkSettings.IPAddress}}' iperf"
+      : "e inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' iperf",
+  )
 
 const OUTSIDE = `ip netns add outside
 ip link add cable type veth peer name eth0 netns outside
