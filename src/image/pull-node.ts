@@ -23,6 +23,7 @@ import {
   type Repository,
 } from './registry-node.ts'
 import type { RegistrySettings } from './registry-settings-node.ts'
+import { listTags } from './registry-tags-node.ts'
 import { addBlob, hasBlob, readDocument, refuseLarge, type Store, unpackLayer } from './store-node.ts'
 
 /** How a layer fares; `digest` is its blob. */
@@ -45,43 +46,75 @@ export interface Pulled {
   readonly isNew: boolean
 }
 
+export type PullOne = (onLayer: Pull['onLayer']) => Promise<Pulled>
+
 /** As docker does by default. */
 const AT_ONCE = 3
 
 /** The image has the name when it is there whole. Throws what went wrong; what came until then is used by the next pull. */
 export async function pullImage(store: Store, pull: Pull): Promise<Pulled> {
   const { reference, settings } = pull
-  const name = canonicalName({
-    ...reference,
-    digest: undefined,
-    tag: reference.digest === undefined ? reference.tag : undefined,
-  })
-  const { repository, top } = await firstAnswer(reference, settings)
+  const ask = (repository: Repository): Promise<ManifestDocument> => getManifest(repository, wantedOf(reference))
+  const { repository, answer } = await firstAnswer(reference, settings, ask)
   try {
-    const { descriptor } = isIndexType(top.descriptor.mediaType)
-      ? await chosenManifest(store, repository, top, pull)
-      : await kept(store, top)
-    const manifest = readManifest(await readDocument(store, descriptor), descriptor.digest)
-    await getBlobs(store, repository, manifest, pull)
-    const source = { ...descriptor, annotations: { [SOURCE_ANNOTATION]: top.descriptor.digest } }
-    const names = reference.digest === undefined ? [name] : [`${name}@${reference.digest}`]
-    const isNew = findImage(store.files, store.root, names[0] ?? name)?.descriptor.digest !== descriptor.digest
-    await keepManifest(store, { descriptor: source, names })
-    return { digest: top.descriptor.digest, isNew }
+    return await keepImage(store, repository, answer, pull)
   } finally {
     repository.connection.close()
   }
 }
 
-/** The mirrors in their order, then the registry, whose refusal is the one that is told. */
-async function firstAnswer(
+/**
+ * The images of all tags that the first of the mirrors and the registry lists, one after the other from there: `onTag` has the answer for each
+ * made, by `pullOne`. Those that came before a failure stay.
+ */
+export async function pullTags(
+  store: Store,
+  asked: Omit<Pull, 'onLayer'>,
+  onTag: (tag: string, pullOne: PullOne) => Promise<void>,
+): Promise<void> {
+  const { repository, answer } = await firstAnswer(asked.reference, asked.settings, listTags)
+  try {
+    for (const tag of answer) {
+      const reference = { ...asked.reference, tag }
+      await onTag(tag, async (onLayer) =>
+        keepImage(store, repository, await getManifest(repository, tag), { ...asked, reference, onLayer }),
+      )
+    }
+  } finally {
+    repository.connection.close()
+  }
+}
+
+async function keepImage(store: Store, repository: Repository, top: ManifestDocument, pull: Pull): Promise<Pulled> {
+  const { reference } = pull
+  const name = canonicalName({
+    ...reference,
+    digest: undefined,
+    tag: reference.digest === undefined ? reference.tag : undefined,
+  })
+  const { descriptor } = isIndexType(top.descriptor.mediaType)
+    ? await chosenManifest(store, repository, top, pull)
+    : await kept(store, top)
+  const manifest = readManifest(await readDocument(store, descriptor), descriptor.digest)
+  await getBlobs(store, repository, manifest, pull)
+  const source = { ...descriptor, annotations: { [SOURCE_ANNOTATION]: top.descriptor.digest } }
+  const names = reference.digest === undefined ? [name] : [`${name}@${reference.digest}`]
+  const isNew = findImage(store.files, store.root, names[0] ?? name)?.descriptor.digest !== descriptor.digest
+  await keepManifest(store, { descriptor: source, names })
+  return { digest: top.descriptor.digest, isNew }
+}
+
+const wantedOf = ({ digest, tag }: Reference): string => digest ?? tag ?? ''
+
+/** The mirrors in their order, then the registry, whose refusal is the one that is told. The connection of who answered is open. */
+async function firstAnswer<Answer>(
   reference: Reference,
   settings: RegistrySettings,
-): Promise<{ readonly repository: Repository; readonly top: ManifestDocument }> {
-  const wanted = reference.digest ?? reference.tag ?? ''
+  ask: (repository: Repository) => Promise<Answer>,
+): Promise<{ readonly repository: Repository; readonly answer: Answer }> {
   for (const repository of await openMirrors(reference, settings)) {
     try {
-      return { repository, top: await getManifest(repository, wanted) }
+      return { repository, answer: await ask(repository) }
     } catch (error) {
       repository.connection.close()
       if (!(error instanceof OperationError)) throw error
@@ -89,7 +122,7 @@ async function firstAnswer(
   }
   const repository = await openRepository(reference, settings, 'pull')
   try {
-    return { repository, top: await getManifest(repository, wanted) }
+    return { repository, answer: await ask(repository) }
   } catch (error) {
     repository.connection.close()
     throw error

@@ -32,6 +32,7 @@ const MAX_NAME = 255
 const MAX_TEXT = 1024
 
 export const isDigest = (text: string): boolean => DIGEST.test(text)
+export const isTag = (text: string): boolean => TAG.test(text)
 
 /** Without tag and digest the tag is `latest`. Throws `invalid`. */
 export function parseReference(text: string): Reference {

@@ -30,13 +30,7 @@ export const IMPORT_FLAGS: readonly Flag[] = [
 export const PULL_FLAGS: readonly Flag[] = [
   { name: 'platform', type: 'string', value: 'OS/ARCHITECTURE', help: 'of which platform, if there are several' },
   { name: 'quiet', short: 'q', type: 'bool', help: 'print the name only' },
-  {
-    name: 'all-tags',
-    short: 'a',
-    type: 'bool',
-    help: 'all tags of the repository',
-    refused: 'pull each tag by its name',
-  },
+  { name: 'all-tags', short: 'a', type: 'bool', help: 'all tags that the repository has' },
   { name: 'disable-content-trust', type: 'bool', help: 'accepted; images are not signed by name here' },
   TLS_VERIFY,
 ]
@@ -57,13 +51,7 @@ export const LOGIN_FLAGS: readonly Flag[] = [
 export const PUSH_FLAGS: readonly Flag[] = [
   PLATFORM,
   { name: 'quiet', short: 'q', type: 'bool', help: 'print the name only' },
-  {
-    name: 'all-tags',
-    short: 'a',
-    type: 'bool',
-    help: 'all tags of the repository',
-    refused: 'push each tag by its name',
-  },
+  { name: 'all-tags', short: 'a', type: 'bool', help: 'all tags of the repository that are here' },
   { name: 'disable-content-trust', type: 'bool', help: 'accepted; images are not signed by name here' },
   TLS_VERIFY,
 ]
