@@ -1,5 +1,5 @@
 /**
- * Requests to one registry: TLS, accounts, redirections, bounds.
+ * Requests to one registry: TLS, accounts, proxies, redirections, bounds.
  *
  * Not fetch(): it cannot be told which authorities to trust for one server, and its streams cost twice the time. Credentials go to the origin
  * of the registry and to the server of tokens that it names, and nowhere else; from https nothing leads to http.
@@ -7,13 +7,15 @@
  * Source: oci:distribution-spec, docker: registry/spec/auth/token.md, RFC 9110
  */
 
-import type { IncomingMessage, Agent as PlainAgent } from 'node:http'
-import type { Agent as TlsAgent } from 'node:https'
+import type { ClientRequest, IncomingMessage, Agent as PlainAgent, RequestOptions } from 'node:http'
+import type { AgentOptions, Agent as TlsAgent } from 'node:https'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { OperationError } from '../base/errors.ts'
 import { optionalString, sectionOf } from '../base/field.ts'
 import { parseJson } from '../base/json.ts'
+import type { HttpProxy, ProxyChoice } from './proxy-node.ts'
+import { requestOver, tunnelAgent, unauthorized, unreachableProxy } from './proxy-request-node.ts'
 import { type Challenge, type Credentials, parseChallenges } from './registry-auth.ts'
 
 export interface Endpoint {
@@ -23,6 +25,7 @@ export interface Endpoint {
   /** Beside the usual ones, PEM. */
   readonly authorities: string | undefined
   readonly checksCertificate: boolean
+  readonly proxyFor: ProxyChoice
   /** `repository:library/busybox:pull`. */
   readonly scope: string
 }
@@ -51,7 +54,10 @@ export class Connection {
   readonly origin: string
   readonly #endpoint: Endpoint
   readonly #plain: PlainAgent = new (http().Agent)({ keepAlive: true })
+  readonly #tlsOptions: AgentOptions
   readonly #tls: TlsAgent
+  /** By the origin of the proxy. */
+  readonly #tunnels = new Map<string, TlsAgent>()
   #authorization: string | undefined
   #login: Promise<string | undefined> | undefined
 
@@ -59,18 +65,20 @@ export class Connection {
     this.origin = endpoint.origin
     this.#endpoint = endpoint
     const { authorities, checksCertificate } = endpoint
-    this.#tls = new (https().Agent)({
+    this.#tlsOptions = {
       keepAlive: true,
       rejectUnauthorized: checksCertificate,
       ...(authorities === undefined
         ? {}
         : { ca: [...process.getBuiltinModule('node:tls').rootCertificates, authorities] }),
-    })
+    }
+    this.#tls = new (https().Agent)(this.#tlsOptions)
   }
 
   close(): void {
     this.#plain.destroy()
     this.#tls.destroy()
+    for (const agent of this.#tunnels.values()) agent.destroy()
   }
 
   /** The response, whatever its status but 401, whose body is the caller's to read. Throws what went wrong on the way. */
@@ -152,10 +160,8 @@ export class Connection {
     // Not the whole URL: a name and a password in it would be sent.
     const place = { hostname: url.hostname.replace(/^\[|\]$/g, ''), port: url.port, path: url.pathname + url.search }
     const options = { ...place, method, headers: { 'user-agent': 'coffer', ...headers } }
-    const request =
-      url.protocol === 'https:'
-        ? https().request({ ...options, agent: this.#tls })
-        : http().request({ ...options, agent: this.#plain })
+    const proxy = this.#endpoint.proxyFor(url)
+    const request = this.#request(url, options, proxy)
     const response = new Promise<IncomingMessage>((resolve, reject) => {
       request.on('response', resolve)
       request.on('error', reject)
@@ -163,13 +169,32 @@ export class Connection {
     })
     try {
       const [answer] = await Promise.all([response, body === undefined ? request.end() : pipeline(body(), request)])
+      if (proxy === undefined || url.protocol === 'https:') return answer
+      if (answer.statusCode === 407) throw unauthorized(proxy, url.host)
+      overProxy.set(answer, proxy)
       return answer
     } catch (cause) {
       if (cause instanceof OperationError) throw cause
-      throw unreachableServer(url.origin, cause)
+      if (proxy === undefined || url.protocol === 'https:') throw unreachableServer(url.origin, cause)
+      throw unreachableProxy(proxy, url.host, cause)
     }
   }
+
+  #request(url: URL, options: RequestOptions, proxy: HttpProxy | undefined): ClientRequest {
+    if (url.protocol === 'https:') return https().request({ ...options, agent: this.#tlsAgent(proxy) })
+    return proxy === undefined ? http().request({ ...options, agent: this.#plain }) : requestOver(proxy, url, options)
+  }
+
+  #tlsAgent(proxy: HttpProxy | undefined): TlsAgent {
+    if (proxy === undefined) return this.#tls
+    const agent = this.#tunnels.get(proxy.origin) ?? tunnelAgent(proxy, this.#tlsOptions)
+    this.#tunnels.set(proxy.origin, agent)
+    return agent
+  }
 }
+
+/** Answers that a proxy may have made itself, without TLS to the server behind it. */
+const overProxy = new WeakMap<IncomingMessage, HttpProxy>()
 
 const basic = ({ user, password }: Credentials): string =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
@@ -211,11 +236,13 @@ export async function readBounded(response: IncomingMessage, maxBytes: number, n
 /** The error of a response that is none of those that were hoped for; reads what the registry says. */
 export async function refusal(response: IncomingMessage, operation: string, hint?: string): Promise<OperationError> {
   const { statusCode = 0 } = response
+  const proxy = overProxy.get(response)
+  const who = proxy === undefined ? 'the registry' : `the registry, or the proxy ${proxy.origin} on the way to it,`
   const said = messageIn((await readBounded(response, MAX_ERROR_BYTES, 'the error of a registry')).toString('utf8'))
   return new OperationError({
     kind: statusCode === 401 || statusCode === 403 ? 'denied' : statusCode === 404 ? 'missing' : 'kernel',
     operation,
-    reason: `the registry answered ${statusCode}${said === undefined ? '' : `: ${said}`}`,
+    reason: `${who} answered ${statusCode}${said === undefined ? '' : `: ${said}`}`,
     ...(hint === undefined ? {} : { hint }),
     see: ['oci:distribution-spec#error-codes'],
   })

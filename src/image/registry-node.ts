@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { OperationError } from '../base/errors.ts'
 import { parseJson } from '../base/json.ts'
 import { type Descriptor, MAX_DOCUMENT_BYTES, MEDIA_TYPES } from '../oci/image.ts'
+import { PROXY_REFUSED } from './proxy-request-node.ts'
 import { isDigest, type Reference } from './reference.ts'
 import { Connection, readBounded, refusal } from './registry-http-node.ts'
 import type { RegistrySettings } from './registry-settings-node.ts'
@@ -47,7 +48,8 @@ export async function openRepository(
     return await opened(wanted, secure)
   } catch (error) {
     const mayBePlain = settings.insecure.has(registry) || isLoopback(registry)
-    if (!mayBePlain || !(error instanceof OperationError) || !speaksNoTls(error)) throw error
+    if (!mayBePlain || !(error instanceof OperationError) || !(speaksNoTls(error) || error.code === PROXY_REFUSED))
+      throw error
   }
   return opened(wanted, `http://${registry}`)
 }
@@ -80,6 +82,7 @@ async function opened({ reference, settings, actions }: Wanted, origin: string):
     credentials: settings.credentials.get(name),
     authorities: settings.authoritiesOf(name),
     checksCertificate: !settings.insecure.has(name),
+    proxyFor: settings.proxyFor,
     scope: `repository:${reference.repository}:${actions}`,
   })
   const response = await connection.send({ method: 'GET', url: '/v2/' })

@@ -3,6 +3,7 @@
 import { sectionOf, stringsOf } from '../base/field.ts'
 import type { Files } from '../base/files.ts'
 import { parseJson } from '../base/json.ts'
+import { type ProxyChoice, proxiesOf } from './proxy-node.ts'
 import { type Credentials, readCredentials, usesHelper } from './registry-auth.ts'
 
 export interface RegistrySettings {
@@ -16,6 +17,7 @@ export interface RegistrySettings {
   readonly mirrors: readonly string[]
   /** Certificates of authorities that are trusted for this registry beside the usual ones, PEM. */
   readonly authoritiesOf: (registry: string) => string | undefined
+  readonly proxyFor: ProxyChoice
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -27,7 +29,7 @@ export type Environment = Readonly<Record<string, string | undefined>>
  * | `/etc/coffer/registries.json`, or `~/.config/coffer/…` of a caller that is not root | `insecure-registries` and `registry-mirrors`, as in docker's daemon.json |
  * | `/etc/coffer/certs.d/REGISTRY/ca.crt`, and the same below /etc/docker | authorities                                        |
  *
- * `$COFFER_REGISTRIES` names another registries.json. Throws `invalid` for a file that cannot be read as what it is.
+ * The proxies are those of HTTPS_PROXY, HTTP_PROXY and NO_PROXY. `$COFFER_REGISTRIES` names another registries.json. Throws `invalid` for a file that cannot be read as what it is.
  */
 export function readRegistrySettings(files: Files, env: Environment, isRoot: boolean): RegistrySettings {
   const home = env.HOME ?? ''
@@ -45,6 +47,7 @@ export function readRegistrySettings(files: Files, env: Environment, isRoot: boo
       const found = [own, '/etc/docker'].map((directory) => files.readText(`${directory}/certs.d/${registry}/ca.crt`))
       return found.find((text) => text !== undefined)
     },
+    proxyFor: proxiesOf(env),
   }
 }
 
