@@ -4,14 +4,17 @@ import { OperationError } from '../base/errors.ts'
 import { usage } from '../base/flags.ts'
 import type { Intent, IntentSecurity } from '../engine/intent.ts'
 import { parseSignal } from '../linux/signals.ts'
+import { proxyVariables } from './proxy-variables.ts'
 import { type Asked, linesOf, readGiven, wrong } from './values.ts'
 
-/** Of the image, then what was asked for; the last word counts. */
+/** Of the image, then what was asked for; the last word counts. Variables of proxies are beside those of --env, and before a file, as with docker. */
 export function environmentOf(asked: Asked, image: readonly string[]): readonly string[] {
   const env = new Map(
     image.map((word) => [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)] as const),
   )
   for (const [name, value] of variablesOf(asked)) env.set(name, value)
+  const own = asked.given.list('env').map((word) => word.split('=')[0])
+  for (const [name, value] of proxyVariables(asked.session)) if (!own.includes(name)) env.set(name, value)
   return [...env].map(([name, value]) => `${name}=${value}`)
 }
 

@@ -3,6 +3,7 @@
 import { sectionOf, stringsOf } from '../base/field.ts'
 import type { Files } from '../base/files.ts'
 import { parseJson } from '../base/json.ts'
+import { dockerConfigPath } from './docker-config.ts'
 import { type ProxyChoice, proxiesOf } from './proxy-node.ts'
 import { type Credentials, readCredentials, usesHelper } from './registry-auth.ts'
 
@@ -51,7 +52,6 @@ export function readRegistrySettings(files: Files, env: Environment, isRoot: boo
   }
 }
 
-export const accountsPath = (env: Environment): string =>
-  `${env.DOCKER_CONFIG ?? `${env.HOME ?? ''}/.docker`}/config.json`
+export const accountsPath = (env: Environment): string => dockerConfigPath(env.DOCKER_CONFIG, env.HOME)
 
 const decoded = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8')

@@ -1,0 +1,49 @@
+/**
+ * The variables that tell programs in a container of proxies: `proxies` in docker's config.json, which docker's client puts into the
+ * environment of whatever it runs. Proxies of registries are those of the caller: src/image/proxy-node.ts.
+ *
+ * Source: docker: docs/engine/cli/proxy, cli/config/configfile ParseProxyConfig
+ */
+
+import { OperationError } from '../base/errors.ts'
+import { optionalSection, optionalString, sectionOf } from '../base/field.ts'
+import { parseJson } from '../base/json.ts'
+import { dockerConfigPath } from '../image/docker-config.ts'
+import { warn } from './command.ts'
+import type { Session } from './open.ts'
+
+/** Each in capitals and in small letters. */
+const VARIABLES = [
+  ['HTTP_PROXY', 'httpProxy'],
+  ['HTTPS_PROXY', 'httpsProxy'],
+  ['NO_PROXY', 'noProxy'],
+  ['FTP_PROXY', 'ftpProxy'],
+  ['ALL_PROXY', 'allProxy'],
+] as const
+
+/** The key of docker's own daemon on this machine; `default` is for all that have no entry of their own. */
+const LOCAL = 'unix:///var/run/docker.sock'
+
+/** A file that is none is a warning, as with docker. */
+export function proxyVariables(session: Session): readonly (readonly [string, string])[] {
+  const path = dockerConfigPath(session.env.get('DOCKER_CONFIG'), session.env.get('HOME'))
+  const text = session.engine.machine.files.readText(path)
+  if (text === undefined) return []
+  try {
+    return variablesIn(text, path)
+  } catch (error) {
+    if (!(error instanceof OperationError)) throw error
+    warn(session, error.message)
+    return []
+  }
+}
+
+function variablesIn(text: string, path: string): readonly (readonly [string, string])[] {
+  const proxies = optionalSection(sectionOf(parseJson(text, path), `${path}: `), 'proxies')
+  const entry = proxies && (optionalSection(proxies, LOCAL) ?? optionalSection(proxies, 'default'))
+  if (entry === undefined) return []
+  return VARIABLES.flatMap(([name, key]) => {
+    const value = optionalString(entry, key)
+    return value === undefined ? [] : [[name, value] as const, [name.toLowerCase(), value] as const]
+  })
+}

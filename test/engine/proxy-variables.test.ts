@@ -1,0 +1,42 @@
+/** Proxies of docker's config.json, as variables of what runs in a container: beside the lines of test/differential about them. */
+
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'coffer-proxy-variables-'))
+let engine: TestEngine
+beforeAll(() => {
+  engine = openTestEngine({ DOCKER_CONFIG: directory, HTTPS_PROXY: 'http://caller:1' })
+  engine.must('import', busyboxArchive(engine.directory), 'box')
+})
+afterAll(() => {
+  engine[Symbol.dispose]()
+  rmSync(directory, { recursive: true })
+})
+
+const seen = (config: string): readonly [number, readonly string[], string] => {
+  writeFileSync(join(directory, 'config.json'), config)
+  const { status, stdout, stderr } = engine.coffer('run', '--rm', 'box', 'env')
+  const lines = stdout.split('\n').filter((line) => /proxy/i.test(line))
+  return [status, lines.sort(), stderr]
+}
+
+test('the entry of the local daemon counts before that of all, and what the caller has is not told (S12)', () => {
+  const proxies = { 'unix:///var/run/docker.sock': { allProxy: 'own' }, default: { httpProxy: 'all', allProxy: 'all' } }
+  expect(seen(JSON.stringify({ proxies }))).toEqual([0, ['ALL_PROXY=own', 'all_proxy=own'], ''])
+  expect(seen('{"proxies":{"tcp://other:2375":{"httpProxy":"far"}}}')).toEqual([0, [], ''])
+  expect(seen('{}')).toEqual([0, [], ''])
+})
+
+test('a file that cannot be read as what it is, is a warning', () => {
+  for (const [config, reason] of [
+    ['{', /^warning: cannot read .*config.json: it is not JSON/],
+    ['{"proxies":[]}', /config.json: proxies is/],
+    ['{"proxies":{"default":{"httpProxy":1}}}', /proxies.default.httpProxy is 1, which is not a string/],
+    ['{"proxies":{"default":{"httpProxy":"a\\u0000b"}}}', /NUL/],
+  ] as const)
+    expect([config, ...seen(config)]).toEqual([config, 0, [], expect.stringMatching(reason)])
+})
