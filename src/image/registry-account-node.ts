@@ -4,8 +4,8 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { OperationError } from '../base/errors.ts'
 import { parseReference } from './reference.ts'
-import { type Credentials, usesHelper } from './registry-auth.ts'
-import { refusal } from './registry-http-node.ts'
+import { refusal } from './registry-answer-node.ts'
+import { type Account, usesHelper } from './registry-auth.ts'
 import { openRepository } from './registry-node.ts'
 import { accountsPath, type Environment, type RegistrySettings } from './registry-settings-node.ts'
 
@@ -14,27 +14,33 @@ const DOCKER_HUB = 'https://index.docker.io/v1/'
 /** The name under which docker keeps the account of a registry. */
 export const accountKey = (registry: string): string => (registry === 'docker.io' ? DOCKER_HUB : registry)
 
-/** Throws `denied` if the registry does not take them. */
-export async function checkAccount(
-  registry: string,
-  credentials: Credentials,
-  settings: RegistrySettings,
-): Promise<void> {
+/** Answers what is to be kept: a token in place of the password, if the registry gives one. Throws `denied` if it does not take them. */
+export async function checkAccount(registry: string, account: Account, settings: RegistrySettings): Promise<Kept> {
   const reference = parseReference(`${registry}/login:latest`)
-  const own = { ...settings, credentials: new Map([[registry, credentials]]) }
-  const { connection } = await openRepository(reference, own, 'pull')
+  const own = { ...settings, credentials: new Map([[registry, account]]) }
+  const { connection } = await openRepository(reference, own, 'pull', { wantsIdentity: true })
   const response = await connection.send({ method: 'GET', url: '/v2/' })
   if (response.statusCode !== 200)
     throw await refusal(response, `log in to ${registry}`, 'are the name and the password right?')
   response.resume()
+  return { ...account, identityToken: connection.identityToken }
+}
+
+export interface Kept extends Account {
+  /** Kept in place of the password. */
+  readonly identityToken: string | undefined
 }
 
 type Document = { readonly auths?: Readonly<Record<string, object>> } & Readonly<Record<string, unknown>>
 
 /** Throws `unsupported` where passwords are left to a program, which coffer does not run. Answers the path of the file. */
-export function keepAccount(env: Environment, registry: string, { user, password }: Credentials): string {
-  const auth = Buffer.from(`${user}:${password}`).toString('base64')
-  return change(env, (document) => ({ ...document, auths: { ...document.auths, [accountKey(registry)]: { auth } } }))
+export function keepAccount(env: Environment, registry: string, { user, password, identityToken }: Kept): string {
+  const base64 = (text: string): string => Buffer.from(text).toString('base64')
+  const entry =
+    identityToken === undefined
+      ? { auth: base64(`${user}:${password}`) }
+      : { auth: base64(`${user}:`), identitytoken: identityToken }
+  return change(env, (document) => ({ ...document, auths: { ...document.auths, [accountKey(registry)]: entry } }))
 }
 
 /** Answers whether there was one. */

@@ -29,7 +29,24 @@ test('an account is kept under the host of its registry, and that of docker.io u
       'https://index.docker.io/v1/': { auth: btoa('me:a:b') },
       'localhost:5000': { username: 'u', password: 'p' },
     }),
-  ).toEqual({ 'docker.io': { user: 'me', password: 'a:b' }, 'localhost:5000': { user: 'u', password: 'p' } })
+  ).toEqual({
+    'docker.io': { kind: 'password', user: 'me', password: 'a:b' },
+    'localhost:5000': { kind: 'password', user: 'u', password: 'p' },
+  })
+})
+
+test('a token is one of the user or of the registry, and counts before a name', () => {
+  expect(
+    read({
+      'a.example': { auth: btoa('me:'), identitytoken: 'long' },
+      'b.example': { auth: btoa('me:secret'), identitytoken: 'long', registrytoken: 'as it is' },
+      'c.example': { auth: btoa('me:secret'), identitytoken: '' },
+    }),
+  ).toEqual({
+    'a.example': { kind: 'identity', token: 'long' },
+    'b.example': { kind: 'registry', token: 'as it is' },
+    'c.example': { kind: 'password', user: 'me', password: 'secret' },
+  })
 })
 
 test('an entry that a helper fills in is no account', () => {

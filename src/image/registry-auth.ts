@@ -1,7 +1,7 @@
 /**
  * Who may use a registry: what it asks for with a 401, and what the user has for it in docker's config.json.
  *
- * Source: RFC 9110 section 11.6.1, docker: registry/spec/auth/token.md
+ * Source: RFC 9110 section 11.6.1, docker: registry/spec/auth/token.md and oauth.md
  */
 
 import { entriesOf, optionalSection, optionalString, type Section, sectionOf } from '../base/field.ts'
@@ -35,10 +35,19 @@ export function parseChallenges(header: string): readonly Challenge[] {
   }
 }
 
-export interface Credentials {
+export interface Account {
+  readonly kind: 'password'
   readonly user: string
   readonly password: string
 }
+
+/** What a user has for a registry. */
+export type Credentials =
+  | Account
+  /** `identitytoken`: the server of tokens gives tokens for it, as a refresh token of OAuth 2. */
+  | { readonly kind: 'identity'; readonly token: string }
+  /** `registrytoken`: a bearer token that goes to the registry as it is. */
+  | { readonly kind: 'registry'; readonly token: string }
 
 /** The name under which docker keeps the account for docker.io. */
 const DOCKER_HUB = 'https://index.docker.io/v1/'
@@ -66,11 +75,17 @@ export function usesHelper(text: string, path: string): boolean {
 const hostOf = (name: string): string =>
   name === DOCKER_HUB ? 'docker.io' : name.replace(/^https?:\/\//, '').replace(/\/.*$/, '')
 
+/** A token counts before a name and a password, as with docker: beside it, they are a name alone. */
 function credentialsOf(entry: Section, decode: (base64: string) => string): Credentials | undefined {
+  const registryToken = optionalString(entry, 'registrytoken')
+  if (registryToken !== undefined) return { kind: 'registry', token: registryToken }
+  const identityToken = optionalString(entry, 'identitytoken')
+  if (identityToken !== undefined) return { kind: 'identity', token: identityToken }
   const auth = optionalString(entry, 'auth')
   const decoded = auth === undefined ? undefined : decode(auth).replace(/\0+$/, '')
   const colon = decoded?.indexOf(':') ?? -1
-  if (decoded !== undefined && colon > 0) return { user: decoded.slice(0, colon), password: decoded.slice(colon + 1) }
+  if (decoded !== undefined && colon > 0)
+    return { kind: 'password', user: decoded.slice(0, colon), password: decoded.slice(colon + 1) }
   const [user, password] = [optionalString(entry, 'username'), optionalString(entry, 'password')]
-  return user === undefined || password === undefined ? undefined : { user, password }
+  return user === undefined || password === undefined ? undefined : { kind: 'password', user, password }
 }

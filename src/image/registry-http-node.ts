@@ -12,11 +12,11 @@ import type { AgentOptions, Agent as TlsAgent } from 'node:https'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { OperationError } from '../base/errors.ts'
-import { optionalString, sectionOf } from '../base/field.ts'
-import { parseJson } from '../base/json.ts'
 import type { HttpProxy, ProxyChoice } from './proxy-node.ts'
 import { requestOver, tunnelAgent, unauthorized, unreachableProxy } from './proxy-request-node.ts'
+import { overProxy, unusable } from './registry-answer-node.ts'
 import { type Challenge, type Credentials, parseChallenges } from './registry-auth.ts'
+import { basic, isToken, readToken, tokenRequest } from './registry-token-node.ts'
 
 export interface Endpoint {
   /** `https://registry-1.docker.io`. */
@@ -28,6 +28,8 @@ export interface Endpoint {
   readonly proxyFor: ProxyChoice
   /** `repository:library/busybox:pull`. */
   readonly scope: string
+  /** Has the server of tokens give one that stands for name and password from then on: `identityToken` of the connection. */
+  readonly wantsIdentity?: boolean | undefined
 }
 
 export interface RegistryRequest {
@@ -41,8 +43,6 @@ export interface RegistryRequest {
 
 const REDIRECTIONS = 5
 const SILENCE_MS = 60_000
-const MAX_TOKEN_BYTES = 1024 * 1024
-const MAX_ERROR_BYTES = 64 * 1024
 
 /**
  * Loaded by who asks a registry, and not by `load` and `save`: an import takes 36 ms, half of them for a WebSocket that nobody asked for.
@@ -58,6 +58,8 @@ export class Connection {
   readonly #tls: TlsAgent
   /** By the origin of the proxy. */
   readonly #tunnels = new Map<string, TlsAgent>()
+  /** What the server of tokens gave to keep in place of a password, if it was asked for and gives such. */
+  identityToken: string | undefined
   #authorization: string | undefined
   #login: Promise<string | undefined> | undefined
 
@@ -109,25 +111,19 @@ export class Connection {
     const { credentials } = this.#endpoint
     const bearer = challenges.find(({ scheme, parameters }) => scheme === 'bearer' && parameters.has('realm'))
     if (bearer !== undefined) return `Bearer ${await this.#token(bearer)}`
-    const canTell = challenges.some(({ scheme }) => scheme === 'basic') && credentials !== undefined
+    const canTell = challenges.some(({ scheme }) => scheme === 'basic') && credentials?.kind === 'password'
     return canTell ? basic(credentials) : undefined
   }
 
   async #token({ parameters }: Challenge): Promise<string> {
-    const { credentials, scope } = this.#endpoint
+    const { credentials, scope, wantsIdentity = false } = this.#endpoint
+    if (credentials?.kind === 'registry') return ownToken(credentials.token, this.origin)
     const realm = this.#resolve(parameters.get('realm') ?? '', this.origin)
-    const service = parameters.get('service')
-    if (service !== undefined) realm.searchParams.set('service', service)
-    realm.searchParams.set('scope', scope)
-    if (credentials !== undefined) realm.searchParams.set('account', credentials.user)
-    const headers = credentials === undefined ? {} : { authorization: basic(credentials) }
-    const response = await this.#once(realm, { method: 'GET', url: realm.href, headers })
-    if (response.statusCode !== 200) throw await refusal(response, `log in to ${realm.host}`)
-    const text = (await readBounded(response, MAX_TOKEN_BYTES, `the token of ${realm.host}`)).toString('utf8')
-    const answer = sectionOf(parseJson(text, `the token of ${realm.host}`), 'token: ')
-    const token = optionalString(answer, 'token') ?? optionalString(answer, 'access_token')
-    if (token === undefined || !/^[\x21-\x7e]+$/.test(token))
-      throw new OperationError({ kind: 'invalid', operation: `log in to ${realm.host}`, reason: 'it gave no token' })
+    const request = tokenRequest(realm, { service: parameters.get('service'), scope, wantsIdentity }, credentials)
+    const hint =
+      credentials?.kind === 'identity' ? 'the identity token in config.json may have ended: log in again' : undefined
+    const { token, identity } = await readToken(await this.#once(new URL(request.url), request), realm.host, hint)
+    this.identityToken = identity
     return token
   }
 
@@ -193,17 +189,13 @@ export class Connection {
   }
 }
 
-/** Answers that a proxy may have made itself, without TLS to the server behind it. */
-const overProxy = new WeakMap<IncomingMessage, HttpProxy>()
-
-const basic = ({ user, password }: Credentials): string =>
-  `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+function ownToken(token: string, origin: string): string {
+  if (isToken(token)) return token
+  throw unusable(`log in to ${origin}`, 'its registrytoken in config.json has characters that no token has')
+}
 
 const silence = (host: string): Error =>
   Object.assign(new Error(`${host} was silent for ${SILENCE_MS / 1000} s`), { code: 'ETIMEDOUT' })
-
-const unusable = (operation: string, reason: string): OperationError =>
-  new OperationError({ kind: 'invalid', operation, reason })
 
 /** The words of TLS are those of OpenSSL, and say more than a code. */
 function unreachableServer(origin: string, cause: unknown): OperationError {
@@ -219,43 +211,4 @@ function unreachableServer(origin: string, cause: unknown): OperationError {
       : {}),
     cause,
   })
-}
-
-/** Throws `invalid` if there is more: what comes is not kept in memory to see how much more. */
-export async function readBounded(response: IncomingMessage, maxBytes: number, name: string): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > maxBytes) throw unusable(`read ${name}`, `it has more than ${maxBytes} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
-}
-
-/** The error of a response that is none of those that were hoped for; reads what the registry says. */
-export async function refusal(response: IncomingMessage, operation: string, hint?: string): Promise<OperationError> {
-  const { statusCode = 0 } = response
-  const proxy = overProxy.get(response)
-  const who = proxy === undefined ? 'the registry' : `the registry, or the proxy ${proxy.origin} on the way to it,`
-  const said = messageIn((await readBounded(response, MAX_ERROR_BYTES, 'the error of a registry')).toString('utf8'))
-  return new OperationError({
-    kind: statusCode === 401 || statusCode === 403 ? 'denied' : statusCode === 404 ? 'missing' : 'kernel',
-    operation,
-    reason: `${who} answered ${statusCode}${said === undefined ? '' : `: ${said}`}`,
-    ...(hint === undefined ? {} : { hint }),
-    see: ['oci:distribution-spec#error-codes'],
-  })
-}
-
-/** `{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "…"}]}`; a stranger's words, so they are cut and cleaned. */
-function messageIn(text: string): string | undefined {
-  try {
-    const { errors } = JSON.parse(text) as { readonly errors?: readonly { readonly message?: unknown }[] }
-    const message = errors?.[0]?.message
-    return typeof message === 'string' ? message.replace(/[^ -~]/g, '?').slice(0, 300) : undefined
-  } catch (error) {
-    if (error instanceof SyntaxError || error instanceof TypeError) return undefined
-    throw error
-  }
 }

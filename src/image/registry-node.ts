@@ -13,7 +13,8 @@ import { parseJson } from '../base/json.ts'
 import { type Descriptor, MAX_DOCUMENT_BYTES, MEDIA_TYPES } from '../oci/image.ts'
 import { PROXY_REFUSED } from './proxy-request-node.ts'
 import { isDigest, type Reference } from './reference.ts'
-import { Connection, readBounded, refusal } from './registry-http-node.ts'
+import { readBounded, refusal } from './registry-answer-node.ts'
+import { Connection, type Endpoint } from './registry-http-node.ts'
 import type { RegistrySettings } from './registry-settings-node.ts'
 
 export interface Repository {
@@ -40,10 +41,11 @@ export async function openRepository(
   reference: Reference,
   settings: RegistrySettings,
   actions: 'pull' | 'pull,push',
+  { wantsIdentity }: Pick<Endpoint, 'wantsIdentity'> = {},
 ): Promise<Repository> {
   const { registry } = reference
   const secure = registry === DOCKER_HUB.registry ? DOCKER_HUB.origin : `https://${registry}`
-  const wanted = { reference, settings, actions }
+  const wanted = { reference, settings, actions, wantsIdentity }
   try {
     return await opened(wanted, secure)
   } catch (error) {
@@ -72,9 +74,10 @@ interface Wanted {
   readonly reference: Reference
   readonly settings: RegistrySettings
   readonly actions: string
+  readonly wantsIdentity?: boolean | undefined
 }
 
-async function opened({ reference, settings, actions }: Wanted, origin: string): Promise<Repository> {
+async function opened({ reference, settings, actions, wantsIdentity }: Wanted, origin: string): Promise<Repository> {
   const { host } = new URL(origin)
   const name = origin === DOCKER_HUB.origin ? DOCKER_HUB.registry : host
   const connection = new Connection({
@@ -84,9 +87,16 @@ async function opened({ reference, settings, actions }: Wanted, origin: string):
     checksCertificate: !settings.insecure.has(name),
     proxyFor: settings.proxyFor,
     scope: `repository:${reference.repository}:${actions}`,
+    wantsIdentity,
   })
-  const response = await connection.send({ method: 'GET', url: '/v2/' })
-  response.resume()
+  try {
+    const response = await connection.send({ method: 'GET', url: '/v2/' })
+    response.resume()
+  } catch (error) {
+    // An answer that nobody reads would keep this process until the server gives up.
+    connection.close()
+    throw error
+  }
   return { connection, name: reference.repository, registry: reference.registry }
 }
 

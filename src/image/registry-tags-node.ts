@@ -6,7 +6,7 @@ import { sectionOf, stringsOf } from '../base/field.ts'
 import { parseJson } from '../base/json.ts'
 import { MAX_DOCUMENT_BYTES } from '../oci/image.ts'
 import { isTag } from './reference.ts'
-import { readBounded, refusal } from './registry-http-node.ts'
+import { readBounded, refusal } from './registry-answer-node.ts'
 import { header, type Repository } from './registry-node.ts'
 
 const MAX_PAGES = 1000

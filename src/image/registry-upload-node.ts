@@ -9,7 +9,7 @@ import { PassThrough, Readable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { OperationError } from '../base/errors.ts'
 import type { Descriptor } from '../oci/image.ts'
-import { refusal } from './registry-http-node.ts'
+import { refusal } from './registry-answer-node.ts'
 import { header, type Repository } from './registry-node.ts'
 
 export async function hasRemoteBlob({ connection, name }: Repository, digest: string): Promise<boolean> {

@@ -23,8 +23,8 @@ export const loginCommand: TransferCommand = async (_, words, { settings }) => {
   const password = given.string('password') ?? (fromStdin ? await standardInput() : await askedInSecret('Password: '))
   if (user === '' || password === '') throw usage(COMMAND, 'it takes a name and a password')
   const trusted = trusting(settings, registry, given.isSet('tls-verify') && !given.bool('tls-verify'))
-  await checkAccount(registry, { user, password }, trusted)
-  const path = keepAccount(process.env, registry, { user, password })
+  const kept = await checkAccount(registry, { kind: 'password', user, password }, trusted)
+  const path = keepAccount(process.env, registry, kept)
   process.stderr.write(`\nWARNING! Your credentials are stored unencrypted in '${path}'.\n\n`)
   process.stdout.write('Login Succeeded\n')
 }
