@@ -167,13 +167,14 @@ const PROGRESS_BYTES = 256 * 1024
  */
 export async function* blobChunks(
   repository: Repository,
-  { digest, sizeBytes }: Descriptor,
+  blob: Descriptor,
   onBytes: (total: number) => void,
 ): AsyncGenerator<Uint8Array> {
+  const { digest, sizeBytes } = blob
   let [got, failures, begin] = [0, 0, 0]
   while (got < sizeBytes || sizeBytes === 0) {
     try {
-      for await (const chunk of bodyFrom(repository, digest, got)) {
+      for await (const chunk of bodyFrom(repository, blob, got)) {
         got += chunk.length
         yield chunk
         onBytes(got)
@@ -189,11 +190,20 @@ export async function* blobChunks(
   }
 }
 
+/** Layers of Windows, whose maker gives them at addresses of its own. As docker on Linux, coffer asks no address that a manifest names. */
+const FOREIGN = /\.(?:foreign|nondistributable)\./
+const FOREIGN_HINT =
+  'it is a foreign layer, which the registry need not have: the image is one of Windows, or has to be pushed with all its layers'
+
 /** An answer that will not be another one the next time. */
 const isFinal = (error: unknown): boolean =>
   error instanceof OperationError && (error.kind === 'denied' || error.kind === 'missing') && error.cause === undefined
 
-async function* bodyFrom(repository: Repository, digest: string, from: number): AsyncGenerator<Uint8Array> {
+async function* bodyFrom(
+  repository: Repository,
+  { digest, mediaType }: Descriptor,
+  from: number,
+): AsyncGenerator<Uint8Array> {
   const { connection, name } = repository
   const response = await connection.send({
     method: 'GET',
@@ -201,7 +211,8 @@ async function* bodyFrom(repository: Repository, digest: string, from: number): 
     headers: from === 0 ? {} : { range: `bytes=${from}-` },
   })
   const { statusCode } = response
-  if (statusCode !== 200 && statusCode !== 206) throw await refusal(response, `pull ${digest}`)
+  if (statusCode !== 200 && statusCode !== 206)
+    throw await refusal(response, `pull ${digest}`, FOREIGN.test(mediaType) ? FOREIGN_HINT : undefined)
   const begin = statusCode === 206 ? Number(/^bytes (\d+)-/.exec(header(response, 'content-range') ?? '')?.[1]) : 0
   if (begin !== from && begin !== 0) {
     response.destroy()

@@ -85,10 +85,11 @@ describe('a registry', () => {
     const [there] = await asks(ofImage(image), (host) => `${host}/x`)
     expect([there.status, heard]).toEqual([0, []])
     const [absent] = await asks(
-      (path) => (path.includes('/blobs/') ? undefined : ofImage(image)(path)),
+      (path) => (path.endsWith(createHash('sha256').update(one).digest('hex')) ? undefined : ofImage(image)(path)),
       (host) => `${host}/x`,
     )
     expect([absent.status, heard]).toEqual([1, []])
+    expect(absent.stderr).toContain('the registry answered 404\nhint:  it is a foreign layer')
   })
 
   test('whose configuration is 100 GiB is not asked for it, and whose manifest has no end is left (S155)', async () => {
