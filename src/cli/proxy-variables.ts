@@ -6,9 +6,8 @@
  */
 
 import { OperationError } from '../base/errors.ts'
-import { optionalSection, optionalString, sectionOf } from '../base/field.ts'
-import { parseJson } from '../base/json.ts'
-import { dockerConfigPath } from '../image/docker-config.ts'
+import { optionalSection, optionalString, type Section } from '../base/field.ts'
+import { dockerConfigPath, readDockerConfig } from '../image/docker-config.ts'
 import { warn } from './command.ts'
 import type { Session } from './open.ts'
 
@@ -30,7 +29,7 @@ export function proxyVariables(session: Session): readonly (readonly [string, st
   const text = session.engine.machine.files.readText(path)
   if (text === undefined) return []
   try {
-    return variablesIn(text, path)
+    return readDockerConfig(text, path, variablesIn)
   } catch (error) {
     if (!(error instanceof OperationError)) throw error
     warn(session, error.message)
@@ -38,8 +37,8 @@ export function proxyVariables(session: Session): readonly (readonly [string, st
   }
 }
 
-function variablesIn(text: string, path: string): readonly (readonly [string, string])[] {
-  const proxies = optionalSection(sectionOf(parseJson(text, path), `${path}: `), 'proxies')
+function variablesIn(document: Section): readonly (readonly [string, string])[] {
+  const proxies = optionalSection(document, 'proxies')
   const entry = proxies && (optionalSection(proxies, LOCAL) ?? optionalSection(proxies, 'default'))
   if (entry === undefined) return []
   return VARIABLES.flatMap(([name, key]) => {

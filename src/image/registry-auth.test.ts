@@ -49,6 +49,30 @@ test('a token is one of the user or of the registry, and counts before a name', 
   })
 })
 
+test('of a file that cannot be read the place is told, and nothing of what stands there (S220)', () => {
+  const said = (text: string): string => {
+    try {
+      readCredentials(text, 'config.json', atob)
+    } catch (error) {
+      return String(error)
+    }
+    return 'nothing'
+  }
+  const texts = {
+    '{"auths":{"a.example":{"auth":canary}}}': 'it is not JSON',
+    canary: 'it is not JSON',
+    '["canary"]': 'it is not JSON, or no object',
+    '{"auths":"canary"}': 'auths is not what it has to be',
+    '{"auths":{"a.example":"canary"}}': 'auths["a.example"] is not what it has to be',
+    '{"auths":{"a.example":{"auth":["canary"]}}}': 'auths["a.example"].auth is not what it has to be',
+    '{"auths":{"a.example":{"identitytoken":"canary\\u0000"}}}': 'auths["a.example"].identitytoken is not what',
+  }
+  for (const [text, words] of Object.entries(texts)) {
+    expect(said(text)).toContain(`cannot read config.json: ${words}`)
+    expect(said(text)).not.toContain('canary')
+  }
+})
+
 test('an entry that a helper fills in is no account', () => {
   expect(read({ 'localhost:5000': {} })).toEqual({})
 })

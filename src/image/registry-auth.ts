@@ -5,7 +5,7 @@
  */
 
 import { entriesOf, optionalSection, optionalString, type Section, sectionOf } from '../base/field.ts'
-import { parseJson } from '../base/json.ts'
+import { readDockerConfig } from './docker-config.ts'
 
 export interface Challenge {
   /** In small letters: `bearer`, `basic`. */
@@ -58,19 +58,23 @@ export function readCredentials(
   path: string,
   decode: (base64: string) => string,
 ): ReadonlyMap<string, Credentials> {
-  const document = sectionOf(parseJson(text, path), `${path}: `)
-  const found = entriesOf(document, 'auths', (name, value, place) => {
-    const credentials = credentialsOf(sectionOf(value, place), decode)
-    return credentials === undefined ? [] : [[hostOf(name), credentials] as const]
+  return readDockerConfig(text, path, (document) => {
+    const found = entriesOf(document, 'auths', (name, value, place) => {
+      const credentials = credentialsOf(sectionOf(value, place), decode)
+      return credentials === undefined ? [] : [[hostOf(name), credentials] as const]
+    })
+    return new Map(found.flat())
   })
-  return new Map(found.flat())
 }
 
 /** Whether config.json leaves passwords to a program, which coffer does not run. */
-export function usesHelper(text: string, path: string): boolean {
-  const document = sectionOf(parseJson(text, path), `${path}: `)
-  return optionalString(document, 'credsStore') !== undefined || optionalSection(document, 'credHelpers') !== undefined
-}
+export const usesHelper = (text: string, path: string): boolean =>
+  readDockerConfig(
+    text,
+    path,
+    (document) =>
+      optionalString(document, 'credsStore') !== undefined || optionalSection(document, 'credHelpers') !== undefined,
+  )
 
 const hostOf = (name: string): string =>
   name === DOCKER_HUB ? 'docker.io' : name.replace(/^https?:\/\//, '').replace(/\/.*$/, '')

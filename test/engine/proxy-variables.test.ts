@@ -35,8 +35,8 @@ test('a file that cannot be read as what it is, is a warning', () => {
   for (const [config, reason] of [
     ['{', /^warning: cannot read .*config.json: it is not JSON/],
     ['{"proxies":[]}', /config.json: proxies is/],
-    ['{"proxies":{"default":{"httpProxy":1}}}', /proxies.default.httpProxy is 1, which is not a string/],
-    ['{"proxies":{"default":{"httpProxy":"a\\u0000b"}}}', /NUL/],
+    ['{"proxies":{"default":{"httpProxy":1}}}', /config.json: proxies.default.httpProxy is not what it has to be/],
+    ['{"proxies":{"default":{"httpProxy":"a\\u0000b"}}}', /proxies.default.httpProxy is not/],
   ] as const)
     expect([config, ...seen(config)]).toEqual([config, 0, [], expect.stringMatching(reason)])
 })
