@@ -46,22 +46,30 @@ export function requestOver(proxy: HttpProxy, url: URL, options: RequestOptions)
   })
 }
 
-/** Throws `denied` if it was the proxy that answered. */
-export function refuseAnswerOf(
+/** Throws `denied` or `missing` if there is no tunnel: it was the proxy that answered. */
+function checkTunnel(
   proxy: HttpProxy,
-  { statusCode, statusMessage }: IncomingMessage,
+  { statusCode = 0, statusMessage = '' }: IncomingMessage,
   authority: string,
 ): void {
+  if (statusCode >= 200 && statusCode < 300) return
   if (statusCode === 407) throw unauthorized(proxy, authority)
-  if (statusCode !== undefined && statusCode >= 200 && statusCode < 300) return
+  const [kind, action] =
+    statusCode >= 500
+      ? (['missing', 'the proxy did not get there: is the name right?'] as const)
+      : (['denied', `the proxy has to allow ${authority}${withAccount(proxy)}`] as const)
   throw failure(proxy, authority, {
-    kind: 'denied',
-    reason: `the proxy answered ${statusCode} ${(statusMessage ?? '').replace(/[^ -~]/g, '?').slice(0, 80)}`.trim(),
+    kind,
+    reason: `the proxy answered ${statusCode} ${statusMessage.replace(/[^ -~]/g, '?').slice(0, 80)}`.trim(),
     code: PROXY_REFUSED,
-    hint: `the proxy has to allow ${authority}; or name the host in NO_PROXY, and it is asked directly`,
+    hint: `${action}\na host that NO_PROXY names is asked directly`,
   })
 }
 
+const withAccount = ({ authorization, variable }: HttpProxy): string =>
+  authorization === undefined ? '' : `, and to take the name and the password of ${variable}`
+
+/** What 407 means, which nobody but a proxy answers. */
 export const unauthorized = (proxy: HttpProxy, authority: string): OperationError =>
   failure(proxy, authority, {
     kind: 'denied',
@@ -89,7 +97,7 @@ function tunnel(proxy: HttpProxy, authority: string): Promise<Duplex> {
     const request = toProxy(proxy, { method: 'CONNECT', path: authority, headers, agent: false })
     request.on('connect', (response, socket, head) => {
       try {
-        refuseAnswerOf(proxy, response, authority)
+        checkTunnel(proxy, response, authority)
       } catch (error) {
         socket.destroy()
         reject(error)

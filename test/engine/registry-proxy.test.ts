@@ -165,6 +165,18 @@ describe('an error of the proxy is said to be one, without its password', () => 
     )
   })
 
+  test('that does not get there, or says in its own way that it does not know the account', async () => {
+    await using lost = await openProxy({ names, answer: 'HTTP/1.1 502 Bad\u001b[1m Gateway\r\n\r\n' })
+    const said = await pulling(over(lost), `${SECURE}/test/busybox`)
+    expect(said).toContain(`${reached(SECURE, lost)}the proxy answered 502 Bad?[1m Gateway`)
+    expect(said).toContain('hint:  the proxy did not get there')
+    // As tinyproxy does.
+    await using other = await openProxy({ names, answer: 'HTTP/1.1 401 Unauthorized\r\n\r\n' })
+    const refused = await pulling(over(other, 'you:proxy-secret@'), `${SECURE}/test/busybox`)
+    expect(refused).toContain('and to take the name and the password of HTTPS_PROXY')
+    expect(refused).not.toContain('proxy-secret')
+  })
+
   test('that is not there, or is no proxy', async () => {
     const { port } = await openProxy({ names }).then(async (gone) => {
       await gone[Symbol.asyncDispose]()
