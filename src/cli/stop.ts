@@ -53,7 +53,7 @@ export const kill: Command = (session, words) => {
   const given = parseFlags(words, KILL, 'coffer kill', { mixed: true })
   return forEach(session, 'coffer kill', given, (found, text) => {
     mustRun(found, 'kill')
-    signalContainer(session.engine, found.record, given.string('signal') ?? 'KILL')
+    signalContainer(session.engine, found, given.string('signal') ?? 'KILL')
     say(session, `${text}\n`)
   })
 }

@@ -86,11 +86,18 @@ function forGood(engine: Engine, container: EngineContainer): EngineContainer {
   return readEngineContainer(engine, record.id) ?? container
 }
 
-/** A signal that ends it ends it for good. */
-export function signalContainer(engine: Engine, record: ContainerRecord, signal: string): void {
+/**
+ * A signal that ends it ends it for good. Behind SIGKILL, which nothing withstands, it has ended when this answers, as with docker: who starts or
+ * removes it next shall not find it alive.
+ */
+export function signalContainer(engine: Engine, container: EngineContainer, signal: string): void {
+  const { record } = container
   const number = parseSignal(signal)
-  if (number === parseSignal('KILL') || number === parseSignal(record.stopSignal)) markStopped(engine, record)
+  if (number === SIGKILL || number === parseSignal(record.stopSignal)) markStopped(engine, record)
   keepSent(engine, record.id, { command: 'kill', signal })
   killContainer(engine.machine, record.id, { signal, all: false })
   tellContainer(engine, record, 'kill', { signal: `${number ?? signal}` })
+  if (number !== SIGKILL || !('started' in container)) return
+  waitForEnd(engine, record, container.started)
+  mendContainer(engine, record.id)
 }

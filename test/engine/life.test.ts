@@ -181,6 +181,23 @@ describe('several at once', () => {
     expect([status, stderr]).toEqual([1, expect.stringContaining('is not running')])
     engine.must('rm', 'done')
   })
+
+  test('one that is killed has ended and is cleaned up when kill answers, so that start starts it', async () => {
+    const id = shell('killed', 'sleep 1000')
+    const slow = Bun.spawn(['flock', pathOf(id, '.'), 'sh', '-c', 'echo held; read line'], {
+      stdin: 'pipe',
+      stdout: 'pipe',
+    })
+    await slow.stdout.getReader().read()
+    const killing = engine.spawn('kill', 'killed')
+    const isLeft = killing.exited.then(() => existsSync(join(engine.runRoot, id)))
+    await until(id, () => existsSync(pathOf(id, 'exit')))
+    slow.stdin.end()
+    expect(await isLeft).toBe(false)
+    engine.must('start', 'killed')
+    expect(engine.must('inspect', '-f', '{{.State.Running}}', 'killed')).toBe('true')
+    engine.must('rm', '-f', 'killed')
+  })
 })
 
 describe('wait', () => {
