@@ -101,12 +101,14 @@ export function healthOf(asked: Asked, image: Healthcheck | undefined): HealthPo
   if (test.length === 0 || test[0] === 'NONE') return undefined
   const nanos = (flag: string, ofImage: number | undefined, otherwise: number): number =>
     durationOf(asked, flag) || ofImage || otherwise
+  const intervalNanos = nanos('health-interval', image?.intervalNanos, 30 * SECONDS)
   return {
     test,
-    intervalNanos: nanos('health-interval', image?.intervalNanos, 30 * SECONDS),
+    intervalNanos,
     timeoutNanos: nanos('health-timeout', image?.timeoutNanos, 30 * SECONDS),
     startPeriodNanos: nanos('health-start-period', image?.startPeriodNanos, 0),
-    startIntervalNanos: nanos('health-start-interval', undefined, 5 * SECONDS),
+    // Who asked for checks more often than docker's five seconds does not want fewer while it starts.
+    startIntervalNanos: nanos('health-start-interval', undefined, Math.min(5 * SECONDS, intervalNanos)),
     retries: intOf(asked, 'health-retries', { min: 0, max: 1_000_000 }) || image?.retries || 3,
   }
 }

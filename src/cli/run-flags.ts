@@ -150,7 +150,7 @@ const CONTAINER: readonly Flag[] = [
   flag('health-timeout', 'string', 'DURATION', 'how long one may take; 30s'),
   flag('health-retries', 'int', 'N', 'failures in a row until it is unhealthy; 3'),
   flag('health-start-period', 'string', 'DURATION', 'time in which failures do not count'),
-  flag('health-start-interval', 'string', 'DURATION', 'time between two checks meanwhile; 5s'),
+  flag('health-start-interval', 'string', 'DURATION', 'time between two checks meanwhile; the interval, at most 5s'),
   flag('no-healthcheck', 'bool', undefined, 'without the check of the image'),
   flag('disable-content-trust', 'bool', undefined, 'images are known by their digest; this changes nothing'),
   flag('isolation', 'string', 'default', 'there is one'),

@@ -50,6 +50,13 @@ const running = (word: string): readonly string[] =>
     }
   })
 
+test('checks that are asked for more often than every five seconds are so from the start', async () => {
+  const id = start('prompt', 'true', '--health-interval', '100ms', '--health-start-period', '1h')
+  expect(JSON.parse(engine.must('inspect', '-f', '{{json .Config.Healthcheck}}', 'prompt')).StartInterval).toBe(1e8)
+  await until(id, () => health('prompt').Status === 'healthy')
+  engine.must('rm', '-f', 'prompt')
+})
+
 test('a container is starting, healthy, unhealthy and healthy again, and lists say so', async () => {
   const id = start(
     'turns',
