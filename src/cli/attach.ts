@@ -1,8 +1,8 @@
 /** `coffer attach`, and `start`, which may attach too. */
 
 import { type Flag, type Parsed, parseFlags, usage } from '../base/flags.ts'
-import { attach } from '../engine/attach.ts'
-import { type EngineContainer, findContainer, UNSEEN_STATUS } from '../engine/containers.ts'
+import { attach, statusOf } from '../engine/attach.ts'
+import { type EngineContainer, findContainer } from '../engine/containers.ts'
 import { tellContainer } from '../engine/events.ts'
 import { connect } from '../engine/listening.ts'
 import type { ContainerRecord } from '../engine/record.ts'
@@ -52,7 +52,7 @@ function stay({ engine }: Session, { record }: EngineContainer, socket: number, 
     proxiesSignals: options.proxiesSignals && !record.intent.terminal,
   })
   if (end.kind === 'detached') tellContainer(engine, record, 'detach')
-  return end.kind === 'exited' ? end.status : end.kind === 'detached' ? 0 : UNSEEN_STATUS
+  return statusOf(end)
 }
 
 export const START: readonly Flag[] = [

@@ -2,8 +2,8 @@
 
 import { OperationError } from '../base/errors.ts'
 import { parseFlags, usage } from '../base/flags.ts'
-import { attach } from '../engine/attach.ts'
-import { UNSEEN_STATUS, withoutSlash } from '../engine/containers.ts'
+import { attach, statusOf } from '../engine/attach.ts'
+import { withoutSlash } from '../engine/containers.ts'
 import { tellContainer } from '../engine/events.ts'
 import { holdImages } from '../engine/image-store.ts'
 import { initProgramPath } from '../engine/init-program.ts'
@@ -66,7 +66,7 @@ export function runCommand(session: Session, words: readonly string[]): number {
     detachKeys,
     proxiesSignals: !record.intent.terminal && (!given.isSet('sig-proxy') || given.bool('sig-proxy')),
   })
-  return end.kind === 'exited' ? end.status : end.kind === 'detached' ? 0 : UNSEEN_STATUS
+  return statusOf(end)
 }
 
 /** Prints the id. */

@@ -10,7 +10,10 @@ import { FROM, HEAD_BYTES, headOf, sizePiece, TO } from './attach-pieces.ts'
 const STDIN = 0
 const STDOUT = 1
 const STDERR = 2
+const SIGPIPE = 13
 const SIGWINCH = 28
+/** Continue, stop, and what is ignored unless it is asked for: signal(7). Of a broken pipe whoever writes into it hears. */
+const HARMLESS: readonly number[] = [SIGPIPE, 17, 18, 19, 20, 21, 22, 23, SIGWINCH]
 const CHUNK_BYTES = 65536
 /** Of a pipe that the caller reads: the monitor goes on while he is at it. */
 const PIPE_BYTES = 1 << 20
@@ -32,13 +35,15 @@ export interface Attachment {
   readonly streams?: { readonly stdout: boolean; readonly stderr: boolean }
   /** Bytes that the caller types to go away and let the container run on; none if empty. */
   readonly detachKeys: readonly number[]
-  /** What to do with a signal that the caller gets. */
-  readonly onSignal: (signal: number) => void
+  /** What to do with a signal that the caller gets; if undefined it is for the caller alone, who goes away if it would end him. */
+  readonly onSignal: ((signal: number) => void) | undefined
 }
 
 export type AttachEnd =
   | { readonly kind: 'exited'; readonly status: number }
   | { readonly kind: 'detached' }
+  /** The caller got a signal that nobody took from him. */
+  | { readonly kind: 'signalled'; readonly signal: number }
   /** The monitor is gone without a word: it was killed. */
   | { readonly kind: 'lost' }
 
@@ -88,7 +93,8 @@ class Session {
       fds.map((fd) => ({ fd, events: POLLIN })),
     )
     const happened = (at: number): boolean => (events?.[at] ?? 0) !== 0
-    if (happened(1)) this.#passSignals()
+    const signal = happened(1) ? this.#passSignals() : undefined
+    if (signal !== undefined) return { kind: 'signalled', signal }
     if (happened(2) && this.#takeInput()) return { kind: 'detached' }
     if (!happened(0) || this.#takeOutput()) return undefined
     return this.#status === undefined ? { kind: 'lost' } : { kind: 'exited', status: this.#status }
@@ -183,7 +189,8 @@ class Session {
     return false
   }
 
-  #passSignals(): void {
+  /** Answers the signal that ends the caller, if there is one. */
+  #passSignals(): number | undefined {
     const { signals, terminal, onSignal } = this.#attachment
     for (
       let signal = readSignal(this.#native, signals);
@@ -191,8 +198,10 @@ class Session {
       signal = readSignal(this.#native, signals)
     ) {
       if (signal === SIGWINCH && terminal) this.sendSize()
-      else if (signal !== SIGWINCH) onSignal(signal)
+      else if (onSignal === undefined && !HARMLESS.includes(signal)) return signal
+      else if (signal !== SIGWINCH && signal !== SIGPIPE) onSignal?.(signal)
     }
+    return undefined
   }
 
   /** A monitor that has gone says so by the end of the stream. */

@@ -3,6 +3,7 @@
 import { type AttachEnd, attend, wantNoOutput } from '../container/attach.ts'
 import { holdSignals } from '../container/foreground.ts'
 import { attempt } from '../executor/embedded-call.ts'
+import { endBySignal } from '../executor/embedded-events.ts'
 import { close } from '../executor/embedded-files.ts'
 import { EXIT_FILE, parseExit, readEngineContainer, STARTED_FILE, UNSEEN_STATUS } from './containers.ts'
 import { connectIfListening } from './listening.ts'
@@ -19,7 +20,7 @@ export interface AttachOptions {
   readonly proxiesSignals: boolean
 }
 
-/** Stays until the container has ended, or the caller goes away. */
+/** Stays until the container has ended, or the caller goes away. A signal that is not passed on ends this process, if it does that to others. */
 export function attach(
   engine: Engine,
   { id, intent }: ContainerRecord,
@@ -27,18 +28,36 @@ export function attach(
   options: AttachOptions,
 ): AttachEnd {
   const { native } = engine.machine
-  return attend(native, {
+  const end = attend(native, {
     socket,
     signals: holdSignals(native),
     terminal: intent.terminal,
     hasInput: options.hasInput,
     ...(options.streams === undefined ? {} : { streams: options.streams }),
     detachKeys: options.detachKeys,
-    onSignal: (signal) => {
-      const now = options.proxiesSignals ? readEngineContainer(engine, id) : undefined
-      if (now?.status === 'running') attempt(native, 'kill', now.pid, signal)
-    },
+    onSignal: options.proxiesSignals ? (signal) => signalRunning(engine, id, signal) : undefined,
   })
+  if (end.kind === 'signalled') endBySignal(native, end.signal)
+  return end
+}
+
+/** The exit status of a command that stayed beside a container. */
+export function statusOf(end: AttachEnd): number {
+  switch (end.kind) {
+    case 'exited':
+      return end.status
+    case 'detached':
+      return 0
+    case 'signalled':
+      return 128 + end.signal
+    case 'lost':
+      return UNSEEN_STATUS
+  }
+}
+
+function signalRunning(engine: Engine, id: string, signal: number): void {
+  const now = readEngineContainer(engine, id)
+  if (now?.status === 'running') attempt(engine.machine.native, 'kill', now.pid, signal)
 }
 
 /** How a container ended; waits until it has, and is cleaned up. With `started`, only for the end of the run that was started then. */

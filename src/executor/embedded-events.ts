@@ -65,6 +65,12 @@ export function readSignal(native: Native, signalFd: number): number | undefined
   return count === undefined ? undefined : record[0]
 }
 
+/** Ends this process by a signal that was held back, so that who waits for it sees which: signal(7). Returns if the signal ends nobody. */
+export function endBySignal(native: Native, signal: number): void {
+  must(native, 'send a signal', 'kill', must(native, 'know the own pid', 'getpid'), signal)
+  setSignalMask(native, new Uint8Array(8))
+}
+
 /** A counter that can be polled; it does not block. eventfd(2) */
 export const openEventFd = (native: Native): number =>
   must(native, 'make an event counter', 'eventfd2', 0, O_CLOEXEC | O_NONBLOCK)
