@@ -51,6 +51,7 @@ export function withExec<Result>(
       process: (base) => processOf(asked, base, args, container),
       detach: isDetached,
       stdio: isDetached ? [nothing, nothing, nothing] : [hasInput ? 0 : nothing, 1, 2],
+      keepsFiles: !isDetached && !given.bool('tty'),
       hasInput,
       preserveFds: 0,
       listenFds: 0,

@@ -5,6 +5,7 @@ import { attempt, mustUnless } from '../executor/embedded-call.ts'
 import { POLLIN, POLLOUT, poll, readSignal } from '../executor/embedded-events.ts'
 import { writeAll } from '../executor/embedded-files.ts'
 import { setTerminal, terminalSettings, terminalSize, transparentSettings } from '../executor/embedded-terminal.ts'
+import { endsProcesses } from '../linux/signals.ts'
 import { FROM, HEAD_BYTES, headOf, sizePiece, TO } from './attach-pieces.ts'
 
 const STDIN = 0
@@ -12,8 +13,6 @@ const STDOUT = 1
 const STDERR = 2
 const SIGPIPE = 13
 const SIGWINCH = 28
-/** Continue, stop, and what is ignored unless it is asked for: signal(7). Of a broken pipe whoever writes into it hears. */
-const HARMLESS: readonly number[] = [SIGPIPE, 17, 18, 19, 20, 21, 22, 23, SIGWINCH]
 const CHUNK_BYTES = 65536
 /** Of a pipe that the caller reads: the monitor goes on while he is at it. */
 const PIPE_BYTES = 1 << 20
@@ -198,7 +197,7 @@ class Session {
       signal = readSignal(this.#native, signals)
     ) {
       if (signal === SIGWINCH && terminal) this.sendSize()
-      else if (onSignal === undefined && !HARMLESS.includes(signal)) return signal
+      else if (onSignal === undefined && endsProcesses(signal)) return signal
       else if (signal !== SIGWINCH && signal !== SIGPIPE) onSignal?.(signal)
     }
     return undefined

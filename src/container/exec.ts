@@ -17,6 +17,7 @@ import { INIT_PID } from '../plan/slots.ts'
 import { INIT_EXIT } from '../plan/stage.ts'
 import { advise } from './advise.ts'
 import { checkConsole } from './console.ts'
+import { ExecStreams } from './exec-streams.ts'
 import type { Explained, RanPlan } from './explain.ts'
 import { attend, holdSignals } from './foreground.ts'
 import { homeOf } from './home.ts'
@@ -42,6 +43,8 @@ export interface ExecRequest {
   readonly warn: (text: string) => void
   /** What the process gets as descriptors 0, 1 and 2, if not those of the caller. */
   readonly stdio?: readonly [number, number, number] | undefined
+  /** Files, terminals and sockets that would be its standard input, output and error stay with the caller: exec-streams.ts. Not with `detach`. */
+  readonly keepsFiles?: boolean | undefined
   /** Pass what the caller types on to its terminal; true if undefined. */
   readonly hasInput?: boolean | undefined
 }
@@ -81,15 +84,22 @@ function run(machine: Machine, request: ExecRequest, trace: boolean): RanPlan {
   })
   if (request.detach) return ran(runPlan(native, plan, options), 0)
   const signals = holdSignals(native)
-  const running = startPlan(native, plan, options)
-  if (theirs !== undefined) close(native, theirs)
-  const report = attend(native, running, {
-    signals,
-    console: ours,
-    pid: (progress) => progress.slot(INIT_PID),
-    hasInput: request.hasInput,
-  })
-  return ran(report, exitStatus(exitOf(new Int32Array(report.bytes(INIT_EXIT).buffer))))
+  const streams = request.keepsFiles === true ? new ExecStreams(native, request.stdio ?? [0, 1, 2]) : undefined
+  try {
+    const running = startPlan(native, plan, { ...options, ...(streams === undefined ? {} : { stdio: streams.stdio }) })
+    if (theirs !== undefined) close(native, theirs)
+    streams?.started()
+    const report = attend(native, running, {
+      signals,
+      console: ours,
+      pid: (progress) => progress.slot(INIT_PID),
+      hasInput: request.hasInput,
+      streams,
+    })
+    return ran(report, exitStatus(exitOf(new Int32Array(report.bytes(INIT_EXIT).buffer))))
+  } finally {
+    streams?.close()
+  }
 }
 
 function findLive(machine: Machine, request: ExecRequest): LiveContainer {

@@ -5,7 +5,7 @@
 
 import type { Native } from '../base/native.ts'
 import { attempt } from '../executor/embedded-call.ts'
-import { blockSignals, openSignalFd, POLLIN, poll, readSignal } from '../executor/embedded-events.ts'
+import { blockSignals, openSignalFd, POLLIN, poll, readSignal, type Watched } from '../executor/embedded-events.ts'
 import { close } from '../executor/embedded-files.ts'
 import { receiveDescriptors } from '../executor/embedded-sockets.ts'
 import {
@@ -19,8 +19,11 @@ import {
 import type { Report } from '../executor/report.ts'
 import type { Running } from '../executor/run-embedded.ts'
 import { signalMask } from '../linux/process.ts'
+import { endsProcesses } from '../linux/signals.ts'
+import type { ExecStreams } from './exec-streams.ts'
 
 const SIGKILL = 9
+const SIGPIPE = 13
 const SIGCHLD = 17
 const SIGSTOP = 19
 const SIGWINCH = 28
@@ -49,6 +52,8 @@ export interface Attendance {
   readonly pid: (progress: Report) => number
   /** Pass what the caller types on to the terminal; true if undefined. */
   readonly hasInput?: boolean | undefined
+  /** What stands between the process and files of the caller. What comes through it is waited for, unless a signal comes. */
+  readonly streams?: ExecStreams | undefined
 }
 
 /** Stays until the plan has ended; answers its last report, or throws its error. The caller's terminal is as before in both cases. */
@@ -61,22 +66,35 @@ export function attend(native: Native, running: Running, attendance: Attendance)
     readsInput: attendance.hasInput ?? true,
     restore: () => undefined,
   }
+  const { streams } = attendance
   try {
     for (;;) {
-      const happened = waitFor(native, watched(running, attendance, relay))
+      const happened = waitFor(native, [...watched(running, attendance, relay), ...(streams?.watched() ?? [])])
       passSignals(relay, attendance.signals)
-      if (typeof relay.master === 'number') relayBytes(relay, relay.master, happened)
-      else if (relay.master === undefined && attendance.console !== undefined && happened.includes(attendance.console))
-        beginTerminal(relay, attendance.console)
+      streams?.turn(happened)
+      tendTerminal(relay, attendance.console, happened)
       if (!happened.includes(running.reportFd)) continue
       const report = running.next()
-      if (report.kind !== 'progress') return report
+      if (report.kind !== 'progress') {
+        if (streams !== undefined) awaitStreams(relay, streams, attendance.signals)
+        return report
+      }
       relay.pid = attendance.pid(report)
       deliver(relay)
     }
   } finally {
     drain(relay)
     relay.restore()
+  }
+}
+
+/** As docker does: whom the process leaves behind may print still. A signal is for ourselves now, as its pid is of nobody. */
+function awaitStreams(relay: Relay, streams: ExecStreams, signals: number): void {
+  relay.pid = 0
+  streams.ended()
+  while (!streams.isOver && !relay.pending.some(endsProcesses)) {
+    streams.turn(waitFor(relay.native, [{ fd: signals, events: POLLIN }, ...streams.watched()]))
+    passSignals(relay, signals)
   }
 }
 
@@ -94,20 +112,17 @@ function watched(
   { reportFd }: Running,
   { signals, console }: Attendance,
   { master, readsInput }: Relay,
-): readonly number[] {
+): readonly Watched[] {
   const fds = [reportFd, signals]
   if (typeof master === 'number') fds.push(master, ...(readsInput ? [STDIN] : []))
   else if (master === undefined && console !== undefined) fds.push(console)
-  return fds
+  return fds.map((fd) => ({ fd, events: POLLIN }))
 }
 
 /** Answers those on which something happened. */
-function waitFor(native: Native, fds: readonly number[]): readonly number[] {
-  const events = poll(
-    native,
-    fds.map((fd) => ({ fd, events: POLLIN })),
-  )
-  return fds.filter((_, index) => (events?.[index] ?? 0) !== 0)
+function waitFor(native: Native, watched: readonly Watched[]): readonly number[] {
+  const events = poll(native, watched)
+  return watched.filter((_, index) => (events?.[index] ?? 0) !== 0).map(({ fd }) => fd)
 }
 
 function passSignals(relay: Relay, signals: number): void {
@@ -117,7 +132,8 @@ function passSignals(relay: Relay, signals: number): void {
     signal = readSignal(relay.native, signals)
   ) {
     if (signal === SIGWINCH && typeof relay.master === 'number') copySize(relay.native, relay.master)
-    else relay.pending.push(signal)
+    // It is of what we write ourselves.
+    else if (signal !== SIGPIPE) relay.pending.push(signal)
   }
   deliver(relay)
 }
@@ -125,6 +141,12 @@ function passSignals(relay: Relay, signals: number): void {
 /** Signals that came before the program ran are for it as well. A container that ends at this moment is no error. */
 function deliver({ native, pid, pending }: Relay): void {
   if (pid > 0) for (const signal of pending.splice(0)) attempt(native, 'kill', pid, signal)
+}
+
+function tendTerminal(relay: Relay, console: number | undefined, happened: readonly number[]): void {
+  const { master } = relay
+  if (typeof master === 'number') relayBytes(relay, master, happened)
+  else if (master === undefined && console !== undefined && happened.includes(console)) beginTerminal(relay, console)
 }
 
 /** The program begins when the socket is closed: plan/terminal.ts, awaitCaller. */

@@ -2,8 +2,10 @@
 
 import { bug } from '../base/errors.ts'
 import type { Native } from '../base/native.ts'
+import { type Errno, errnoNumber } from '../linux/errno.ts'
 import { AT_FDCWD, AT_REMOVEDIR, LOCK_EX, O_CLOEXEC, O_CREAT, O_EXCL, O_WRONLY } from '../linux/files.ts'
-import { must, mustUnless } from './embedded-call.ts'
+import { attempt, failure, must, mustUnless } from './embedded-call.ts'
+import { POLLOUT, poll } from './embedded-events.ts'
 
 /** Opens with close-on-exec. */
 export const open = (native: Native, path: string, flags: number, mode = 0): number =>
@@ -36,11 +38,22 @@ export const readIfReady = (native: Native, fd: number, into: Uint8Array): numbe
 export const writeIfReady = (native: Native, fd: number, bytes: Uint8Array): number | undefined =>
   mustUnless({ native, operation: `write to descriptor ${fd}`, expected: ['EAGAIN'] }, 'write', fd, bytes, bytes.length)
 
+/** All of them, also where others made `fd` one that does not block, as programs in node do with a pipe that they share. */
 export function writeAll(native: Native, fd: number, bytes: Uint8Array): void {
+  writeAllUnless(native, fd, bytes, [])
+}
+
+/** As `writeAll`, but answers false for one of the `expected` errnos. */
+export function writeAllUnless(native: Native, fd: number, bytes: Uint8Array, expected: readonly Errno[]): boolean {
   for (let at = 0; at < bytes.length; ) {
     const rest = at === 0 ? bytes : bytes.subarray(at)
-    at += must(native, `write to descriptor ${fd}`, 'write', fd, rest, rest.length)
+    const written = attempt(native, 'write', fd, rest, rest.length)
+    if (written >= 0) at += written
+    else if (written === -errnoNumber('EAGAIN')) poll(native, [{ fd, events: POLLOUT }])
+    else if (expected.some((errno) => written === -errnoNumber(errno))) return false
+    else if (written !== -errnoNumber('EINTR')) throw failure(`write to descriptor ${fd}`, 'write', written)
   }
+  return true
 }
 
 export const writeText = (native: Native, fd: number, text: string): void => writeAll(native, fd, native.encode(text))

@@ -70,6 +70,14 @@ function positive(number: number): number | undefined {
   return number > 0 ? number : undefined
 }
 
+/**
+ * Whether it ends a process that is not prepared for it. Not those that stop one or let it go on, or are ignored: signal(7). Not SIGPIPE either, of
+ * which whoever writes hears by EPIPE.
+ */
+export const endsProcesses = (signal: number): boolean => !HARMLESS.includes(signal)
+
+const HARMLESS: readonly number[] = [13, 17, 18, 19, 20, 21, 22, 23, 28]
+
 // By number from 1 on.
 const table =
   'SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM SIGTERM SIGSTKFLT SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO SIGPWR SIGSYS'

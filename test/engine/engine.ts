@@ -22,6 +22,8 @@ export interface TestEngine extends Disposable {
   readonly cofferWith: (stdin: string | Blob, ...words: readonly string[]) => Ran
   /** As `coffer`; throws if it fails, answers what it printed without the last newline. */
   readonly must: (...words: readonly string[]) => string
+  /** The words that `coffer` is, for those who start it themselves. */
+  readonly command: readonly string[]
   /** What a command needs to be of this engine. */
   readonly env: Readonly<Record<string, string>>
   readonly spawn: (...words: readonly string[]) => Bun.Subprocess<'pipe', 'pipe', 'pipe'>
@@ -67,6 +69,7 @@ export function openTestEngine(more: Readonly<Record<string, string>> = {}): Tes
     directory,
     dataRoot,
     runRoot,
+    command: command([]),
     env,
     coffer,
     cofferWith,
