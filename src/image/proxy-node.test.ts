@@ -1,9 +1,10 @@
 import { expect, test } from 'bun:test'
 import { OperationError } from '../base/errors.ts'
-import { proxiesOf } from './proxy-node.ts'
+import { type OwnProxies, proxiesOf } from './proxy-node.ts'
 
+const NONE: OwnProxies = { path: '', https: undefined, http: undefined, no: undefined }
 const chosen = (env: Readonly<Record<string, string>>, url: string): string | undefined =>
-  proxiesOf(env)(new URL(url))?.origin
+  proxiesOf(env, NONE)(new URL(url))?.origin
 
 const P = 'http://proxy.example:3128'
 
@@ -21,6 +22,17 @@ test('what a web server made of a header is no proxy', () => {
   expect(chosen({ HTTP_PROXY: P, REQUEST_METHOD: 'GET' }, 'http://registry.example/')).toBeUndefined()
   expect(chosen({ http_proxy: P, REQUEST_METHOD: 'GET' }, 'http://registry.example/')).toBe(P)
   expect(chosen({ HTTPS_PROXY: P, REQUEST_METHOD: 'GET' }, 'https://registry.example/')).toBe(P)
+})
+
+test('what a file says counts before a variable of that kind', () => {
+  const own: OwnProxies = { path: 'registries.json', https: 'own.example:1', http: undefined, no: 'a.example' }
+  const choose = proxiesOf({ HTTPS_PROXY: P, HTTP_PROXY: P, NO_PROXY: 'b.example' }, own)
+  expect(choose(new URL('https://b.example'))).toMatchObject({
+    origin: 'http://own.example:1',
+    variable: 'https-proxy in registries.json',
+  })
+  expect(choose(new URL('http://b.example'))).toMatchObject({ origin: P, variable: 'HTTP_PROXY' })
+  expect(choose(new URL('https://a.example'))).toBeUndefined()
 })
 
 test('this machine is asked directly', () => {
@@ -62,7 +74,7 @@ for (const [list, inside, outside] of EXCEPTIONS)
   })
 
 const proxy = (address: string): object | undefined =>
-  proxiesOf({ HTTPS_PROXY: address })(new URL('https://registry.example'))
+  proxiesOf({ HTTPS_PROXY: address }, NONE)(new URL('https://registry.example'))
 
 test('a proxy may come without http://, with TLS, with a name and a password', () => {
   expect(proxy('proxy.example:3128')).toMatchObject({ origin: P, isTls: false, port: 3128 })

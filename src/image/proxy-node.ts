@@ -1,5 +1,6 @@
 /**
- * Which proxy a request goes over: HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the caller, read as docker and other programs in Go read them.
+ * Which proxy a request goes over: HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the caller or those of a file, read as docker and other programs
+ * in Go read them.
  *
  * Source: golang.org/x/net/http/httpproxy; golang.org/s/cgihttpproxy for REQUEST_METHOD
  */
@@ -16,7 +17,7 @@ export interface HttpProxy {
   readonly port: number
   /** Of a Proxy-Authorization header, if its address has a name and a password. */
   readonly authorization: string | undefined
-  /** Where it was read: `HTTPS_PROXY`, `http_proxy`. */
+  /** Where it was read: `HTTPS_PROXY`, `https-proxy in /etc/coffer/registries.json`. */
   readonly variable: string
 }
 
@@ -28,29 +29,46 @@ const net = (): typeof import('node:net') => process.getBuiltinModule('node:net'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-export function proxiesOf(env: Environment): ProxyChoice {
+/** Of a file; each counts before the variable of that kind. */
+export interface OwnProxies {
+  readonly path: string
+  readonly https: string | undefined
+  readonly http: string | undefined
+  readonly no: string | undefined
+}
+
+export function proxiesOf(env: Environment, { path, https, http, no }: OwnProxies): ProxyChoice {
   // A program that a web server starts gets HTTP_PROXY from whoever sends a header "Proxy".
   const isCgi = env.REQUEST_METHOD !== undefined && env.REQUEST_METHOD !== ''
-  const variables = {
-    'https:': given(env, ['HTTPS_PROXY', 'https_proxy']),
-    'http:': given(env, isCgi ? ['http_proxy'] : ['HTTP_PROXY', 'http_proxy']),
+  const chosen = {
+    'https:': ownOf(`https-proxy in ${path}`, https) ?? given(env, ['HTTPS_PROXY', 'https_proxy']),
+    'http:': ownOf(`http-proxy in ${path}`, http) ?? given(env, isCgi ? ['http_proxy'] : ['HTTP_PROXY', 'http_proxy']),
   }
-  const exceptions = given(env, ['NO_PROXY', 'no_proxy'])
+  const exceptions = no ?? given(env, ['NO_PROXY', 'no_proxy'])?.text ?? ''
   return (url) => {
-    const variable = variables[url.protocol === 'https:' ? 'https:' : 'http:']
-    if (variable === undefined || isExcepted(url, exceptions === undefined ? '' : (env[exceptions] ?? '')))
-      return undefined
-    return proxyIn(env[variable] ?? '', variable)
+    const proxy = chosen[url.protocol === 'https:' ? 'https:' : 'http:']
+    return proxy === undefined || isExcepted(url, exceptions) ? undefined : proxyIn(proxy)
   }
 }
 
-const given = (env: Environment, names: readonly string[]): string | undefined =>
-  names.find((name) => env[name] !== undefined && env[name] !== '')
+interface Given {
+  readonly text: string
+  /** What it is called where it was read. */
+  readonly variable: string
+}
+
+const ownOf = (variable: string, text: string | undefined): Given | undefined =>
+  text === undefined ? undefined : { text, variable }
+
+function given(env: Environment, names: readonly string[]): Given | undefined {
+  const variable = names.find((name) => env[name] !== undefined && env[name] !== '')
+  return variable === undefined ? undefined : { text: env[variable] ?? '', variable }
+}
 
 /** What is wrong is not shown: there may be a password in it. */
-function proxyIn(text: string, variable: string): HttpProxy {
+function proxyIn({ text, variable }: Given): HttpProxy {
   const operation = `use the proxy of ${variable}`
-  const hint = `write ${variable}=http://HOST:PORT, or https://, with NAME:PASSWORD@ before the host if it wants them`
+  const hint = 'write http://HOST:PORT, or https://, with NAME:PASSWORD@ before the host if it wants them'
   const url = URL.parse(/^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`)
   if (url === null || url.hostname === '')
     throw new OperationError({ kind: 'invalid', operation, reason: 'it is no address of a proxy', hint })

@@ -77,7 +77,7 @@ export const unauthorized = (proxy: HttpProxy, authority: string): OperationErro
       proxy.authorization === undefined
         ? 'the proxy wants a name and a password (407)'
         : `the proxy does not take the name and the password of ${proxy.variable} (407)`,
-    hint: `write ${proxy.variable}=${proxy.origin.replace('//', '//NAME:PASSWORD@')}`,
+    hint: `write ${proxy.origin.replace('//', '//NAME:PASSWORD@')} in ${proxy.variable}`,
   })
 
 /** No proxy is there, or it is none. */

@@ -1,10 +1,9 @@
 /** What the user and the administrator have decided about registries: accounts, mirrors, certificates, and who may go without TLS. */
 
-import { sectionOf, stringsOf } from '../base/field.ts'
+import { optionalSection, optionalString, type Section, stringsOf } from '../base/field.ts'
 import type { Files } from '../base/files.ts'
-import { parseJson } from '../base/json.ts'
-import { dockerConfigPath } from './docker-config.ts'
-import { type ProxyChoice, proxiesOf } from './proxy-node.ts'
+import { dockerConfigPath, readDockerConfig } from './docker-config.ts'
+import { type OwnProxies, type ProxyChoice, proxiesOf } from './proxy-node.ts'
 import { type Credentials, readCredentials, usesHelper } from './registry-auth.ts'
 
 export interface RegistrySettings {
@@ -27,10 +26,11 @@ export type Environment = Readonly<Record<string, string | undefined>>
  * | file                                          | holds                                                              |
  * |-----------------------------------------------|--------------------------------------------------------------------|
  * | `$DOCKER_CONFIG/config.json`, `~/.docker/…`   | accounts, as docker and podman write them                          |
- * | `/etc/coffer/registries.json`, or `~/.config/coffer/…` of a caller that is not root | `insecure-registries` and `registry-mirrors`, as in docker's daemon.json |
+ * | `/etc/coffer/registries.json`, or `~/.config/coffer/…` of a caller that is not root | `insecure-registries`, `registry-mirrors` and `proxies`, as in docker's daemon.json |
  * | `/etc/coffer/certs.d/REGISTRY/ca.crt`, and the same below /etc/docker | authorities                                        |
  *
- * The proxies are those of HTTPS_PROXY, HTTP_PROXY and NO_PROXY. `$COFFER_REGISTRIES` names another registries.json. Throws `invalid` for a file that cannot be read as what it is.
+ * Proxies that the file does not name are those of HTTPS_PROXY, HTTP_PROXY and NO_PROXY. `$COFFER_REGISTRIES` names another registries.json.
+ * Throws `invalid` for a file that cannot be read as what it is.
  */
 export function readRegistrySettings(files: Files, env: Environment, isRoot: boolean): RegistrySettings {
   const home = env.HOME ?? ''
@@ -38,19 +38,31 @@ export function readRegistrySettings(files: Files, env: Environment, isRoot: boo
   const accountsText = files.readText(accounts)
   const own = isRoot ? '/etc/coffer' : `${env.XDG_CONFIG_HOME ?? `${home}/.config`}/coffer`
   const path = env.COFFER_REGISTRIES ?? `${own}/registries.json`
-  const settings = sectionOf(parseJson(files.readText(path) ?? '{}', path), `${path}: `)
+  const { proxies, ...settings } = readDockerConfig(files.readText(path) ?? '{}', path, settingsIn)
   return {
+    ...settings,
     credentials: accountsText === undefined ? new Map() : readCredentials(accountsText, accounts, decoded),
     hasHelper: accountsText !== undefined && usesHelper(accountsText, accounts),
-    insecure: new Set(stringsOf(settings, 'insecure-registries')),
-    mirrors: stringsOf(settings, 'registry-mirrors'),
     authoritiesOf: (registry) => {
       const found = [own, '/etc/docker'].map((directory) => files.readText(`${directory}/certs.d/${registry}/ca.crt`))
       return found.find((text) => text !== undefined)
     },
-    proxyFor: proxiesOf(env),
+    proxyFor: proxiesOf(env, { path, ...proxies }),
   }
 }
+
+/** As docker's daemon.json. */
+const settingsIn = (document: Section): Pick<RegistrySettings, 'insecure' | 'mirrors'> & { proxies: Proxies } => {
+  const proxies = optionalSection(document, 'proxies')
+  const proxy = (key: string): string | undefined => proxies && optionalString(proxies, key)
+  return {
+    insecure: new Set(stringsOf(document, 'insecure-registries')),
+    mirrors: stringsOf(document, 'registry-mirrors'),
+    proxies: { https: proxy('https-proxy'), http: proxy('http-proxy'), no: proxy('no-proxy') },
+  }
+}
+
+type Proxies = Omit<OwnProxies, 'path'>
 
 export const accountsPath = (env: Environment): string => dockerConfigPath(env.DOCKER_CONFIG, env.HOME)
 

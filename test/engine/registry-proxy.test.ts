@@ -117,6 +117,19 @@ describe('which proxy', () => {
     expect(proxy.asked).toEqual([])
   })
 
+  test("may be that of registries.json, as in docker's daemon.json", async () => {
+    await using proxy = await openProxy({ names, account: 'you:proxy-secret' })
+    const address = `http://you:proxy-secret@127.0.0.1:${proxy.port}`
+    const own = file('own.json')
+    writeFileSync(own, JSON.stringify({ proxies: { 'https-proxy': address } }))
+    const env = { COFFER_REGISTRIES: own, HTTPS_PROXY: 'http://127.0.0.1:1' }
+    await thereAndBack(env, `${SECURE}/test/own`)
+    writeFileSync(own, JSON.stringify({ proxies: { 'https-proxy': address.replace('secret', 'wrong') } }))
+    expect(await pulling(env, `${SECURE}/test/own`)).toContain(`name and the password of https-proxy in ${own} (407)`)
+    writeFileSync(own, `{"proxies": {"https-proxy": ${address}`)
+    expect(await pulling(env, `${SECURE}/test/own`)).not.toContain('secret')
+  })
+
   test('is chosen anew where a registry leads elsewhere', async () => {
     const seen: string[] = []
     const known = plain as TestRegistry
@@ -148,7 +161,7 @@ describe('an error of the proxy is said to be one, without its password', () => 
     for (const name of [SECURE, PLAIN]) {
       const none = await pulling(over(proxy), `${name}/test/busybox`)
       expect(none).toContain(`${reached(name, proxy)}the proxy wants a name and a password (407)`)
-      expect(none).toMatch(/hint: {2}write HTTPS?_PROXY=http:\/\/NAME:PASSWORD@127/)
+      expect(none).toMatch(/hint: {2}write http:\/\/NAME:PASSWORD@127[\d.:]+ in HTTPS?_PROXY/)
       const wrong = await pulling(over(proxy, 'you:wrong-secret@'), `${name}/test/busybox`)
       expect(wrong).toMatch(/the proxy does not take the name and the password of HTTPS?_PROXY \(407\)/)
       expect(wrong).not.toMatch(/wrong-secret|eW91/)
