@@ -27,10 +27,12 @@ export function tunnelAgent(proxy: HttpProxy, options: AgentOptions): TlsAgent {
   const createConnection = agent.createConnection.bind(agent)
   agent.createConnection = (target, done) => {
     const { host, port } = target as { readonly host: string; readonly port: number }
-    tunnel(proxy, host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`).then(
-      (socket) => done?.(null, createConnection({ ...target, socket } as typeof target) as Duplex),
-      (error: Error) => done?.(error, undefined as never),
-    )
+    tunnel(proxy, host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
+      .then((socket) => createConnection({ ...target, socket } as typeof target) as Duplex)
+      .then(
+        (stream) => done?.(null, stream),
+        (error: Error) => done?.(error, undefined as never),
+      )
     return undefined
   }
   return agent

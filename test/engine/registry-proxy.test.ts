@@ -73,6 +73,15 @@ describe('an image goes there and back', () => {
     expect(proxy.heard()).not.toContain('"authorization"')
   })
 
+  test('but not where the certificate at the end of a tunnel is of somebody else, or nobody vouches for it (S154)', async () => {
+    await using proxy = await openProxy({ names: { ...names, 'other.test:5000': names[SECURE] ?? 0 } })
+    const other = await pulling(over(proxy), 'other.test:5000/test/busybox')
+    expect(other).toMatch(/cannot ask https:\/\/other.test:5000: .*(altnames|ALTNAME)/)
+    const unknown = await pulling({ ...over(proxy), NODE_EXTRA_CA_CERTS: '' }, `${SECURE}/test/busybox`)
+    expect(unknown).toContain(`cannot ask https://${SECURE}: self-signed certificate`)
+    expect(proxy.heard()).not.toContain('"authorization"')
+  })
+
   test('by whole addresses to a registry without TLS, once there is no tunnel', async () => {
     await using proxy = await openProxy({ names: { [PLAIN]: names[PLAIN] ?? 0 } })
     await thereAndBack(over(proxy), `${PLAIN}/test/busybox`)

@@ -1,7 +1,7 @@
 /** All tags of a repository, to and from a real registry, in pages, and from one that lies about them. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { busyboxArchive, openTestEngine, type TestEngine } from './engine.ts'
@@ -119,6 +119,28 @@ describe('pull --all-tags', () => {
     expect(asked).toEqual(['', '?last=t049&n=50', '?last=t099&n=50'])
     expect(stdout.match(/: Pulling from /g)?.length).toBe(120)
     expect(tagsOf(other)).toEqual(all)
+  })
+
+  test('asks a mirror first, for the list and for the images', async () => {
+    const asked: string[] = []
+    using mirror = openLiar(registry, (path, { headers }) => {
+      asked.push(path)
+      return path.startsWith('/v2/library/thing/')
+        ? fetch(`http://${registry.host}${path.replace('library/thing', 'test/tags')}`, {
+            headers: { accept: headers.get('accept') ?? '' },
+          })
+        : undefined
+    })
+    const settings = join(directory, 'registries.json')
+    writeFileSync(settings, JSON.stringify({ 'registry-mirrors': [`http://127.0.0.1:${mirror.port}`] }))
+    using other = openTestEngine({ COFFER_REGISTRIES: settings })
+    const { status, stdout } = await ran(other, 'pull', '-a', 'thing')
+    expect([status, stdout.split('\n').slice(-3)]).toEqual([
+      0,
+      ['Status: Downloaded newer image for thing', 'docker.io/library/thing', ''],
+    ])
+    expect(tagsOf(other)).toEqual(['also-one', 'one', 'two'])
+    expect(asked).toContain('/v2/library/thing/tags/list')
   })
 
   test('of a repository without tags brings nothing, as with docker', async () => {
