@@ -1,7 +1,7 @@
 /** The accounts of docker's config.json, which docker and podman read as well: kept and forgotten. */
 
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
 import { OperationError } from '../base/errors.ts'
 import { parseReference } from './reference.ts'
 import { refusal } from './registry-answer-node.ts'
@@ -65,10 +65,35 @@ function change(env: Environment, how: (document: Document) => Document): string
       hint: 'docker login, or take these keys out of it',
     })
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  const temporary = `${path}.coffer-${process.pid}`
-  writeFileSync(temporary, JSON.stringify(how(JSON.parse(text ?? '{}') as Document), null, '\t'), { mode: 0o600 })
-  renameSync(temporary, path)
+  // Who keeps it with other files of the kind has a link in its place.
+  const file = text === undefined ? path : realpathSync(path)
+  removeLeft(file)
+  const temporary = `${file}${MARK}${process.pid}`
+  try {
+    writeFileSync(temporary, JSON.stringify(how(JSON.parse(text ?? '{}') as Document), null, '\t'), { mode: 0o600 })
+    renameSync(temporary, file)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
+  }
   return path
+}
+
+const MARK = '.coffer-'
+
+/** What a command left that was killed while it wrote: there are passwords in it. */
+function removeLeft(file: string): void {
+  const mark = `${basename(file)}${MARK}`
+  for (const name of readdirSync(dirname(file)).filter((one) => one.startsWith(mark)))
+    if (!isRunning(Number(name.slice(mark.length)))) rmSync(`${dirname(file)}/${name}`, { force: true })
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return Number.isSafeInteger(pid) && pid > 0 && process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
+  }
 }
 
 function textAt(path: string): string | undefined {

@@ -25,7 +25,7 @@ export type Environment = Readonly<Record<string, string | undefined>>
 /**
  * | file                                          | holds                                                              |
  * |-----------------------------------------------|--------------------------------------------------------------------|
- * | `$DOCKER_CONFIG/config.json`, `~/.docker/…`   | accounts, as docker and podman write them                          |
+ * | `$DOCKER_CONFIG/config.json`, `~/.docker/…`   | accounts, as docker and podman write them; those in the variable `$DOCKER_AUTH_CONFIG` count before |
  * | `/etc/coffer/registries.json`, or `~/.config/coffer/…` of a caller that is not root | `insecure-registries`, `registry-mirrors` and `proxies`, as in docker's daemon.json |
  * | `/etc/coffer/certs.d/REGISTRY/ca.crt`, and the same below /etc/docker | authorities                                        |
  *
@@ -41,7 +41,10 @@ export function readRegistrySettings(files: Files, env: Environment, isRoot: boo
   const { proxies, ...settings } = readDockerConfig(files.readText(path) ?? '{}', path, settingsIn)
   return {
     ...settings,
-    credentials: accountsText === undefined ? new Map() : readCredentials(accountsText, accounts, decoded),
+    credentials: new Map([
+      ...credentialsIn(accountsText, accounts),
+      ...credentialsIn(env.DOCKER_AUTH_CONFIG || undefined, '$DOCKER_AUTH_CONFIG'),
+    ]),
     hasHelper: accountsText !== undefined && usesHelper(accountsText, accounts),
     authoritiesOf: (registry) => {
       const found = [own, '/etc/docker'].map((directory) => files.readText(`${directory}/certs.d/${registry}/ca.crt`))
@@ -65,5 +68,8 @@ const settingsIn = (document: Section): Pick<RegistrySettings, 'insecure' | 'mir
 type Proxies = Omit<OwnProxies, 'path'>
 
 export const accountsPath = (env: Environment): string => dockerConfigPath(env.DOCKER_CONFIG, env.HOME)
+
+const credentialsIn = (text: string | undefined, name: string): RegistrySettings['credentials'] =>
+  text === undefined ? new Map() : readCredentials(text, name, decoded)
 
 const decoded = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8')
