@@ -82,13 +82,15 @@ export const unauthorized = (proxy: HttpProxy, authority: string): OperationErro
     hint: `write ${proxy.origin.replace('//', '//NAME:PASSWORD@')} in ${proxy.variable}`,
   })
 
+const AUTHORITIES = '; NODE_EXTRA_CA_CERTS names a file of authorities for the certificate of a proxy'
+
 /** No proxy is there, or it is none. */
 export function unreachableProxy(proxy: HttpProxy, authority: string, cause: unknown): OperationError {
   const { code, message } = cause as NodeJS.ErrnoException
   return failure(proxy, authority, {
     kind: 'missing',
     reason: `the proxy cannot be reached: ${message === '' ? (code ?? 'no answer') : message}`,
-    hint: `is ${proxy.variable} right? A host that NO_PROXY names is asked directly; NODE_EXTRA_CA_CERTS names a file of authorities`,
+    hint: `is ${proxy.variable} right? A host that NO_PROXY names is asked directly${proxy.isTls ? AUTHORITIES : ''}`,
     cause,
   })
 }
