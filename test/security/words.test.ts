@@ -138,7 +138,7 @@ describe('paths', () => {
   /** What takes a path apart or puts it together as text; the rest goes below a descriptor. */
   const KNOWN: Readonly<Record<string, readonly string[]>> = {
     // Paths of the caller, of this program, and of its own run root.
-    'src/image/registry-account-node.ts': ['dirname'],
+    'src/image/registry-account-node.ts': ['basename', 'dirname'],
     'src/sandbox/channel-node.ts': ['join'],
     'src/sandbox/egress-node.ts': ['join'],
     'src/sandbox/kernel-node.ts': ['join'],
@@ -163,13 +163,13 @@ describe('paths', () => {
     expect(found).toEqual(KNOWN)
   })
 
-  test('are resolved by the runtime where there is no container: paths of the caller for Landlock (S310)', () => {
+  test('are resolved by the runtime where there is no container: paths of the caller, for Landlock and its config.json (S310)', () => {
     const calls: string[] = []
     for (const path of sources)
       nodesOf(path, (node) => {
         if (ts.isIdentifier(node) && /^realpath(?:Sync)?$/.test(node.text)) calls.push(path)
       })
-    expect([...new Set(calls)]).toEqual(['src/sandbox/landlock-node.ts'])
+    expect([...new Set(calls)]).toEqual(['src/image/registry-account-node.ts', 'src/sandbox/landlock-node.ts'])
   })
 })
 
