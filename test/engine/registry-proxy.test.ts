@@ -161,7 +161,7 @@ describe('which proxy', () => {
   })
 })
 
-describe('an error of the proxy is said to be one, without its password', () => {
+describe('an error of the proxy is said to be one, without its password (S220)', () => {
   const reached = (name: string, { port }: { readonly port: number }): string =>
     `cannot reach ${name} over the proxy http://127.0.0.1:${port}: `
 

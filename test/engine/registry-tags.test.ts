@@ -194,7 +194,7 @@ describe('pull --all-tags', () => {
     ],
   }
   for (const [name, [answer, reason]] of Object.entries(lies))
-    test(`does not believe ${name}`, async () => {
+    test(`does not believe ${name} (S150)`, async () => {
       using server = listing(answer)
       using other = openTestEngine()
       const { status, stdout, stderr } = await ran(other, 'pull', '-a', `127.0.0.1:${server.port}/test/tags`)

@@ -62,7 +62,7 @@ const pull = async (host: string, entry: object): Promise<Ran> => {
   return await ran(other, 'pull', `${host}/test/busybox`)
 }
 
-test('an identity token is told to the server of tokens alone, which gives others for it', async () => {
+test('an identity token is told to the server of tokens alone, which gives others for it (S151)', async () => {
   using front = openFront(tokenFor)
   const { status, stderr } = await pull(front.host, { auth: btoa('me:'), identitytoken: IDENTITY })
   expect([status, stderr]).toEqual([0, ''])
