@@ -16,6 +16,7 @@ import { O_NONBLOCK } from '../linux/files.ts'
 
 type Three = readonly [number, number, number]
 
+const F_GETFD = 1
 const F_SETFL = 4
 const CHUNK_BYTES = 65_536
 
@@ -154,8 +155,6 @@ function isPassedOn(native: Native, fd: number): boolean {
   const { kind } = statusOf(native, fd)
   return kind === 'fifo' || (kind === 'character' && terminalSettings(native, fd) === undefined)
 }
-
-const F_GETFD = 1
 
 const isSame = (native: Native, one: number, other: number): boolean =>
   !isPassedOn(native, other) && statusOf(native, one).identity === statusOf(native, other).identity

@@ -2,7 +2,6 @@
 
 import { OperationError } from '../base/errors.ts'
 import { whyTaken } from '../executor/embedded-ports.ts'
-import { addressText } from '../linux/address-text.ts'
 import { parseAddress, parseSubnet } from '../network/address.ts'
 import {
   addNames,
@@ -222,10 +221,4 @@ function take(engine: Engine, id: string, port: PortWish, taken: readonly PortWi
 
 export function releasePorts(engine: Engine, id: string, ports: readonly PortWish[]): void {
   for (const port of ports) releasePort(networksOf(engine), id, port)
-}
-
-/** As `coffer` writes it, whichever way it came; undefined for what is none. */
-export const plainAddress = (text: string): string | undefined => {
-  const bytes = parseAddress(text)
-  return bytes === undefined ? undefined : addressText(bytes)
 }

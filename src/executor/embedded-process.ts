@@ -3,7 +3,7 @@
 import type { Native } from '../base/native.ts'
 import { packU64 } from '../linux/bytes.ts'
 import type { CapabilityMask } from '../linux/capabilities.ts'
-import { P_PID, P_PIDFD, PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, SIGINFO_BYTES, WEXITED } from '../linux/process.ts'
+import { P_PID, P_PIDFD, PR_SET_PDEATHSIG, SIGINFO_BYTES, WEXITED } from '../linux/process.ts'
 import { signalNumber } from '../linux/signals.ts'
 import { attempt, must, mustUnless } from './embedded-call.ts'
 
@@ -143,11 +143,6 @@ function clockTime(native: Native, clock: number): readonly [number, number] {
   must(native, 'read the clock', 'clock_gettime', clock, time)
   const [low = 0, high = 0, nanos = 0] = time
   return [high * 0x1_0000_0000 + low, nanos]
-}
-
-/** Makes this process the one that the orphans among its descendants become children of. PR_SET_CHILD_SUBREAPER(2const) */
-export function becomeSubreaper(native: Native): void {
-  must(native, 'adopt orphans', 'prctl', PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 }
 
 /** This process becomes another program, with its descriptors but for those with close-on-exec. Returns only if it cannot. execve(2) */

@@ -175,7 +175,6 @@ export const AT_EACCESS = 0x200
 export const fstatfs = (fd: Slot, into: Buffer): Call => ({ name: 'fstatfs', args: [fd, into] })
 export const PROC_SUPER_MAGIC = 0x9fa0
 export const CGROUP2_SUPER_MAGIC = 0x63677270
-export const TMPFS_MAGIC = 0x01021994
 
 /**
  * Asks for the type, mode, device or number of names of a file.

@@ -51,7 +51,6 @@ export const VETH_INFO_PEER = 1
 export const RTA_OIF = 4
 export const RTA_GATEWAY = 5
 export const RTA_PRIORITY = 6
-export const RTA_DST = 1
 export const IFLA_NET_NS_FD = 28
 /** Since Linux 6.3. */
 export const IFLA_GSO_IPV4_MAX_SIZE = 63
@@ -63,7 +62,6 @@ export const IFA_F_NODAD = 2
 export const IFA_RT_PRIORITY = 9
 
 export const NETNSA_NSID = 1
-export const NETNSA_PID = 2
 export const NETNSA_FD = 3
 /** struct rtgenmsg: a family, padded to 4 bytes. */
 export const RTGENMSG_BYTES = 4

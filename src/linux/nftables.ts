@@ -65,7 +65,6 @@ export function interfaceName(name: string): Bytes {
 
 const NLM_F_REQUEST = 1
 const NLM_F_CREATE = 0x400
-const NLM_F_EXCL = 0x200
 const NLM_F_APPEND = 0x800
 const SUBSYSTEM = 10
 
@@ -265,10 +264,6 @@ const elements = (list: readonly Element[]): Bytes =>
 /** No error for one that is there, with the same value. */
 export const addElements = (table: string, set: string, list: readonly Element[]): Bytes =>
   change(12, NLM_F_CREATE, text(1, table), text(2, set), elements(list))
-
-/** EEXIST for one that is there. */
-export const addNewElements = (table: string, set: string, list: readonly Element[]): Bytes =>
-  change(12, NLM_F_CREATE | NLM_F_EXCL, text(1, table), text(2, set), elements(list))
 
 /** ENOENT for one that is not there. */
 export const deleteElements = (table: string, set: string, list: readonly Element[]): Bytes =>

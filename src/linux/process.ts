@@ -67,7 +67,6 @@ export const PR_CAP_AMBIENT = 47
 export const PR_CAP_AMBIENT_RAISE = 2
 export const PR_CAP_AMBIENT_CLEAR_ALL = 4
 export const PR_SET_SECUREBITS = 28
-export const PR_SET_CHILD_SUBREAPER = 36
 
 export const prctl = (option: number, ...rest: readonly Argument[]): Call => ({
   name: 'prctl',

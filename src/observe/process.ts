@@ -151,7 +151,3 @@ export function readNamespaces(files: Files, pid: number | 'self'): ReadonlyMap<
 /** The names in /proc/PID/ns without those of future children. */
 export const namespaceNames = (names: readonly string[]): readonly string[] =>
   names.filter((name) => !name.endsWith('_for_children'))
-
-/** Pids and start times count from here: equal boot ids mean the same boot. random(4) */
-export const readBootId = (files: Files): string | undefined =>
-  files.readText('/proc/sys/kernel/random/boot_id')?.trimEnd()

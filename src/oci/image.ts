@@ -150,25 +150,6 @@ export function readImageConfig(text: string, name: string): ImageConfig {
   }
 }
 
-/** How a layer of this type is compressed; throws `unsupported` for a type that is no layer. */
-export function compressionOf({ mediaType }: Descriptor, place: Place): Compression {
-  const [base, suffix] = mediaType.split('+')
-  if (mediaType === 'application/vnd.docker.image.rootfs.diff.tar.gzip') return 'gzip'
-  if (mediaType === 'application/vnd.docker.image.rootfs.diff.tar') return 'none'
-  if (base !== MEDIA_TYPES.layer)
-    refuseUnsupported(
-      fieldOf(place, 'mediaType'),
-      `is ${JSON.stringify(mediaType)}, which is no layer that coffer reads`,
-    )
-  if (suffix === undefined) return 'none'
-  if (suffix === 'gzip' || suffix === 'zstd') return suffix
-  return refuseUnsupported(
-    fieldOf(place, 'mediaType'),
-    `asks for ${JSON.stringify(suffix)}`,
-    'coffer reads gzip and zstd',
-  )
-}
-
 const documentOf = (text: string, name: string): Section => {
   if (text.length > MAX_DOCUMENT_BYTES) refuse(`${name}: `, `has more than ${MAX_DOCUMENT_BYTES} bytes`)
   return sectionOf(parseJson(text, name), `${name}: `)

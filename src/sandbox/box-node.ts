@@ -31,7 +31,7 @@ import type { Feature } from './features.ts'
 import { type Frames, keepFrames } from './frames-node.ts'
 import { refuseLandlock } from './landlock-node.ts'
 import { layerView } from './layer-view.ts'
-import { DEFAULT_LIMITS, type ExactLimits, exactLimits, type Limits } from './limits.ts'
+import { type ExactLimits, exactLimits, type Limits } from './limits.ts'
 import { type Machine, theMachine } from './machine-node.ts'
 import { checkNames, SANDBOX_NAMES, type SandboxOptions } from './options.ts'
 import { type InstanceRequest, intentResources, type Joined, requestFor, type Shape } from './request.ts'
@@ -82,9 +82,6 @@ export interface Spawn {
   (command: readonly string[], options: SpawnOptions & { readonly pty: TerminalSize }): Promise<TerminalProcess>
   (command: readonly string[], options?: SpawnOptions & { readonly pty?: undefined }): Promise<BoxProcess>
 }
-
-/** A box itself has no deadline: its commands have. */
-export const BOX_LIMITS: ExactLimits = DEFAULT_LIMITS
 
 /** Makes a box. Rejects with `OperationError` if it cannot be made. */
 export async function sandbox({ signal, ...options }: SandboxOptions): Promise<Box> {
