@@ -9,6 +9,7 @@ import { foreseeEgress } from '../engine/container-egress.ts'
 import { disconnectContainer, foreseeConnection, type Hears } from '../engine/container-network.ts'
 import { foreseen } from '../engine/foreseen.ts'
 import { makeContainer } from '../engine/make.ts'
+import { holdVolumes, releaseVolumes } from '../engine/mounted-volumes.ts'
 import type { Engine } from '../engine/place.ts'
 import { destroyContainer } from '../engine/remove.ts'
 import { connected, joined, requestOf } from '../engine/start.ts'
@@ -92,6 +93,7 @@ function runCommand(session: Session, words: readonly string[]): Command {
         const ran: Hears['ran'] = (plan, trace) => {
           before = { plan, trace }
         }
+        holdVolumes(engine, record)
         const { release, ...container } = connected(engine, record, { warn, ran })
         try {
           return { ...runExplained(engine.machine, requestOf(engine, { id: record.id, container }, warn)), before }
@@ -100,6 +102,7 @@ function runCommand(session: Session, words: readonly string[]): Command {
         }
       } finally {
         disconnectContainer(engine, record.id)
+        releaseVolumes(engine, record.id)
         destroyContainer(engine, record, { volumes: true })
       }
     },

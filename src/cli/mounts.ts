@@ -205,9 +205,7 @@ function volumeMountOf(fields: Fields, { destination, source, access }: Common):
   if (source !== undefined && !VOLUME_NAME.test(source)) throw fields.wrong(NAME_HINT)
   const driver = fields.take('volume-driver') ?? 'local'
   if (driver !== 'local') throw fields.wrong(`there is no volume driver ${driver}; there is local`)
-  if (fields.take('volume-opt') !== undefined)
-    throw fields.wrong('a volume is a directory, without volume-opt; mount what else it shall be there yourself')
-  const labels = labelsOf(fields)
+  const [labels, options] = [pairsOf(fields, 'volume-label'), pairsOf(fields, 'volume-opt')]
   const subpath = fields.take('volume-subpath')
   const copiesUp = !fields.flag('volume-nocopy') && subpath === undefined
   if (subpath !== undefined && (subpath.startsWith('/') || subpath.split('/').includes('..') || subpath.includes(',')))
@@ -216,14 +214,15 @@ function volumeMountOf(fields: Fields, { destination, source, access }: Common):
     ...volume(fields.asked.session.engine, { name: source ?? '', destination, options: access, copiesUp }),
     subpath,
     ...(labels.length === 0 ? {} : { labels: Object.fromEntries(labels) }),
+    ...(options.length === 0 ? {} : { volumeOptions: Object.fromEntries(options) }),
   }
 }
 
 /** `volume-label=NAME=VALUE`, as often as one likes. */
-function labelsOf(fields: Fields): readonly (readonly [string, string])[] {
-  return fields.all('volume-label').map((label = '') => {
+function pairsOf(fields: Fields, field: string): readonly (readonly [string, string])[] {
+  return fields.all(field).map((label = '') => {
     const [, name = label, value = ''] = /^([^=]*)=([\s\S]*)$/.exec(label) ?? []
-    if (name === '') throw fields.wrong('volume-label needs a name: volume-label=NAME=VALUE')
+    if (name === '') throw fields.wrong(`${field} needs a name: ${field}=NAME=VALUE`)
     return [name, value]
   })
 }
@@ -318,7 +317,7 @@ class Fields {
       kind: 'invalid',
       operation: `understand the command line of ${this.asked.command}`,
       reason: `--mount has the field ${name}, which this type does not know`,
-      hint: 'bind: bind-propagation bind-recursive; volume: volume-nocopy volume-subpath volume-label; tmpfs: tmpfs-size tmpfs-mode',
+      hint: 'bind: bind-propagation bind-recursive; volume: volume-nocopy volume-subpath volume-label volume-opt; tmpfs: tmpfs-size tmpfs-mode',
     })
   }
 

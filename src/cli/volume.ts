@@ -17,6 +17,7 @@ import {
   removeVolume,
   usersOf,
   type Volume,
+  whereVolume,
 } from '../engine/volumes.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { diskUsage } from '../executor/embedded-walk.ts'
@@ -57,8 +58,8 @@ const CREATE: readonly Flag[] = [
     name: 'opt',
     short: 'o',
     type: 'list',
-    help: '',
-    refused: 'a volume is a directory; mount what else it shall be there yourself',
+    value: 'NAME=VALUE',
+    help: 'type, device and o of mount(8): something else is shown',
   },
 ]
 
@@ -68,9 +69,10 @@ function create(session: Session, words: Words): number {
   if (others.length > 0) throw usage('coffer volume create', 'it takes one name at most')
   if ((given.string('driver') ?? 'local') !== 'local')
     throw usage('coffer volume create', `there is no driver ${given.string('driver')}`, 'there is local')
-  const labels = pairsOf({ command: 'coffer volume create', given, session }, 'label')
+  const asked = { command: 'coffer volume create', given, session }
+  const [labels, options] = [pairsOf(asked, 'label'), pairsOf(asked, 'opt')]
   withNamesLock(session.engine, () =>
-    makeVolume(session.engine, { name, labels, isAnonymous: given.rest.length === 0 }),
+    makeVolume(session.engine, { name, labels, isAnonymous: given.rest.length === 0, options }),
   )
   writeText(session.native, 1, `${name}\n`)
   return 0
@@ -100,7 +102,7 @@ function ls(session: Session, words: Words): number {
       .map(([name, value]) => `${name}=${value}`)
       .join(','),
     Links: 'N/A',
-    Mountpoint: `${volumePath(session.engine, volume.name)}/_data`,
+    Mountpoint: mountpointOf(session, volume),
     Name: volume.name,
     Scope: 'local',
     Size: 'N/A',
@@ -162,14 +164,25 @@ function inspect(session: Session, words: Words): number {
   return status
 }
 
+/** Of one that is not mounted, as docker has it: its own directory, which is empty. */
+const mountpointOf = ({ engine }: Session, volume: Volume): string =>
+  whereVolume(engine, volume) ?? `${volumePath(engine, volume.name)}/_data`
+
+/** As Go prints a map. */
+const sorted = (pairs: Readonly<Record<string, string>>): object =>
+  Object.fromEntries(Object.entries(pairs).sort(([a], [b]) => (a < b ? -1 : 1)))
+
 /** With the names of docker's API. */
-export const describeVolume = ({ engine }: Session, { name, created, labels, isAnonymous }: Volume): object => ({
+export const describeVolume = (session: Session, volume: Volume): object =>
+  describe(volume, mountpointOf(session, volume))
+
+const describe = ({ name, created, labels, isAnonymous, options = {} }: Volume, mountpoint: string): object => ({
   CreatedAt: created,
   Driver: 'local',
   Labels: isAnonymous ? { ...labels, 'com.docker.volume.anonymous': '' } : labels,
-  Mountpoint: `${volumePath(engine, name)}/_data`,
+  Mountpoint: mountpoint,
   Name: name,
-  Options: {},
+  Options: sorted(options),
   Scope: 'local',
 })
 

@@ -126,7 +126,7 @@ const copyOnWrite = (
   type: 'overlay',
   source: 'overlay',
   options: [
-    ...options.filter((option) => option !== 'rbind'),
+    ...options.filter((option) => option !== 'rbind' && option !== 'bind'),
     ...[`lowerdir=${source}`, `upperdir=${upper}`, `workdir=${work}`].map((option) =>
       option.replace(/[\\:,]/g, '\\$&'),
     ),

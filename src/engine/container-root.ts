@@ -17,8 +17,9 @@ import { lowerOf, NAMED_FILES } from './config-mounts.ts'
 import { type EngineContainer, readEngineContainer } from './containers.ts'
 import type { Intent, IntentMount } from './intent.ts'
 import { withContainerLock } from './lock.ts'
+import { isMountable, isMounted, mountFileSystem } from './mounted-volumes.ts'
 import { asOwner, hasIdsOfContainers } from './owner.ts'
-import type { Engine } from './place.ts'
+import { type Engine, volumePath } from './place.ts'
 
 const MS_BIND = 0x1000
 const MS_REMOUNT = 0x20
@@ -130,9 +131,10 @@ const namedMounts = ({ machine: { files } }: Engine, { names }: Intent): readonl
         }))
 
 /** At a place that is found as the container would find it, by its descriptor. What a tmpfs held is gone. */
-function mountOne(engine: Engine, root: number, one: IntentMount): void {
+function mountOne(engine: Engine, root: number, wanted: IntentMount): void {
   const { native, files } = engine.machine
-  if (one.kind === 'tmpfs') return
+  if (wanted.kind === 'tmpfs') return
+  const one = mountedHere(engine, wanted)
   const source = files.status(one.source)
   if (source === undefined) return
   const target = targetIn(engine, root, one.destination, source.kind === 'directory')
@@ -142,6 +144,14 @@ function mountOne(engine: Engine, root: number, one: IntentMount): void {
   withFd(native, mustOpenAt(native, { directory: root, path: one.destination, manner: 'in-root' }), (mounted) =>
     remountReadOnly(engine, `/proc/self/fd/${mounted}`),
   )
+}
+
+/** A volume that is a file system of its own, and that no container uses now, is mounted over the directory that it does not need. */
+function mountedHere(engine: Engine, one: Exclude<IntentMount, { kind: 'tmpfs' }>): typeof one {
+  if (!isMountable(one) || isMounted(engine, one.name)) return one
+  const source = `${volumePath(engine, one.name)}/_data`
+  mountFileSystem(engine, one, source)
+  return { ...one, source }
 }
 
 function attach({ machine: { native } }: Engine, one: Exclude<IntentMount, { kind: 'tmpfs' }>, at: string): void {

@@ -8,15 +8,19 @@
  */
 
 import type { FileStatus } from '../base/files.ts'
+import type { Native } from '../base/native.ts'
 import { attempt, must } from '../executor/embedded-call.ts'
 import { close, makeDirectory, open, rename } from '../executor/embedded-files.ts'
 import { removeTree } from '../executor/embedded-tree.ts'
 import {
+  AT_EMPTY_PATH,
   AT_FDCWD,
   deviceNumber,
   O_CREAT,
+  O_DIRECTORY,
   O_EXCL,
   O_NOFOLLOW,
+  O_PATH,
   O_RDONLY,
   O_WRONLY,
   S_IFBLK,
@@ -26,7 +30,7 @@ import {
 } from '../linux/files.ts'
 import { asOwner } from './owner.ts'
 import { type Engine, volumePath, volumesDirectory } from './place.ts'
-import { COPIED, fillVolume, newVolumePath, own } from './volumes.ts'
+import { COPIED, fillVolume, newVolumePath } from './volumes.ts'
 
 /**
  * `layers` are directories, the uppermost first. For who holds the lock of names; of a command that is killed meanwhile the volume is empty
@@ -48,17 +52,31 @@ function copyUp(engine: Engine, { name, destination }: NewVolume, layers: readon
   fillVolume(engine, name)
   if ((files.list(data) ?? []).length > 0) return
   const sources = directoriesAt(engine, layers, destination)
-  const [first] = sources
-  const status = first === undefined ? undefined : files.status(first)
-  if (status === undefined) return
+  if (sources.length === 0) return
   const copy = newVolumePath(engine)
   removeTree(native, copy)
   makeDirectory(native, copy, 0o755)
-  copyEntries(engine, sources, copy)
-  own(native, copy, status)
+  copyDirectory(engine, sources, copy)
   // From now on it is whole, and only has to be moved.
   rename(native, copy, `${volumesDirectory(engine)}/${COPIED}${name}`)
   fillVolume(engine, name)
+}
+
+/**
+ * The same for a directory of another file system, into which nothing can be moved: of a command that is killed meanwhile a part is there.
+ * Containers may have it mounted and exchange what is in it, so that each name is looked up in the open directory that it was made in.
+ */
+export function copyUpDirectory(
+  engine: Engine,
+  { directory, destination }: { readonly directory: string; readonly destination: string },
+  layers: readonly string[],
+): void {
+  asOwner(engine, () => {
+    if ((engine.machine.files.list(directory) ?? []).length > 0) return
+    const sources = directoriesAt(engine, layers, destination)
+    // Its own path may have links: whoever made the volume gave it.
+    if (sources.length > 0) copyDirectory(engine, sources, `${directory}/.`)
+  })
 }
 
 /** The directories of the layers that make up the one at `path`, the uppermost first; none if a link is on the way. */
@@ -118,15 +136,32 @@ function isOpaque({ machine: { native } }: Engine, path: string): boolean {
   )
 }
 
+/** What is in these, into a directory that is there, which becomes theirs as well. */
+function copyDirectory(engine: Engine, directories: readonly string[], to: string): void {
+  const { native, files } = engine.machine
+  const fd = open(native, to, O_RDONLY | O_DIRECTORY[native.architecture] | O_NOFOLLOW[native.architecture])
+  try {
+    copyEntries(engine, directories, `/proc/self/fd/${fd}`)
+    const status = files.status(directories[0] ?? '')
+    if (status !== undefined) ownOpen(native, fd, to, status)
+  } finally {
+    close(native, fd)
+  }
+}
+
+/** Owner first, as chown(2) takes set-id bits away. */
+function ownOpen(native: Native, fd: number, path: string, { mode, uid, gid }: FileStatus): void {
+  must(native, `give ${path} an owner`, 'fchown', fd, uid, gid)
+  must(native, `give ${path} a mode`, 'fchmod', fd, mode & 0o7777)
+}
+
 function copyEntries(engine: Engine, directories: readonly string[], to: string): void {
   const { native, files } = engine.machine
   for (const entry of entriesOf(engine, directories)) {
     const target = `${to}/${entry.name}`
     if (entry.kind === 'directory') {
       makeDirectory(native, target, 0o700)
-      copyEntries(engine, entry.paths, target)
-      const status = files.status(entry.paths[0] ?? '')
-      if (status !== undefined) own(native, target, status)
+      copyDirectory(engine, entry.paths, target)
       continue
     }
     const link = files.readLink(entry.path)
@@ -152,18 +187,25 @@ function copyFile(engine: Engine, from: string, to: string): void {
       typeOf(status) | (status.mode & 0o7777),
       deviceNumber(major, minor),
     )
-    own(native, to, status)
+    const made = open(native, to, O_PATH | O_NOFOLLOW[native.architecture])
+    try {
+      // What is there now may be somebody's link: the file itself is meant, and a link has no mode.
+      must(native, `give ${to} an owner`, 'fchownat', made, '', status.uid, status.gid, AT_EMPTY_PATH)
+      must(native, `give ${to} a mode`, 'fchmodat', AT_FDCWD, `/proc/self/fd/${made}`, status.mode & 0o7777)
+    } finally {
+      close(native, made)
+    }
     return
   }
   const source = open(native, from, O_RDONLY | O_NOFOLLOW[native.architecture])
   const target = open(native, to, O_WRONLY | O_CREAT | O_EXCL, 0o600)
   try {
     while (must(native, `copy ${from}`, 'sendfile', target, source, 0, CHUNK_BYTES) > 0);
+    ownOpen(native, target, to, status)
   } finally {
     close(native, source)
     close(native, target)
   }
-  own(native, to, status)
 }
 
 function typeOf({ kind }: FileStatus): number {

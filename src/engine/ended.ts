@@ -16,6 +16,7 @@ import { disconnectContainer } from './container-network.ts'
 import { readEngineContainer, UNSEEN_STATUS } from './containers.ts'
 import { recordEnd } from './end.ts'
 import { heldLocks, withContainerLock } from './lock.ts'
+import { releaseVolumes } from './mounted-volumes.ts'
 import { removeOwned } from './owner.ts'
 import { attachPath, containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
@@ -76,6 +77,7 @@ function cleanUp(engine: Engine, id: string, { inner, warn }: Ended): void {
   recordEnd(engine, id, inner)
   removeInner(engine.machine, id, { force: true, warn, held: heldLocks() })
   disconnectContainer(engine, id)
+  releaseVolumes(engine, id)
   remove(engine.machine.native, attachPath(engine, id))
 }
 

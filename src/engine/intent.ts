@@ -7,6 +7,7 @@
 import type { IdMapping } from '../oci/id-mappings.ts'
 import type { TimeOffset } from '../oci/namespaces.ts'
 import type { DeviceRule, IntentDevice, IntentResources } from './intent-resources.ts'
+import type { FileSystem, VolumeOptions } from './volume-options.ts'
 
 /** docker's size of /dev/shm. */
 export const SHM_BYTES: number = 64 * 1024 * 1024
@@ -131,7 +132,7 @@ export type IntentMount =
   | {
       readonly kind: 'volume'
       readonly name: string
-      /** The directory of its files. */
+      /** The directory of its files; makeContainer says which, for a volume with options. */
       readonly source: string
       readonly destination: string
       readonly options: readonly string[]
@@ -139,6 +140,9 @@ export type IntentMount =
       readonly isAnonymous: boolean
       /** Of the volume, if it is made. */
       readonly labels?: Readonly<Record<string, string>>
+      readonly volumeOptions?: VolumeOptions | undefined
+      /** What is mounted at `source` while it is used: mounted-volumes.ts. */
+      readonly fileSystem?: FileSystem | undefined
       /** An empty volume gets what the image has there. */
       readonly copiesUp: boolean
       readonly view?: CopyOnWrite | undefined

@@ -7,16 +7,18 @@ import { readEntries, type StoredImage } from '../image/layout.ts'
 import { AT_FDCWD } from '../linux/files.ts'
 import type { IdMapping } from '../oci/id-mappings.ts'
 import { writeNamedFiles } from './container-files.ts'
-import { copyUpVolume } from './copy-up.ts'
+import { copyUpDirectory, copyUpVolume } from './copy-up.ts'
 import { tellContainer } from './events.ts'
 import { writeInitProgram } from './init-program.ts'
 import type { Intent, IntentMount } from './intent.ts'
 import { withNamesLock } from './lock.ts'
 import { makeMountPoints } from './mount-points.ts'
+import { isMountable, mountedFiles, withMountedVolume } from './mounted-volumes.ts'
 import { makeName } from './names.ts'
 import { attachPath, containerPath, containersDirectory, type Engine, namesDirectory, volumePath } from './place.ts'
 import { randomBytes } from './random.ts'
 import { type ContainerRecord, LEAVING_FILE, parseRecord, RECORD_FILE } from './record.ts'
+import { type VolumeMount, withFilesOfVolume } from './volume-mounts.ts'
 import { makeVolume } from './volumes.ts'
 
 export type NewContainer = Omit<ContainerRecord, 'version' | 'id' | 'name' | 'created'> & {
@@ -34,13 +36,13 @@ export function makeContainer(
   return withNamesLock(engine, () => {
     if (image !== undefined) refuseRemoved(engine, wanted.image.name, image)
     const name = takeName(engine, id, wanted.name)
-    const record: ContainerRecord = { ...wanted, version: 1, id, name, created: now().toISOString() }
+    const asked: ContainerRecord = { ...wanted, version: 1, id, name, created: now().toISOString() }
     const directory = containerPath(engine, id)
     makeDirectory(native, directory, 0o700)
     for (const inside of ['work', 'rootfs']) makeDirectory(native, `${directory}/${inside}`, 0o755)
-    makeUpper(engine, `${directory}/upper`, record.intent)
-    const leaves = writeLeaving(engine, record)
-    prepareMounts(engine, record)
+    makeUpper(engine, `${directory}/upper`, asked.intent)
+    const leaves = writeLeaving(engine, asked)
+    const record = prepareMounts(engine, asked)
     writeRecord(engine, record)
     if (leaves) remove(native, `${directory}/${LEAVING_FILE}`)
     tellContainer(engine, record, 'create')
@@ -54,19 +56,20 @@ function refuseRemoved({ machine: { files }, dataRoot }: Engine, name: string, {
   throw new OperationError({ kind: 'missing', operation: `run the image ${name}`, reason: `No such image: ${name}` })
 }
 
-/** What the container mounts from below the data root, and paths of the host that --volume names and nobody has made. */
-function prepareMounts(engine: Engine, record: ContainerRecord): void {
+/** What the container mounts from below the data root, and paths of the host that --volume names and nobody has made. Answers where all is. */
+function prepareMounts(engine: Engine, record: ContainerRecord): ContainerRecord {
   const { intent } = record
   if (intent.root.kind === 'layers' && intent.root.below !== undefined) makeMountPoints(engine)
   writeNamedFiles(engine, intent)
   if (intent.initPath !== undefined) writeInitProgram(engine)
-  for (const one of intent.mounts) {
+  const mounts = intent.mounts.map((one) => {
     if (one.kind !== 'tmpfs' && one.view !== undefined) {
       makeDirectories(engine.machine.native, one.view.work, 0o755)
       makeUpper(engine, one.view.upper, intent)
     }
-    prepareMount(engine, one, record.image.layers)
-  }
+    return prepareMount(engine, one, record)
+  })
+  return { ...record, intent: { ...intent, mounts } }
 }
 
 /** The root of an overlay is its upper directory, and belongs to root of the container. */
@@ -80,16 +83,16 @@ function makeUpper({ machine: { native } }: Engine, path: string, { root, userMa
 const hostIdOfRoot = (mappings: readonly IdMapping[] = []): number =>
   mappings.find(({ containerID }) => containerID === 0)?.hostID ?? 0
 
-function prepareMount(engine: Engine, one: IntentMount, layers: readonly string[]): void {
+function prepareMount(engine: Engine, one: IntentMount, { id, image: { layers } }: ContainerRecord): IntentMount {
   const { native, files } = engine.machine
-  if (one.kind === 'tmpfs') return
+  if (one.kind === 'tmpfs') return one
   if (one.view !== undefined) for (const path of [one.view.upper, one.view.work]) makeDirectories(native, path, 0o755)
   if (one.kind === 'volume') {
-    makeVolume(engine, { name: one.name, labels: one.labels ?? {}, isAnonymous: one.isAnonymous })
-    if (one.copiesUp) copyUpVolume(engine, one, layers)
-    return
+    const { name, labels = {}, isAnonymous, volumeOptions: options } = one
+    makeVolume(engine, { name, labels, isAnonymous, options })
+    return prepareVolume(engine, withFilesOfVolume(engine, one), { id, layers })
   }
-  if (files.status(one.source) !== undefined) return
+  if (files.status(one.source) !== undefined) return one
   if (!one.makesSource)
     throw new OperationError({
       kind: 'missing',
@@ -98,6 +101,25 @@ function prepareMount(engine: Engine, one: IntentMount, layers: readonly string[
       hint: 'make it before, or use --volume, which makes a directory',
     })
   makeDirectories(native, one.source, 0o755)
+  return one
+}
+
+function prepareVolume(
+  engine: Engine,
+  one: VolumeMount,
+  { id, layers }: { readonly id: string; readonly layers: readonly string[] },
+): VolumeMount {
+  const { name, source, destination, copiesUp } = one
+  if (source === mountedFiles(engine, name)) {
+    // What a file system in memory gets now is gone before the container starts.
+    if (copiesUp && isMountable(one) && !['tmpfs', 'ramfs'].includes(one.fileSystem.type))
+      withMountedVolume(engine, id, one, () => copyUpDirectory(engine, { directory: source, destination }, layers))
+  } else if (source === `${volumePath(engine, name)}/_data`) {
+    if (copiesUp) copyUpVolume(engine, one, layers)
+  } else {
+    if (copiesUp) copyUpDirectory(engine, { directory: source, destination }, layers)
+  }
+  return one
 }
 
 export const writeRecord = (engine: Engine, record: ContainerRecord): void => writeAs(engine, record, RECORD_FILE)

@@ -10,6 +10,7 @@
  * | anonymous volumes of one that goes with them    | its leaving.json, and no record                      | removed                       |
  * | a volume that is half made, or half removed     | `.new` while nobody is between, `.gone-`             | removed                       |
  * | a volume that is half filled from an image      | `.copied-` and its name                              | filled                        |
+ * | a volume that is mounted for nobody             | who uses it says so in `mounted/NAME`                | unmounted                     |
  * | a name that leads to no record                  | the same                                             | removed                       |
  * | state below the run root without a container    | its bundle would be below our data root              | cleaned                       |
  * | a network of one that has ended                 | its network.json                                     | disconnected                  |
@@ -41,6 +42,7 @@ import { recordEnd } from './end.ts'
 import { mendPause } from './held-pause.ts'
 import { isWatched } from './listening.ts'
 import { heldLocks, tryContainerLock, withContainerLock, withNamesLock } from './lock.ts'
+import { mendMountedVolumes, releaseVolumes } from './mounted-volumes.ts'
 import { hasOldNames, lacksResolver, renameEndpoints, restoreResolver } from './network-change.ts'
 import { mendNetworks } from './network-remove.ts'
 import { hasNames, isTaking, releaseLeft } from './network-take.ts'
@@ -64,6 +66,7 @@ export function listMended(engine: Engine, warn: (text: string) => void): readon
   const mended = found.filter(({ status, record: { id } }) =>
     status === 'exited' ? mendContainer(engine, id) : status === 'paused' && mendPause(engine, id),
   )
+  mendMountedVolumes(engine)
   return mended.length === 0 ? found : listEngineContainers(engine, quiet)
 }
 
@@ -123,6 +126,7 @@ function mendHeld(engine: Engine, id: string): boolean {
   recordEnd(engine, id, readRemains(engine.machine.files, engine.machine.root, id))
   removeInner(engine.machine, id, { force: true, warn: quiet, held: heldLocks() })
   disconnectContainer(engine, id)
+  releaseVolumes(engine, id)
   remove(engine.machine.native, attachPath(engine, id))
   const record = readEngineContainer(engine, id)?.record
   if (record?.removesItself === true) destroyContainer(engine, record, { volumes: true })

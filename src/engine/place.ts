@@ -20,6 +20,7 @@
  *     boxes/ID                   the network of a box of the library: box-network.ts
  *     networks/NAME              network/networks.ts, network/members.ts
  *     volumes/NAME/volume.json   a volume; its files are in volumes/NAME/_data
+ *     mounted/NAME               a volume that is a file system of its own, while containers use it: mounted-volumes.ts
  *     mountpoints                a layer below those of images: mount-points.ts
  *     init                       the program of --init: native/reaper.c
  */
@@ -53,6 +54,10 @@ export const namesDirectory = ({ dataRoot }: Pick<Engine, 'dataRoot'>): string =
 export const volumesDirectory = ({ dataRoot }: Pick<Engine, 'dataRoot'>): string => `${dataRoot}/volumes`
 export const volumePath = (engine: Pick<Engine, 'dataRoot'>, name: string): string =>
   `${volumesDirectory(engine)}/${name}`
+/** Not below the volume: whoever removes that must not reach what is mounted here. */
+export const mountedVolumesDirectory = ({ dataRoot }: Pick<Engine, 'dataRoot'>): string => `${dataRoot}/mounted`
+export const mountedVolumePath = (engine: Pick<Engine, 'dataRoot'>, name: string): string =>
+  `${mountedVolumesDirectory(engine)}/${name}`
 /** Where the monitor listens; below the run root, as the path of a socket has room for 107 bytes. */
 export const attachPath = ({ machine }: Pick<Engine, 'machine'>, id: string): string =>
   `${machine.root}/${ATTACH_DIRECTORY}/${id.slice(0, 32)}`

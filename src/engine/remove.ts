@@ -8,6 +8,7 @@ import { type EngineContainer, readEngineContainer } from './containers.ts'
 import { tellDie } from './end.ts'
 import { tellContainer } from './events.ts'
 import { heldLocks, withContainerLock, withNamesLock } from './lock.ts'
+import { releaseVolumes } from './mounted-volumes.ts'
 import { removeOwned } from './owner.ts'
 import { attachPath, containerPath, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, LEAVING_FILE, RECORD_FILE } from './record.ts'
@@ -42,6 +43,7 @@ export function removeContainer(
     removeInner(engine.machine, record.id, { force: true, warn, held: heldLocks() })
     if (isAlive) tellDie(engine, record, KILLED, ranSeconds(engine, now.started))
     disconnectContainer(engine, record.id)
+    releaseVolumes(engine, record.id)
     remove(engine.machine.native, attachPath(engine, record.id))
     destroyContainer(engine, record, { volumes })
   })
@@ -88,6 +90,7 @@ export function removeDamaged(engine: Engine, id: string, warn: (text: string) =
   const { native, files } = engine.machine
   removeInner(engine.machine, id, { force: true, warn, held: heldLocks() })
   disconnectContainer(engine, id)
+  releaseVolumes(engine, id)
   remove(native, attachPath(engine, id))
   for (const name of files.list(namesDirectory(engine)) ?? [])
     if (files.readLink(`${namesDirectory(engine)}/${name}`) === id) forgetName(engine, { id, name }, REMOVED_FILE)

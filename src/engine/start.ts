@@ -20,6 +20,7 @@ import { beginHealth, delayMs, HEALTH_COMMAND, HEALTH_FILE } from './health.ts'
 import { heldPaths } from './held-network.ts'
 import type { Intent } from './intent.ts'
 import { heldLocks, withContainerLock } from './lock.ts'
+import { holdVolumes, releaseVolumes } from './mounted-volumes.ts'
 import { attachPath, containerPath, type Engine, networkFile } from './place.ts'
 import type { ContainerRecord } from './record.ts'
 import { forgetRestarts } from './restart.ts'
@@ -83,6 +84,7 @@ export function startLocked(engine: Engine, record: ContainerRecord, { warn, bef
     cleaner: (name: string) => [program, ENDED_COMMAND, dataRoot, machine.root, name],
   }
   try {
+    holdVolumes(engine, record)
     const { release, ...container } = connected(engine, record, { warn })
     try {
       runWatched(machine, requestOf(engine, { id, container }, warn), watched, before)
@@ -92,6 +94,7 @@ export function startLocked(engine: Engine, record: ContainerRecord, { warn, bef
     tellStart(engine, record)
   } catch (error) {
     disconnectContainer(engine, id)
+    releaseVolumes(engine, id)
     remove(native, attach)
     if (exit !== undefined) put(EXIT_FILE, exit)
     if (started !== undefined) put(STARTED_FILE, started)

@@ -14,10 +14,12 @@ import { AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../linux/files.ts'
 import { listEngineContainers } from './containers.ts'
 import { tell } from './events.ts'
 import { withNamesLock } from './lock.ts'
+import { isMounted, mountedFiles } from './mounted-volumes.ts'
 import { asOwner, removeOwned } from './owner.ts'
 import { containerPath, type Engine, volumePath, volumesDirectory } from './place.ts'
 import { randomHex } from './random.ts'
 import { type ContainerRecord, isTorn, LEAVING_FILE, parseRecord } from './record.ts'
+import { type VolumeOptions, volumeFiles } from './volume-options.ts'
 
 export interface Volume {
   readonly version: 1
@@ -26,6 +28,8 @@ export interface Volume {
   readonly created: string
   readonly labels: Readonly<Record<string, string>>
   readonly isAnonymous: boolean
+  /** Of `volume create --opt`; none if absent. */
+  readonly options?: VolumeOptions | undefined
 }
 
 const RECORD = 'volume.json'
@@ -41,9 +45,9 @@ export const newVolumePath = (engine: Engine): string => `${volumesDirectory(eng
 export const anonymousVolumes = ({ intent }: Pick<ContainerRecord, 'intent'>): readonly string[] =>
   intent.mounts.flatMap((one) => (one.kind === 'volume' && one.isAnonymous ? [one.name] : []))
 
-export type NewVolume = Pick<Volume, 'name' | 'labels' | 'isAnonymous'>
+export type NewVolume = Pick<Volume, 'name' | 'labels' | 'isAnonymous' | 'options'>
 
-/** For who holds the lock of names. One that is there stays as it is. Throws `invalid` for a name that cannot be one. */
+/** For who holds the lock of names. One that is there stays as it is. Throws `invalid` for a name, or options, that cannot be one's. */
 export function makeVolume(engine: Engine, wanted: NewVolume): void {
   const { native, files, now } = engine.machine
   const path = volumePath(engine, wanted.name)
@@ -54,6 +58,7 @@ export function makeVolume(engine: Engine, wanted: NewVolume): void {
       reason: 'it is no name of a volume',
       hint: 'begin with a letter or digit, and use letters, digits, "_", "." and "-"',
     })
+  volumeFiles(wanted.name, wanted.options ?? {})
   if (files.status(path) !== undefined) return
   makeDirectories(native, volumesDirectory(engine), 0o711)
   const made = newVolumePath(engine)
@@ -89,6 +94,22 @@ export function findVolume(engine: Engine, name: string): Volume {
     reason: `get ${name}: no such volume`,
     hint: 'coffer volume ls lists them',
   })
+}
+
+/** Where its files are; undefined while no container uses one that has to be mounted. */
+export function whereVolume(
+  engine: Engine,
+  { name, options = {} }: Pick<Volume, 'name' | 'options'>,
+): string | undefined {
+  const files = volumeFiles(name, options)
+  switch (files.kind) {
+    case 'own':
+      return `${volumePath(engine, name)}/_data`
+    case 'directory':
+      return files.path
+    case 'file-system':
+      return isMounted(engine, name) ? mountedFiles(engine, name) : undefined
+  }
 }
 
 /** By name. */
@@ -171,7 +192,7 @@ export function fillVolume(engine: Engine, name: string): void {
 }
 
 /** Owner first, as chown(2) takes set-id bits away. */
-export function own(native: Native, path: string, { mode, uid, gid }: FileStatus): void {
+function own(native: Native, path: string, { mode, uid, gid }: FileStatus): void {
   must(native, `give ${path} an owner`, 'fchownat', AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW)
   must(native, `give ${path} a mode`, 'fchmodat', AT_FDCWD, path, mode & 0o7777)
 }

@@ -54,6 +54,7 @@ const FSCONFIG_SET_STRING = 1
 const FSCONFIG_SET_FD = 5
 const FSCONFIG_CMD_CREATE = 6
 export const MNT_DETACH = 2
+export const UMOUNT_NOFOLLOW = 8
 
 /** A private copy of the mount at `path`, with those below it if `recursive`; nobody sees it until it is moved somewhere. open_tree(2) */
 export const cloneTree = (dir: DirFd, path: Pointer, { recursive }: { recursive: boolean }): Call => ({
