@@ -33,6 +33,21 @@ test('letters stand together, and the last one takes a value from its word or th
   expect(parse('-eA=b=c', '-e', 'D', 'sh')).toEqual([undefined, undefined, false, undefined, ['A=b=c', 'D'], ['sh']])
 })
 
+test('letters that stand together may end with a value, which is that of the last one', () => {
+  const some: readonly Flag[] = ['i', 't'].map((short) => ({ name: `long-${short}`, short, type: 'bool', help: '' }))
+  const of = (...words: readonly string[]): readonly boolean[] => {
+    const given = parseFlags(words, some, 'coffer x')
+    return ['long-i', 'long-t'].map(given.bool)
+  }
+  expect([of('-ti=false'), of('-ti=true'), of('-it=0'), of('-t=false')]).toEqual([
+    [false, true],
+    [true, true],
+    [true, false],
+    [false, false],
+  ])
+  expect(() => of('-ti=maybe')).toThrow('it has no flag -ti')
+})
+
 test('a letter that is none, or a value that is missing, is refused with the whole word', () => {
   expect(() => parse('-axn')).toThrow('it has no flag -axn')
   expect(() => parse('-atx')).toThrow('it has no flag -atx')

@@ -134,18 +134,29 @@ interface LetterValue {
 }
 
 function letterValue({ type }: Flag, rest: string, next: string | undefined): LetterValue | undefined {
-  if (type === 'bool') return { text: 'true', from: 'none' }
+  // As pflag has it: of -ti=false the value is that of the last letter.
+  if (type === 'bool') return rest.startsWith('=') ? boolValue(rest.slice(1)) : { text: 'true', from: 'none' }
   if (type === 'optional') return /^[./]/.test(rest) ? { text: rest, from: 'rest' } : { text: '', from: 'none' }
   const text = rest === '' ? next : rest
   if (text === undefined || (type === 'int' && !/^-?\d+$/.test(text))) return undefined
   return { text, from: rest === '' ? 'next' : 'rest' }
 }
 
-/** The words that Go knows for the two. */
+function boolValue(value: string): LetterValue | undefined {
+  const text = truth(value)
+  return text === undefined ? undefined : { text, from: 'rest' }
+}
+
 function boolWord(value: string, word: string, command: string): string {
+  const text = truth(value)
+  if (text === undefined) throw usage(command, `${word} is neither true nor false`)
+  return text
+}
+
+/** The words that Go knows for the two. */
+function truth(value: string): 'true' | 'false' | undefined {
   if (/^(1|t|T|true|True|TRUE)$/.test(value)) return 'true'
-  if (/^(0|f|F|false|False|FALSE)$/.test(value)) return 'false'
-  throw usage(command, `${word} is neither true nor false`)
+  return /^(0|f|F|false|False|FALSE)$/.test(value) ? 'false' : undefined
 }
 
 function add(values: Map<string, string[]>, name: string, value: string): void {

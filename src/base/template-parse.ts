@@ -7,6 +7,8 @@ export type Action =
   | { readonly kind: 'print'; readonly pipe: Pipe }
   /** For what follows it, to the end of its block. */
   | { readonly kind: 'declare'; readonly name: string; readonly pipe: Pipe }
+  /** What `define` or `block` has named, with a value of its own. */
+  | { readonly kind: 'template'; readonly name: string; readonly pipe: Pipe | undefined }
   | (Block & { readonly kind: 'if' | 'with' })
   | (Block & {
       readonly kind: 'range'
@@ -32,13 +34,18 @@ export type Term =
   | { readonly kind: 'variable'; readonly name: string; readonly fields: readonly string[] }
   | { readonly kind: 'pipe'; readonly pipe: Pipe; readonly fields: readonly string[] }
 
+export interface ParsedTemplate {
+  readonly actions: readonly Action[]
+  /** Those of `define` and `block`. */
+  readonly named: ReadonlyMap<string, readonly Action[]>
+}
+
 /** Throws `invalid`. */
-export function parseTemplate(text: string): readonly Action[] {
-  const parts = partsOf(text)
-  const reader = { parts, at: 0 }
+export function parseTemplate(text: string): ParsedTemplate {
+  const reader: Reader = { parts: partsOf(text), at: 0, named: new Map() }
   const { actions, end } = actionsOf(reader)
   if (end !== undefined) throw wrong(`unexpected {{${end}}}`)
-  return actions
+  return { actions, named: reader.named }
 }
 
 interface Part {
@@ -66,6 +73,7 @@ function partsOf(text: string): readonly Part[] {
 interface Reader {
   readonly parts: readonly Part[]
   at: number
+  readonly named: Map<string, readonly Action[]>
 }
 
 /** Up to `end` or `else …`, which is answered, or to the end of the text. */
@@ -74,13 +82,13 @@ function actionsOf(reader: Reader): { readonly actions: readonly Action[]; reado
   for (let part = reader.parts[reader.at]; part !== undefined; part = reader.parts[reader.at]) {
     reader.at++
     if (part.kind === 'text') {
-      if (part.text !== '') actions.push({ kind: 'text', text: part.text })
+      actions.push({ kind: 'text', text: part.text })
       continue
     }
-    const [, word, rest = ''] = /^(end|else|if|with|range)\b\s*([\s\S]*)$/.exec(part.text) ?? []
+    const [, word, rest = ''] = /^(end|else|if|with|range|define|template|block)\b\s*([\s\S]*)$/.exec(part.text) ?? []
     if (word === undefined) actions.push(plainOf(part.text))
     else if (word === 'end' || word === 'else') return { actions, end: part.text }
-    else actions.push(blockOf(reader, word, rest))
+    else actions.push(...(isNaming(word) ? namedOf(reader, word, rest) : [blockOf(reader, word, rest)]))
   }
   return { actions, end: undefined }
 }
@@ -90,6 +98,24 @@ function plainOf(code: string): Action {
   return name === undefined || rest === undefined
     ? { kind: 'print', pipe: pipeOf(code) }
     : { kind: 'declare', name, pipe: pipeOf(rest) }
+}
+
+type Naming = 'define' | 'template' | 'block'
+
+const isNaming = (word: string): word is Naming => /^(?:define|template|block)$/.test(word)
+
+/** `define` prints nothing where it stands, `template` what is defined anywhere, and `block` does both. */
+function namedOf(reader: Reader, word: Naming, code: string): readonly Action[] {
+  const [, quoted, raw = '', rest = ''] = /^(?:("(?:[^"\\]|\\.)*")|`([^`]*)`)\s*([\s\S]*)$/.exec(code) ?? []
+  if (quoted === undefined && raw === '') throw wrong(`{{${word}}} needs a name in quotes`)
+  const name = quoted === undefined ? raw : unquoted(quoted)
+  if (word !== 'template') {
+    if ((rest === '') !== (word === 'define')) throw wrong(`unexpected ${JSON.stringify(rest)} in {{${word}}}`)
+    const { actions, end } = actionsOf(reader)
+    if (end !== 'end') throw wrong('{{end}} is missing')
+    reader.named.set(name, actions)
+  }
+  return word === 'define' ? [] : [{ kind: 'template', name, pipe: rest === '' ? undefined : pipeOf(rest) }]
 }
 
 function blockOf(reader: Reader, word: string, code: string): Action {

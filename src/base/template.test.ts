@@ -43,6 +43,19 @@ const cases: Readonly<Record<string, readonly [string, string]>> = {
   ],
   'printf with zeros and in base 16': ['{{printf "%05d|%05d|%x|%04X" .State.Pid -7 255 171}}', '00042|-0007|ff|00AB'],
   'a comment': ['a{{/* nothing */}}b', 'ab'],
+  'a template that is defined, wherever that is': [
+    '{{template "short" .State}}{{define "short"}}<{{.Pid}}>{{end}}{{template "short" .State}}',
+    '<42><42>',
+  ],
+  'a block, which is defined and printed, and sees no variables': [
+    '{{$a := 1}}{{block "b" .State}}{{.Pid}} {{$.Pid}}{{end}}',
+    '42 42',
+  ],
+  'html and js': [
+    `{{html "<a href='x'>&"}} {{js "it's <b>\\n"}}`,
+    "&lt;a href=&#39;x&#39;&gt;&amp; it\\'s \\u003Cb\\u003E\\u000A",
+  ],
+  urlquery: ['{{urlquery "a b&c"}}', 'a+b%26c'],
   'braces in a string': ['{{"}}"}}', '}}'],
 }
 describe('a template', () => {
@@ -58,6 +71,9 @@ describe('what is wrong is said', () => {
     'a function that there is none of': ['{{nothing .Id}}', 'function "nothing" not defined'],
     'a field that is not there': ['{{.State.Pidd}}', 'no entry for key "Pidd"'],
     'an index that is too large': ['{{index .Config.Env 7}}', 'out of range'],
+    'a template that nobody defined': ['{{template "none"}}', 'template "none" not defined'],
+    'a template that goes on for ever': ['{{define "a"}}{{template "a"}}{{end}}{{template "a"}}', 'exceeded maximum'],
+    'a definition without a name': ['{{define x}}{{end}}', 'needs a name in quotes'],
     'an empty action': ['{{}}', 'missing value'],
   }
   for (const [name, [template, reason]] of Object.entries(wrong))

@@ -6,7 +6,7 @@
 
 import { OperationError } from './errors.ts'
 import { hasOwn } from './own.ts'
-import { type Action, type Command, parseTemplate, type Term } from './template-parse.ts'
+import { type Action, type Command, type ParsedTemplate, parseTemplate, type Term } from './template-parse.ts'
 
 export type Value = unknown
 
@@ -14,14 +14,19 @@ export type Template = (value: Value) => string
 
 /** Throws `invalid` for what is no template; the function that it answers, for a field that is not there. */
 export function compileTemplate(text: string): Template {
-  const actions = parseTemplate(text)
-  return (value) => render(actions, { dot: value, variables: new Map([['$', value]]) })
+  const { actions, named } = parseTemplate(text)
+  return (value) => render(actions, { dot: value, variables: new Map([['$', value]]), named, depth: 0 })
 }
 
 interface Scope {
   readonly dot: Value
   readonly variables: ReadonlyMap<string, Value>
+  readonly named: ParsedTemplate['named']
+  /** How many templates are within one another. */
+  readonly depth: number
 }
+
+const MAX_DEPTH = 250
 
 const NO_VALUE = '<no value>'
 
@@ -41,6 +46,8 @@ function renderAction(action: Exclude<Action, { kind: 'declare' }>, scope: Scope
       return action.text
     case 'print':
       return shown(run(action.pipe, scope))
+    case 'template':
+      return renderNamed(action, scope)
     case 'if':
       return render(isTrue(run(action.pipe, scope)) ? action.body : action.otherwise, scope)
     case 'with': {
@@ -55,9 +62,23 @@ function renderAction(action: Exclude<Action, { kind: 'declare' }>, scope: Scope
   }
 }
 
-function within({ variables }: Scope, names: readonly string[], key: Value, dot: Value): Scope {
+/** It sees no variables of whoever calls it. */
+function renderNamed({ name, pipe }: Extract<Action, { kind: 'template' }>, scope: Scope): string {
+  const { named, depth } = scope
+  const actions = named.get(name)
+  if (actions === undefined) throw wrong(`template ${JSON.stringify(name)} not defined`)
+  if (depth >= MAX_DEPTH) throw wrong(`exceeded maximum template depth (${MAX_DEPTH})`)
+  const dot = pipe === undefined ? undefined : run(pipe, scope)
+  return render(actions, { dot, variables: new Map([['$', dot]]), named, depth: depth + 1 })
+}
+
+function within(scope: Scope, names: readonly string[], key: Value, dot: Value): Scope {
   const values = names.length === 2 ? [key, dot] : [dot]
-  return { dot, variables: new Map([...variables, ...names.map((name, at) => [name, values[at]] as const)]) }
+  return {
+    ...scope,
+    dot,
+    variables: new Map([...scope.variables, ...names.map((name, at) => [name, values[at]] as const)]),
+  }
 }
 
 function entriesOf(value: Value): readonly (readonly [Value, Value])[] {
@@ -169,6 +190,15 @@ const FUNCTIONS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ['slice', ([value, from, to]) => sliced(value, from, to)],
   ['print', (args) => args.map(shown).join('')],
   ['println', (args) => `${args.map(shown).join(' ')}\n`],
+  ['html', (args) => escaped(args, HTML)],
+  ['js', (args) => escaped(args, JAVASCRIPT)],
+  [
+    'urlquery',
+    (args) =>
+      encodeURIComponent(joined(args))
+        .replace(/%20/g, '+')
+        .replace(/[!'()*]/g, percent),
+  ],
   ['printf', ([format, ...args]) => printed(text(format), args)],
   ['eq', ([value, ...others]) => others.some((other) => compare(value, other) === 0)],
   ['ne', ([a, b]) => compare(a, b) !== 0],
@@ -180,6 +210,26 @@ const FUNCTIONS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ['and', (args) => args.find((value) => !isTrue(value)) ?? args[args.length - 1]],
   ['or', (args) => args.find(isTrue) ?? args[args.length - 1]],
 ])
+
+const joined = (args: readonly Value[]): string => args.map(shown).join('')
+const percent = (sign: string): string => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`
+
+/** Source: text/template of Go, HTMLEscapeString and JSEscapeString */
+const HTML: Readonly<Record<string, string>> = {
+  '"': '&#34;',
+  "'": '&#39;',
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '\0': '\ufffd',
+}
+const JAVASCRIPT: Readonly<Record<string, string>> = { '\\': '\\\\', "'": "\\'", '"': '\\"' }
+
+const escaped = (args: readonly Value[], table: Readonly<Record<string, string>>): string =>
+  joined(args).replace(/[^\w ]/g, (sign) => table[sign] ?? (table === JAVASCRIPT ? inCode(sign) : sign))
+
+const inCode = (sign: string): string =>
+  sign < ' ' || '<>&='.includes(sign) ? `\\u${sign.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}` : sign
 
 function indexed(value: Value, key: Value): Value {
   if (Array.isArray(value)) {

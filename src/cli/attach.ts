@@ -7,6 +7,7 @@ import { tellContainer } from '../engine/events.ts'
 import { connect } from '../engine/listening.ts'
 import type { ContainerRecord } from '../engine/record.ts'
 import { startContainer } from '../engine/start.ts'
+import { writeText } from '../executor/embedded-files.ts'
 import { type Command, forEach, onlyContainer, say, warn } from './command.ts'
 import type { Session } from './open.ts'
 import { detachKeysOf } from './process.ts'
@@ -32,11 +33,15 @@ export const attachTo: Command = (session, words) => {
   mustRun(found, 'attach to')
   const socket = connect(session.engine, found.record.id)
   tellContainer(session.engine, found.record, 'attach')
-  return stay(session, found, socket, {
+  const status = stay(session, found, socket, {
     hasInput: !given.bool('no-stdin') && found.record.hasInput,
     proxiesSignals: given.string('sig-proxy') !== 'false',
     keys: detachKeysOf({ command: 'coffer attach', given }),
   })
+  if (status !== undefined) return status
+  // As with docker it is an error of this command, and of nothing else that attaches.
+  writeText(session.native, 2, 'read escape sequence\n')
+  return 1
 }
 
 interface Staying {
@@ -45,14 +50,15 @@ interface Staying {
   readonly keys: readonly number[]
 }
 
-function stay({ engine }: Session, { record }: EngineContainer, socket: number, options: Staying): number {
+/** Answers the exit status of the container; undefined if the caller went away by the keys. */
+function stay({ engine }: Session, { record }: EngineContainer, socket: number, options: Staying): number | undefined {
   const end = attach(engine, record, socket, {
     hasInput: options.hasInput,
     detachKeys: options.keys,
     proxiesSignals: options.proxiesSignals && !record.intent.terminal,
   })
   if (end.kind === 'detached') tellContainer(engine, record, 'detach')
-  return statusOf(end)
+  return end.kind === 'detached' ? undefined : statusOf(end)
 }
 
 export const START: readonly Flag[] = [
@@ -90,9 +96,10 @@ function startHere(session: Session, given: Parsed): number {
   startOne(session, found.record, () => {
     socket = connect(engine, found.record.id)
   })
-  return stay(session, found, socket ?? connect(engine, found.record.id), {
+  const status = stay(session, found, socket ?? connect(engine, found.record.id), {
     hasInput: given.bool('interactive') && found.record.hasInput,
     proxiesSignals: true,
     keys: detachKeysOf({ command: 'coffer start', given }),
   })
+  return status ?? 0
 }

@@ -53,6 +53,7 @@ export function withExec<Result>(
       stdio: isDetached ? [nothing, nothing, nothing] : [hasInput ? 0 : nothing, 1, 2],
       keepsFiles: !isDetached && !given.bool('tty'),
       hasInput,
+      keepsReturns: true,
       preserveFds: 0,
       listenFds: 0,
       ignorePaused: false,
@@ -61,7 +62,7 @@ export function withExec<Result>(
     }
     return body(request, container, args)
   } catch (error) {
-    throw execFailure(error, args)
+    throw execFailure(error, args, isDetached)
   } finally {
     close(native, nothing)
   }

@@ -2,15 +2,24 @@
 
 import { OperationError } from '../base/errors.ts'
 
+const FAILURE = 1
 const CANNOT_INVOKE = 126
 const NOT_FOUND = 127
 
+type Fields = ConstructorParameters<typeof OperationError>[0]
+
 class StartError extends OperationError {
   readonly status: number
+  readonly #fields: Fields
 
-  constructor(fields: ConstructorParameters<typeof OperationError>[0], status: number) {
+  constructor(fields: Fields, status: number) {
     super(fields)
     this.status = status
+    this.#fields = fields
+  }
+
+  withStatus(status: number): StartError {
+    return new StartError(this.#fields, status)
   }
 }
 
@@ -46,8 +55,16 @@ export function startFailure(error: unknown, args: readonly string[]): unknown {
   )
 }
 
-/** The same for `exec`, of which docker says in this way as well that there is no such user or directory. */
-export function execFailure(error: unknown, args: readonly string[]): unknown {
+/**
+ * The same for `exec`, of which docker says in this way as well that there is no such user or directory. Of one in the background its client
+ * knows no status: that of any failure.
+ */
+export function execFailure(error: unknown, args: readonly string[], isDetached: boolean): unknown {
+  const failure = attachedFailure(error, args)
+  return isDetached && failure instanceof StartError ? failure.withStatus(FAILURE) : failure
+}
+
+function attachedFailure(error: unknown, args: readonly string[]): unknown {
   const failure = startFailure(error, args)
   if (!(failure instanceof OperationError) || !/^(run as user|start in) /.test(failure.operation)) return failure
   const { kind, operation, message, hint, see } = failure

@@ -47,6 +47,8 @@ export interface ExecRequest {
   readonly keepsFiles?: boolean | undefined
   /** Pass what the caller types on to its terminal; true if undefined. */
   readonly hasInput?: boolean | undefined
+  /** A line from its terminal ends with a carriage return and a newline, as with docker; with a newline alone if undefined, as with runc. */
+  readonly keepsReturns?: boolean | undefined
 }
 
 /** Answers the exit status of the process; 0 if it runs on detached. */
@@ -94,6 +96,7 @@ function run(machine: Machine, request: ExecRequest, trace: boolean): RanPlan {
       console: ours,
       pid: (progress) => progress.slot(INIT_PID),
       hasInput: request.hasInput,
+      keepsReturns: request.keepsReturns,
       streams,
     })
     return ran(report, exitStatus(exitOf(new Int32Array(report.bytes(INIT_EXIT).buffer))))

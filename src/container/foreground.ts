@@ -15,6 +15,7 @@ import {
   setTerminalSize,
   terminalSettings,
   terminalSize,
+  transparentSettings,
 } from '../executor/embedded-terminal.ts'
 import type { Report } from '../executor/report.ts'
 import type { Running } from '../executor/run-embedded.ts'
@@ -54,6 +55,8 @@ export interface Attendance {
   readonly hasInput?: boolean | undefined
   /** What stands between the process and files of the caller. What comes through it is waited for, unless a signal comes. */
   readonly streams?: ExecStreams | undefined
+  /** What the container's terminal makes of a new line is passed on as it is; the caller's terminal makes it if undefined. */
+  readonly keepsReturns?: boolean | undefined
 }
 
 /** Stays until the plan has ended; answers its last report, or throws its error. The caller's terminal is as before in both cases. */
@@ -72,7 +75,7 @@ export function attend(native: Native, running: Running, attendance: Attendance)
       const happened = waitFor(native, [...watched(running, attendance, relay), ...(streams?.watched() ?? [])])
       passSignals(relay, attendance.signals)
       streams?.turn(happened)
-      tendTerminal(relay, attendance.console, happened)
+      tendTerminal(relay, attendance, happened)
       if (!happened.includes(running.reportFd)) continue
       const report = running.next()
       if (report.kind !== 'progress') {
@@ -143,30 +146,31 @@ function deliver({ native, pid, pending }: Relay): void {
   if (pid > 0) for (const signal of pending.splice(0)) attempt(native, 'kill', pid, signal)
 }
 
-function tendTerminal(relay: Relay, console: number | undefined, happened: readonly number[]): void {
+function tendTerminal(relay: Relay, { console, keepsReturns = false }: Attendance, happened: readonly number[]): void {
   const { master } = relay
   if (typeof master === 'number') relayBytes(relay, master, happened)
-  else if (master === undefined && console !== undefined && happened.includes(console)) beginTerminal(relay, console)
+  else if (master === undefined && console !== undefined && happened.includes(console))
+    beginTerminal(relay, console, keepsReturns)
 }
 
 /** The program begins when the socket is closed: plan/terminal.ts, awaitCaller. */
-function beginTerminal(relay: Relay, socket: number): void {
+function beginTerminal(relay: Relay, socket: number, keepsReturns: boolean): void {
   const { native } = relay
   const [master] = receiveDescriptors(native, socket, new Uint8Array(64))?.fds ?? []
   relay.master = master ?? null
-  if (master !== undefined) makeLikeOurs(relay, master)
+  if (master !== undefined) makeLikeOurs(relay, master, keepsReturns)
   close(native, socket)
 }
 
-function makeLikeOurs(relay: Relay, master: number): void {
+function makeLikeOurs(relay: Relay, master: number, keepsReturns: boolean): void {
   const { native } = relay
   copySize(native, master)
-  const theirs = terminalSettings(native, master)
+  const theirs = keepsReturns ? undefined : terminalSettings(native, master)
   if (theirs !== undefined) setTerminal(native, master, newlineSettings(theirs))
   const before = terminalSettings(native, STDIN)
   if (before === undefined) return
   // Every key goes to the container untouched, Ctrl-C as well.
-  setTerminal(native, STDIN, rawSettings(before))
+  setTerminal(native, STDIN, keepsReturns ? transparentSettings(before) : rawSettings(before))
   relay.restore = () => setTerminal(native, STDIN, before)
 }
 

@@ -138,6 +138,11 @@ describe('in the background', () => {
     expect(await attached.exited).toBe(0)
     expect(engine.must('logs', 'cat')).toBe('hello')
     engine.must('rm', 'cat')
+    engine.must('run', '-dit', '--name', 'cat', 'busybox', 'cat')
+    const left = engine.cofferWith('\x10\x11', 'attach', 'cat')
+    expect([left.status, left.stderr]).toEqual([1, 'read escape sequence\n'])
+    expect(engine.must('inspect', '-f', '{{.State.Status}}', 'cat')).toBe('running')
+    engine.must('rm', '-f', 'cat')
   })
 
   test('stop asks with a signal, and kills who does not listen', () => {
