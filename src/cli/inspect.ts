@@ -4,7 +4,7 @@ import { OperationError } from '../base/errors.ts'
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { compileTemplate } from '../base/template.ts'
 import { describeImage, wantedImage } from '../engine/images.ts'
-import { inspectContainer } from '../engine/inspect.ts'
+import { inspectContainer, withoutEmpty } from '../engine/inspect.ts'
 import { findVolume } from '../engine/volumes.ts'
 import { type Command, eachOf, findMended, say } from './command.ts'
 import { named } from './network-connect.ts'
@@ -31,7 +31,7 @@ export const inspect: Command = (session, words) => {
   const found: object[] = []
   const status = eachOf(session, COMMAND, given.rest, (text) => {
     const document = documentOf(session, text, type ?? '', given.bool('size'))
-    if (template === undefined) found.push(document)
+    if (template === undefined) found.push('HostConfig' in document ? withoutEmpty(document) : document)
     else say(session, `${template(document)}\n`)
   })
   if (template === undefined) say(session, `${JSON.stringify(found, null, format === 'json' ? 0 : 4)}\n`)

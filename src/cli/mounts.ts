@@ -31,6 +31,13 @@ export function mountsOf(asked: Asked, imageVolumes: readonly string[], director
   return [...new Map([...rest, ...wanted].map((one) => [one.destination, one])).values()]
 }
 
+/** Where --mount mounts something. */
+export const mountPlacesOf = (asked: Asked): readonly string[] =>
+  asked.given
+    .list('mount')
+    .filter((word) => !isNamespaceWord(word))
+    .map((word) => mountOf(asked, word).destination)
+
 const cleanDestination = (path: string): string => path.replace(/\/+/g, '/').replace(/(.)\/$/, '$1')
 
 function destinationOf(asked: Asked, flag: string, word: string, path: string): string {

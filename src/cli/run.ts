@@ -30,6 +30,7 @@ import { resourcesOf } from './resources.ts'
 import { CREATE_FLAGS, RUN_FLAGS } from './run-flags.ts'
 import { type Source, sourceOf } from './source.ts'
 import { startFailure } from './start-failure.ts'
+import { typedWords } from './typed-words.ts'
 import { type Asked, absolute, wrong } from './values.ts'
 
 /** Answers the exit status of the program, or 0 for one in the background, whose id is printed. */
@@ -142,6 +143,7 @@ function wantedContainerOf(asked: Asked): Wanted {
         layers: source.root.kind === 'layers' ? source.root.layers : [],
       },
       intent,
+      typed: typedWords(asked, process),
       entrypointWords: source.program.entrypointWords,
       labels: labelsOf(asked, process?.labels ?? {}),
       hasInput: given.bool('interactive'),

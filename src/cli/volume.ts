@@ -177,7 +177,7 @@ export const describeVolume = (session: Session, volume: Volume): object =>
   describe(volume, mountpointOf(session, volume))
 
 const describe = ({ name, created, labels, isAnonymous, options = {} }: Volume, mountpoint: string): object => ({
-  CreatedAt: created,
+  CreatedAt: created.replace(/\.\d+Z$/, 'Z'),
   Driver: 'local',
   Labels: isAnonymous ? { ...labels, 'com.docker.volume.anonymous': '' } : labels,
   Mountpoint: mountpoint,

@@ -96,11 +96,11 @@ const DEFAULT_CAPABILITIES =
   'CAP_CHOWN CAP_DAC_OVERRIDE CAP_FSETID CAP_FOWNER CAP_MKNOD CAP_NET_RAW CAP_SETGID CAP_SETUID CAP_SETFCAP CAP_SETPCAP ' +
   'CAP_NET_BIND_SERVICE CAP_SYS_CHROOT CAP_KILL CAP_AUDIT_WRITE'
 
-const MASKED =
+export const MASKED: string =
   '/proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/sched_debug /proc/scsi ' +
   '/proc/timer_list /proc/timer_stats /sys/devices/virtual/powercap /sys/firmware'
 
-const READONLY = '/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger'
+export const READONLY: string = '/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger'
 
 /** As docker: `ALL` in what is added starts from all, in what is dropped from none. */
 export function capabilitiesOf(

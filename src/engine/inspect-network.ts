@@ -64,13 +64,19 @@ const hasIpv6 = ({ endpoints }: Connection): boolean =>
 
 /** `connection` is undefined while it does not run; `idOf` answers that of a network. */
 export function networkSettings(
-  record: Pick<ContainerRecord, 'network'>,
+  record: Pick<ContainerRecord, 'id' | 'network' | 'intent'>,
   connection: Connection | undefined,
   { sandboxKey, idOf }: { readonly sandboxKey: string; readonly idOf: (network: string) => string },
 ): { readonly [name: string]: Json } {
-  const networks = wishesOf(record).map((wish) => {
+  const networks = [...wishesOf(record), ...withoutNetwork(record)].map((wish) => {
     const endpoint = connection?.endpoints.find(({ network }) => network === wish.network)
-    return [wish.network, { ...wishSettings(wish, idOf), ...addressSettings(endpoint) }] as const
+    // While it is connected, as with docker.
+    const own = endpoint === undefined || wish.network === DEFAULT_NETWORK ? [] : [record.id.slice(0, 12)]
+    const aliases = [...wish.aliases, ...own]
+    return [
+      wish.network,
+      { ...wishSettings({ ...wish, aliases }, idOf), ...addressSettings(endpoint), DriverOpts: null },
+    ] as const
   })
   const [first] = networks
   // Where docker had them when there was one network: scripts ask for them there.
@@ -78,9 +84,14 @@ export function networkSettings(
   return {
     Bridge: '',
     SandboxID: '',
-    EndpointID: '',
-    SandboxKey: sandboxKey,
+    HairpinMode: false,
+    LinkLocalIPv6Address: '',
+    LinkLocalIPv6PrefixLen: 0,
     Ports: connection === undefined ? {} : portBindings(connection.ports, hasIpv6(connection)),
+    SandboxKey: sandboxKey,
+    SecondaryIPAddresses: null,
+    SecondaryIPv6Addresses: null,
+    EndpointID: '',
     Gateway: legacy.Gateway,
     GlobalIPv6Address: legacy.GlobalIPv6Address,
     GlobalIPv6PrefixLen: legacy.GlobalIPv6PrefixLen,
@@ -90,6 +101,12 @@ export function networkSettings(
     MacAddress: legacy.MacAddress,
     Networks: Object.fromEntries(networks),
   }
+}
+
+/** docker has networks of these names. */
+function withoutNetwork(record: Pick<ContainerRecord, 'network' | 'intent'>): readonly EndpointWish[] {
+  const mode = networkMode(record)
+  return mode === 'host' || mode === 'none' ? [{ network: mode, aliases: [] }] : []
 }
 
 interface AddressSettings {
@@ -109,13 +126,13 @@ function addressSettings(endpoint: Endpoint | undefined): AddressSettings & { re
     (isSix) => endpoint?.addresses.find(({ address }) => address.includes(':') === isSix) ?? none,
   )
   return {
-    MacAddress: endpoint?.hardwareAddress ?? '',
     Gateway: four?.gateway ?? '',
     IPAddress: four?.address ?? '',
     IPPrefixLen: four?.prefixLength ?? 0,
     IPv6Gateway: six?.gateway ?? '',
     GlobalIPv6Address: six?.address ?? '',
     GlobalIPv6PrefixLen: six?.prefixLength ?? 0,
+    MacAddress: endpoint?.hardwareAddress ?? '',
     DNSNames: endpoint?.names ?? [],
   }
 }
@@ -131,7 +148,7 @@ function wishSettings(
   return {
     IPAMConfig: Object.keys(asked).length === 0 ? null : asked,
     Links: null,
-    Aliases: aliases,
+    Aliases: aliases.length === 0 ? null : aliases,
     NetworkID: idOf(network),
     EndpointID: '',
   }

@@ -5,9 +5,9 @@ import { readConnection } from './connection.ts'
 import { type EngineContainer, UNSEEN_STATUS } from './containers.ts'
 import { readEnd } from './end.ts'
 import { healthSection, healthOf as readHealth } from './health.ts'
-import { networkMode, networkSettings, wantedBindings } from './inspect-network.ts'
-import { resourceSettings } from './inspect-resources.ts'
-import type { Intent, IntentMount, NamespaceChoice } from './intent.ts'
+import { hostConfigOf, isReadOnly, orNull, PROPAGATIONS } from './inspect-host.ts'
+import { networkSettings } from './inspect-network.ts'
+import type { Intent, IntentMount } from './intent.ts'
 import { networkAt } from './network-plan.ts'
 import { containerPath, type Engine } from './place.ts'
 import type { ContainerRecord } from './record.ts'
@@ -47,7 +47,7 @@ export function inspectContainer(
     HostConfig: hostConfigOf(record),
     GraphDriver: { Data: layersOf(intent), Name: 'overlay2' },
     ...(size === undefined ? {} : { SizeRw: size.written, SizeRootFs: size.whole }),
-    Mounts: mountsOf(intent),
+    Mounts: mountsOf(record),
     Config: configOf(record),
     NetworkSettings: networkSettings(record, readConnection(engine, id), {
       sandboxKey: sandboxOf(container),
@@ -94,111 +94,39 @@ function healthOf(engine: Engine, container: EngineContainer): { readonly Health
 const sandboxOf = (container: EngineContainer): string =>
   container.status === 'running' || container.status === 'paused' ? `/proc/${container.pid}/ns/net` : ''
 
-/** docker says nothing of namespaces of pids and names that are its own. */
-const quietModeOf = (choice: NamespaceChoice): string => (choice.kind === 'private' ? '' : modeOf(choice))
-
-const modeOf = (choice: NamespaceChoice): string =>
-  choice.kind === 'path' ? `ns:${choice.path}` : choice.kind === 'host' ? 'host' : 'private'
-
-function hostConfigOf(record: ContainerRecord): Json {
-  const { intent, restart, removesItself, log, network } = record
-  const { namespaces } = intent
-  return {
-    Binds: intent.mounts.flatMap((one) =>
-      one.kind === 'tmpfs'
-        ? []
-        : [`${one.kind === 'volume' ? one.name : one.source}:${one.destination}${isReadOnly(one) ? ':ro' : ''}`],
-    ),
-    LogConfig: {
-      Type: log.driver,
-      Config: log.limitBytes > 0 ? { 'max-size': `${log.limitBytes}`, 'max-file': `${log.files}` } : {},
-    },
-    NetworkMode: networkMode(record),
-    ...(network.kind === 'egress' ? { Egress: network.hosts } : {}),
-    PortBindings: wantedBindings('ports' in network ? network.ports : []),
-    RestartPolicy: { Name: restart.when, MaximumRetryCount: restart.maxRetries },
-    AutoRemove: removesItself,
-    CapAdd: orNull(intent.capabilitiesAdded),
-    CapDrop: orNull(intent.capabilitiesDropped),
-    CgroupnsMode: modeOf(namespaces.cgroup),
-    IpcMode: modeOf(namespaces.ipc),
-    PidMode: quietModeOf(namespaces.pid),
-    UTSMode: quietModeOf(namespaces.uts),
-    UsernsMode: namespaces.user.kind === 'host' ? '' : modeOf(namespaces.user),
-    Runtime: 'coffer',
-    Links: null,
-    VolumeDriver: '',
-    ...(intent.initPath === undefined ? {} : { Init: true }),
-    Privileged: intent.privileged,
-    ReadonlyRootfs: intent.readonlyRoot,
-    Tmpfs: Object.fromEntries(
-      intent.mounts.flatMap(({ kind, destination, options }) =>
-        kind === 'tmpfs' ? [[destination, options.join(',')] as const] : [],
-      ),
-    ),
-    ...resourceSettings(intent),
-    ...settingsOf(intent),
-  }
-}
-
-function settingsOf(intent: Intent): { readonly [name: string]: Json } {
-  const { hosts = [], servers = [], search = [], options = [] } = intent.names ?? {}
-  return {
-    ExtraHosts: orNull(hosts.map(({ name, address }) => `${name}:${address}`)),
-    Dns: servers,
-    DnsSearch: search,
-    DnsOptions: options,
-    ShmSize: intent.shmBytes,
-    OomScoreAdj: intent.oomScoreAdj ?? 0,
-    Sysctls: intent.sysctls,
-    SecurityOpt: orNull(securityOf(intent)),
-    Ulimits: orNull(
-      intent.ulimits.map(({ type, soft, hard }) => ({
-        Name: type.replace('RLIMIT_', '').toLowerCase(),
-        Hard: hard,
-        Soft: soft,
-      })),
-    ),
-  }
-}
-
-const orNull = (list: readonly Json[]): Json => (list.length === 0 ? null : list)
-
-const securityOf = ({ noNewPrivileges, security }: Intent): readonly string[] => [
-  ...(noNewPrivileges ? ['no-new-privileges'] : []),
-  ...(security.seccomp === 'unconfined' ? ['seccomp=unconfined'] : []),
-  ...(security.apparmorProfile === undefined ? [] : [`apparmor=${security.apparmorProfile}`]),
-  ...(security.hidesSystemPaths ? [] : ['systempaths=unconfined']),
-]
-
 function layersOf({ root }: Intent): Json {
   if (root.kind !== 'layers') return {}
   return { LowerDir: root.layers.join(':'), MergedDir: root.at, UpperDir: root.upper, WorkDir: root.work }
 }
 
-const isReadOnly = ({ options }: Pick<IntentMount, 'options'>): boolean => options.includes('ro')
+/** In the order of docker's fields. A tmpfs of --tmpfs is among HostConfig.Tmpfs alone. */
+function mountsOf({ intent: { mounts }, typed }: ContainerRecord): Json {
+  const places = typed?.mountPlaces ?? []
+  const bound = typed?.binds.map((word) => word.split(':')[1]?.replace(/(.)\/+$/, '$1'))
+  return mounts
+    .filter(({ kind, destination }) => kind !== 'tmpfs' || places.includes(destination))
+    .map((one) => mountOf(one, places.includes(one.destination), bound?.includes(one.destination) !== false))
+}
 
-/** A tmpfs is among HostConfig.Tmpfs. */
-const mountsOf = ({ mounts }: Intent): Json =>
-  mounts.flatMap((one) => {
-    if (one.kind === 'tmpfs') return []
-    const isVolume = one.kind === 'volume'
-    const propagation = one.options.find((option) => PROPAGATIONS.includes(option)) ?? 'rprivate'
-    return [
-      {
-        Type: one.kind,
-        Name: isVolume ? one.name : '',
-        Driver: isVolume ? 'local' : '',
-        Source: one.source,
-        Destination: one.destination,
-        Mode: isReadOnly(one) ? 'ro' : isVolume ? 'z' : '',
-        RW: !isReadOnly(one),
-        Propagation: isVolume ? '' : propagation,
-      },
-    ]
-  })
-
-const PROPAGATIONS = ['shared', 'rshared', 'slave', 'rslave', 'private', 'rprivate']
+/** One of another container is in neither. */
+function mountOf(one: IntentMount, isOfMount: boolean, isBound: boolean): Json {
+  const isOwn = isOfMount || isBound
+  const isVolume = one.kind === 'volume'
+  const propagation = one.options.find((option) => PROPAGATIONS.includes(option)) ?? 'rprivate'
+  const access = isReadOnly(one) && !isOfMount ? 'ro' : ''
+  const spread = one.kind === 'bind' && propagation !== 'rprivate' && !isOfMount ? propagation : ''
+  return {
+    Type: one.kind,
+    Name: isVolume ? one.name : '',
+    Source: one.kind === 'tmpfs' ? '' : one.source,
+    Destination: one.destination,
+    Driver: isVolume ? 'local' : '',
+    Mode:
+      [access, spread].filter((word) => word !== '').join(',') || (isVolume && isOwn && !one.isAnonymous ? 'z' : ''),
+    RW: !isReadOnly(one),
+    Propagation: one.kind === 'bind' ? propagation : '',
+  }
+}
 
 /** As docker has it: null for none. */
 export function programOf({
@@ -210,31 +138,64 @@ export function programOf({
 }
 
 function configOf(record: ContainerRecord): Json {
-  const { intent, image, labels, hasInput, stopSignal, stopSeconds, health, network, exposed = [] } = record
+  const { intent, image, labels, hasInput, network, typed, exposed = [] } = record
   const { entrypoint, cmd } = programOf(record)
   const published = 'ports' in network ? network.ports.map(({ port, protocol }) => `${port}/${protocol}`) : []
   const ports = [...new Set([...exposed, ...published])].sort()
-  const anonymous = intent.mounts.filter((one) => one.kind === 'volume' && one.isAnonymous)
+  const anonymous = intent.mounts.filter(
+    (one) => one.kind === 'volume' && one.isAnonymous && typed?.mountPlaces.includes(one.destination) !== true,
+  )
+  const attaches = typed?.attaches ?? { stdin: false, stdout: false, stderr: false }
   return {
     Hostname: intent.hostname,
     Domainname: intent.domainname ?? '',
-    User: intent.user.uid === 0 && intent.user.gid === 0 ? '' : `${intent.user.uid}:${intent.user.gid}`,
+    User: typed?.user ?? userText(intent),
+    AttachStdin: attaches.stdin,
+    AttachStdout: attaches.stdout,
+    AttachStderr: attaches.stderr,
     ...(ports.length === 0 ? {} : { ExposedPorts: emptyEach(ports) }),
     Tty: intent.terminal,
     OpenStdin: hasInput,
-    Env: intent.env,
+    StdinOnce: hasInput && attaches.stdin,
+    Env: orNull(intent.env),
     Cmd: cmd,
+    Healthcheck: healthcheckOf(record),
     Image: image.name,
     Volumes: anonymous.length === 0 ? null : emptyEach(anonymous.map(({ destination }) => destination)),
-    WorkingDir: intent.cwd,
+    WorkingDir: typed?.workdir ?? intent.cwd,
     Entrypoint: entrypoint,
+    ...(typed?.hardwareAddress === undefined ? {} : { MacAddress: typed.hardwareAddress }),
     OnBuild: null,
     Labels: labels,
-    StopSignal: stopSignal,
-    StopTimeout: stopSeconds,
-    Healthcheck: health === undefined ? null : healthSection(health),
+    ...endOf(record),
+  }
+}
+
+const userText = ({ user: { uid, gid } }: Intent): string => (uid === 0 && gid === 0 ? '' : `${uid}:${gid}`)
+
+const healthcheckOf = ({ health, typed }: ContainerRecord): Json =>
+  health === undefined ? (typed?.hasNoHealthcheck === true ? { Test: ['NONE'] } : null) : healthSection(health)
+
+/** Of docker's defaults it says nothing. */
+function endOf({ typed, stopSignal, stopSeconds }: ContainerRecord): { readonly [name: string]: Json } {
+  if (typed === undefined) return { StopSignal: stopSignal, StopTimeout: stopSeconds }
+  return {
+    ...(typed.stopSignal === undefined ? {} : { StopSignal: typed.stopSignal }),
+    ...(typed.stopSeconds === undefined ? {} : { StopTimeout: typed.stopSeconds }),
   }
 }
 
 /** Of Go: a map whose keys alone say something. */
 const emptyEach = (keys: readonly string[]): Json => Object.fromEntries(keys.map((key) => [key, {}]))
+
+/** As docker prints it whole: without fields that are empty and that its JSON leaves out then. A template finds these all the same. */
+export function withoutEmpty(inspected: { readonly [name: string]: unknown }): object {
+  return JSON.parse(
+    JSON.stringify(inspected, function (this: Readonly<Record<string, unknown>>, name: string, value: unknown) {
+      if ((name === 'Health' || name === 'Healthcheck') && value === null) return undefined
+      if ((name === 'Name' || name === 'Driver') && value === '' && 'Propagation' in this) return undefined
+      const isMap = name === 'Tmpfs' || name === 'Sysctls'
+      return isMap && Object.keys(value as object).length === 0 && 'Binds' in this ? undefined : value
+    }),
+  )
+}

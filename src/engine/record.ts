@@ -19,6 +19,8 @@ export interface ContainerRecord {
     readonly layers: readonly string[]
   }
   readonly intent: Intent
+  /** For inspect; absent for what programs of the library made. */
+  readonly typed?: TypedWords | undefined
   /** How many of the words of its program are the entrypoint, that of the image or --entrypoint. */
   readonly entrypointWords?: number | undefined
   readonly labels: Readonly<Record<string, string>>
@@ -35,6 +37,26 @@ export interface ContainerRecord {
   readonly exposed?: readonly string[] | undefined
   /** Undefined for none. */
   readonly health?: HealthPolicy | undefined
+}
+
+/** What was typed, or is in the image, where what was made of it does not tell. */
+export interface TypedWords {
+  readonly user: string
+  readonly workdir: string
+  readonly stopSignal?: string | undefined
+  readonly stopSeconds?: number | undefined
+  readonly idFile: string
+  readonly binds: readonly string[]
+  /** Where --mount has mounted something. */
+  readonly mountPlaces: readonly string[]
+  readonly volumesFrom: readonly string[]
+  readonly groups: readonly string[]
+  readonly devices: readonly string[]
+  readonly logOptions: Readonly<Record<string, string>>
+  readonly hardwareAddress?: string | undefined
+  readonly publishesAll: boolean
+  readonly attaches: Readonly<Record<'stdin' | 'stdout' | 'stderr', boolean>>
+  readonly hasNoHealthcheck: boolean
 }
 
 /** Where a container's packets go. With `none` and `joined` the intent's namespace says all. */
