@@ -1,5 +1,6 @@
 /** Rows as docker prints them: a table, or a template for each. Source: docker/cli formatter; text/tabwriter of Go with docker's widths. */
 
+import { sorted } from './sorted.ts'
 import { compileTemplate } from './template.ts'
 
 export interface Listing {
@@ -16,7 +17,7 @@ export function printRows({ rows, headers, columns }: Listing, format = 'table')
   const asked = /^table(?:\s+([\s\S]+))?$/.exec(format)
   if (asked === null) {
     const template = compileTemplate(format === 'json' ? '{{json .}}' : unescaped(format))
-    return rows.map((row) => `${template(row)}\n`).join('')
+    return rows.map((row) => `${template(sorted(row))}\n`).join('')
   }
   const template = compileTemplate(unescaped(asked[1] ?? columns.map((name) => `{{.${name}}}`).join('\t')))
   return tableText([headers, ...rows].map((row) => template(row).split('\t')))

@@ -10,6 +10,7 @@ import type { IntentMount } from '../engine/intent.ts'
 import type { Engine } from '../engine/place.ts'
 import { findImage } from '../image/layout.ts'
 import { listNetworks } from '../network/networks.ts'
+import { patternOf } from './pattern.ts'
 
 type Test = (container: EngineContainer) => boolean
 
@@ -39,7 +40,9 @@ export function containerFilter(
   }
   return (container) =>
     [...tests].every(([key, alternatives]) =>
-      key === 'label' ? alternatives.every((test) => test(container)) : alternatives.some((test) => test(container)),
+      key.startsWith('label')
+        ? alternatives.every((test) => test(container))
+        : alternatives.some((test) => test(container)),
     )
 }
 
@@ -63,6 +66,10 @@ function testOf(engine: Engine, command: string, key: string, value: string, all
       return ancestorTest(engine, value)
     case 'label':
       return labelTest(value)
+    case 'label!': {
+      const has = labelTest(value)
+      return (one) => !has(one)
+    }
     case 'before':
     case 'since':
       return ageTest(engine, key, value, all)
@@ -77,17 +84,7 @@ function testOf(engine: Engine, command: string, key: string, value: string, all
     case 'expose':
       return portTest(engine, command, key, value)
     default:
-      throw usage(command, `there is no filter "${key}"`, FILTERS)
-  }
-}
-
-/** Of Go, where most patterns that people write mean the same. */
-function patternOf(command: string, text: string): RegExp {
-  try {
-    return new RegExp(text)
-  } catch (error) {
-    if (error instanceof SyntaxError) throw usage(command, `"${text}" is no regular expression`)
-    throw error
+      throw usage(command, `invalid filter '${key}'`, FILTERS)
   }
 }
 

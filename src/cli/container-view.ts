@@ -2,6 +2,7 @@
 
 import { durationText } from '../base/since.ts'
 import { sizeText } from '../base/size.ts'
+import { sorted } from '../base/sorted.ts'
 import { readConnection } from '../engine/connection.ts'
 import { type EngineContainer, UNSEEN_STATUS } from '../engine/containers.ts'
 import { type Health, healthOf } from '../engine/health.ts'
@@ -52,7 +53,7 @@ export function containerView(engine: Engine, container: EngineContainer, option
     ID: truncates ? record.id.slice(0, 12) : record.id,
     Image: record.image.name,
     Label: (name) => record.labels[name] ?? '',
-    Labels: Object.entries(record.labels)
+    Labels: Object.entries(sorted(record.labels))
       .map(([name, value]) => `${name}=${value}`)
       .join(','),
     LocalVolumes: `${record.intent.mounts.filter(({ kind }) => kind === 'volume').length}`,

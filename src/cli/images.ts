@@ -27,7 +27,12 @@ import { transfer } from './transfer.ts'
 const say = ({ native }: Session, text: string): void => writeText(native, 1, text)
 
 /** Does it for each word; one that fails is told, and the others are done all the same. Answers docker's status. */
-function forEach(session: Session, words: readonly string[], body: (word: string) => void): number {
+function forEach(
+  session: Session,
+  words: readonly string[],
+  body: (word: string) => void,
+  fails: (error: OperationError) => boolean = () => true,
+): number {
   let status = 0
   for (const word of words) {
     try {
@@ -35,7 +40,7 @@ function forEach(session: Session, words: readonly string[], body: (word: string
     } catch (error) {
       if (!(error instanceof OperationError)) throw error
       writeText(session.native, 2, `error: ${describeError(error)}\n`)
-      status = 1
+      if (fails(error)) status = 1
     }
   }
   return status
@@ -115,9 +120,11 @@ export const RMI: readonly Flag[] = [
 export const rmi: Command = (session, words) => {
   const given = parseFlags(words, RMI, 'coffer rmi', { mixed: true })
   if (given.rest.length === 0) throw usage('coffer rmi', 'it takes one image or more')
-  return forEach(session, given.rest, (word) =>
-    say(session, `${untagImage(session.engine, word, given.bool('force')).join('\n')}\n`),
-  )
+  const isForced = given.bool('force')
+  // As docker has it: what is not there is told, and with --force no failure.
+  const fails = ({ kind }: OperationError): boolean => !isForced || kind !== 'missing'
+  const body = (word: string): void => say(session, `${untagImage(session.engine, word, isForced).join('\n')}\n`)
+  return forEach(session, given.rest, body, fails)
 }
 
 export const HISTORY: readonly Flag[] = [
@@ -179,8 +186,7 @@ const prune: Command = (session, words) => {
   const given = parseFlags(words, PRUNE, 'coffer image prune')
   const all = given.bool('all')
   const what = all ? 'all images without at least one container associated to them' : 'all dangling images'
-  if (!agrees(session, `${what}.`, given)) return 0
-  const sizeBytes = dropImages(session, all, given.list('filter'))
+  const sizeBytes = agrees(session, `${what}.`, given) ? dropImages(session, all, given.list('filter')) : 0
   say(session, `Total reclaimed space: ${sizeText(sizeBytes)}\n`)
   return 0
 }

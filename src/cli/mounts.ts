@@ -1,6 +1,7 @@
 /** `--volume`, `--mount`, `--tmpfs`, `--volumes-from`: what is mounted in a container. */
 
 import { OperationError } from '../base/errors.ts'
+import { usage } from '../base/flags.ts'
 import { findContainer } from '../engine/containers.ts'
 import type { CopyOnWrite, Intent, IntentMount } from '../engine/intent.ts'
 import { type Engine, volumePath } from '../engine/place.ts'
@@ -11,24 +12,47 @@ import { type Asked, absolute, parseBytes, wrong } from './values.ts'
 type BindMount = Extract<IntentMount, { readonly kind: 'bind' }>
 type VolumeMount = Extract<IntentMount, { readonly kind: 'volume' }>
 
-/** Of the flags, then of the image: a place that several name is that of the last flag. `directory` is that of the container. */
+/** Of the flags, then of the image. Throws `invalid` for a place that flags name twice. `directory` is that of the container. */
 export function mountsOf(asked: Asked, imageVolumes: readonly string[], directory: string): Intent['mounts'] {
   const { given, session } = asked
+  const volumes = given.list('volume').map((word) => volumeOf(asked, word, directory))
+  const mounts = given
+    .list('mount')
+    .filter((word) => !isNamespaceWord(word))
+    .map((word) => mountOf(asked, word))
+  const temporary = given.list('tmpfs').map((word) => tmpfsOf(asked, word))
+  const temporaryPlaces = [...new Set(temporary.map(({ destination }) => destination))]
+  refuseTwice(asked, [
+    ...temporaryPlaces,
+    ...[...volumes.filter((one) => !isWithoutName(one)), ...mounts].map(({ destination }) => destination),
+  ])
   const wanted = [
     ...given.list('volumes-from').flatMap((word) => mountsFrom(asked, word, directory)),
-    ...given.list('tmpfs').map((word) => tmpfsOf(asked, word)),
-    ...given.list('volume').map((word) => volumeOf(asked, word, directory)),
-    ...given
-      .list('mount')
-      .filter((word) => !isNamespaceWord(word))
-      .map((word) => mountOf(asked, word)),
+    ...temporary,
+    ...volumes.filter((one) => !isWithoutName(one)),
+    ...mounts,
   ]
   const places = wanted.map(({ destination }) => destination)
-  const rest = imageVolumes
-    .map(cleanDestination)
-    .filter((destination) => !places.includes(destination))
-    .map((destination) => volume(session.engine, { name: '', destination, options: [] }))
-  return [...new Map([...rest, ...wanted].map((one) => [one.destination, one])).values()]
+  const rest = [
+    ...imageVolumes.map((path) =>
+      volume(session.engine, { name: '', destination: cleanDestination(path), options: [] }),
+    ),
+    ...volumes.filter(isWithoutName),
+  ].filter(({ destination }) => !places.includes(destination))
+  return [...new Map([...wanted, ...rest].map((one) => [one.destination, one])).values()]
+}
+
+/** `--volume DIR` gives way to whatever else is asked for there, as with docker. */
+const isWithoutName = (one: IntentMount): boolean => one.kind === 'volume' && one.isAnonymous
+
+function refuseTwice({ command }: Asked, places: readonly string[]): void {
+  const twice = places.find((place, index) => places.indexOf(place) !== index)
+  if (twice !== undefined)
+    throw usage(
+      command,
+      `Duplicate mount point: ${twice}`,
+      'mount one thing at a place; --volumes-from gives way to it',
+    )
 }
 
 /** Where --mount mounts something. */
@@ -70,6 +94,7 @@ function volumeOf(asked: Asked, word: string, directory: string): IntentMount {
       word,
       `invalid mode: ${unknown}; give ro, rw, nocopy, idmap, cow, or one of ${PROPAGATIONS.join(' ')}`,
     )
+  if (given.includes('ro') && given.includes('rw')) throw wrong(asked, 'volume', word, `invalid mode: ${mode}`)
   const options = given.filter((option) => ![...NOT_OF_THE_MOUNT, ...WITHOUT_EFFECT].includes(option))
   const view = COPY_ON_WRITE.some((option) => given.includes(option)) ? viewOf(directory, at) : undefined
   if (view !== undefined && options.some((option) => option === 'idmap' || PROPAGATIONS.includes(option)))
@@ -104,7 +129,7 @@ const viewOf = (directory: string, destination: string): CopyOnWrite => {
 
 const VOLUME_NAME = /^[a-zA-Z0-9][\w.-]+$/
 const NAME_HINT =
-  'a volume name begins with a letter or digit, has one more at least, and letters, digits, "_", "." and "-"; write a path with a slash'
+  'includes invalid characters for a local volume name: a volume name begins with a letter or digit, has one more at least, and letters, digits, "_", "." and "-"; write a path with a slash'
 
 function bindOf(source: string, destination: string, options: readonly string[], makesSource: boolean): BindMount {
   const propagation = options.some((option) => PROPAGATIONS.includes(option)) ? [] : ['rprivate']
@@ -154,7 +179,12 @@ function tmpfsOf(asked: Asked, word: string): IntentMount {
 function mountsFrom(asked: Asked, word: string, directory: string): readonly IntentMount[] {
   const [name = '', mode = '', ...rest] = word.split(':')
   if (rest.length > 0 || (mode !== '' && mode !== 'ro' && mode !== 'rw' && mode !== 'z' && mode !== 'Z'))
-    throw wrong(asked, 'volumes-from', word, 'write it like CONTAINER or CONTAINER:ro')
+    throw wrong(
+      asked,
+      'volumes-from',
+      word,
+      `invalid mode: ${[mode, ...rest].join(':')}; write it like CONTAINER or CONTAINER:ro`,
+    )
   const { record } = findContainer(asked.session.engine, name)
   return record.intent.mounts.flatMap((one): readonly IntentMount[] => {
     if (one.kind === 'tmpfs') return []

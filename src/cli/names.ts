@@ -41,7 +41,7 @@ export function joinedContainer({ given, session }: Asked): ContainerRecord | un
 /** `NAME:ADDRESS` or `NAME=ADDRESS`, or `host-gateway` for an address; an address of IPv6 may stand in brackets. */
 function hostOf(asked: Asked, word: string): ContainerNames['hosts'][number] {
   const at = word.search(/[:=]/)
-  if (at < 1) throw wrong(asked, 'add-host', word, 'write it like NAME:ADDRESS')
+  if (at < 1) throw wrong(asked, 'add-host', word, 'bad format for add-host: write it like NAME:ADDRESS')
   const address = word.slice(at + 1).replace(/^\[(.*)\]$/, '$1')
   if (address === HOST_GATEWAY) return { name: word.slice(0, at), address }
   return { name: word.slice(0, at), address: addressOf(asked, 'add-host', address) }
@@ -51,5 +51,10 @@ const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/
 
 function addressOf(asked: Asked, flag: string, word: string): string {
   if (IPV4.test(word) || (word.includes(':') && /^[0-9a-fA-F:.]+$/.test(word))) return word
-  throw wrong(asked, flag, word, `invalid IP address: ${word}`)
+  throw wrong(
+    asked,
+    flag,
+    word,
+    flag === 'dns' ? `${word} is not an ip address` : `invalid IP address in ${flag}: ${word}`,
+  )
 }

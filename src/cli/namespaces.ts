@@ -98,7 +98,7 @@ function namespaceOf({ session: { engine } }: Asked, text: string, type: IntentN
   throw new OperationError({
     kind: 'conflict',
     operation: `join the ${type} namespace of ${text}`,
-    reason: `container ${text} is ${container.status}`,
+    reason: `container ${text} is not running: it is ${container.status}`,
     hint: `coffer start ${text}`,
   })
 }

@@ -5,6 +5,7 @@ import { momentMs } from '../base/moment.ts'
 import { isUsed } from '../engine/network-remove.ts'
 import { DEFAULT_NETWORK, type NetworkRecord } from '../network/networks.ts'
 import type { Session } from './open.ts'
+import { patternOf } from './pattern.ts'
 
 type Test = (network: NetworkRecord) => boolean
 
@@ -32,13 +33,14 @@ interface Filter {
 
 function testOf({ engine }: Session, { command, key, value }: Filter): Test {
   const refuse = (hint: string): never => {
-    throw usage(command, `--filter is "${key}=${value}"`, hint)
+    throw usage(command, `invalid filter '${key}=${value}'`, hint)
   }
   switch (key) {
     case 'name':
-      return ({ name }) => name.includes(value)
-    case 'id':
-      return ({ id }) => id.includes(value)
+    case 'id': {
+      const pattern = patternOf(command, value)
+      return (network) => pattern.test(network[key])
+    }
     case 'driver':
       return ({ driver }) => driver === value
     case 'scope':
@@ -48,7 +50,7 @@ function testOf({ engine }: Session, { command, key, value }: Filter): Test {
       return ({ name }) => (name === DEFAULT_NETWORK) === (value === 'builtin')
     case 'dangling':
       if (!/^(true|false|1|0)$/.test(value)) return refuse('give dangling=true or dangling=false')
-      return (network) => isUsed(engine, network) !== /^(true|1)$/.test(value)
+      return (network) => (network.name !== DEFAULT_NETWORK && !isUsed(engine, network)) === /^(true|1)$/.test(value)
     case 'label':
       return hasLabel(value)
     case 'label!':
@@ -58,7 +60,11 @@ function testOf({ engine }: Session, { command, key, value }: Filter): Test {
       return ({ created }) => Date.parse(created) < limit
     }
     default:
-      return refuse('it takes dangling, driver, id, label, name, scope, type and until')
+      throw usage(
+        command,
+        `invalid filter '${key}'`,
+        'it takes dangling, driver, id, label, name, scope, type and until',
+      )
   }
 }
 

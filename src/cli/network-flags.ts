@@ -12,6 +12,7 @@ import { isIpv6, parseAddress } from '../network/address.ts'
 import { parseRules } from '../network/egress-rules.ts'
 import { DEFAULT_NETWORK, NETWORK_NAME } from '../network/networks.ts'
 import { CONNECTORS, type Connector, installedConnectors } from '../observe/connectors.ts'
+import { warn } from './command.ts'
 import { portsOf, portWord } from './port-words.ts'
 import { type Asked, wrong } from './values.ts'
 
@@ -72,21 +73,29 @@ export function networkOf(asked: Asked, { isRootless, exposed, pid }: NetworkFac
   ]
   const word = whyNone(asked, { isRootless, pid }) === undefined ? (words[0] ?? '') : 'none'
   if (isRootless && !isPlain(word)) return connectedBy(asked, word, { ports, pid })
-  if (isPlain(word)) {
-    if (given.list('publish').length > 0 && word !== 'host')
-      throw usage(
-        command,
-        `--publish and --network ${word} exclude each other`,
-        'a port leads to the bridge of a network',
-      )
-    refuseEndpointFlags(asked, word)
-    return { kind: isJoined(word) ? 'joined' : 'none' }
-  }
+  refuseOfJoined(asked, word)
+  if (isPlain(word)) return plainOf(asked, word)
   const networks = words.map((text, index) => endpointOf(asked, text, index === 0))
   const twice = networks.find(({ network }, index) => networks.findIndex((one) => one.network === network) < index)
   if (twice !== undefined)
     throw wrong(asked, 'network', twice.network, `network "${twice.network}" is specified multiple times`)
   return { kind: 'networks', networks, ports }
+}
+
+/** A network that is not coffer's to make. */
+function plainOf(asked: Asked, word: string): NetworkWish {
+  const { given, command, session } = asked
+  if (given.list('publish').length > 0) {
+    if (word !== 'host')
+      throw usage(
+        command,
+        `--publish and --network ${word} exclude each other`,
+        'a port leads to the bridge of a network',
+      )
+    warn(session, 'Published ports are discarded when using host network mode')
+  }
+  refuseEndpointFlags(asked, word)
+  return { kind: isJoined(word) ? 'joined' : 'none' }
 }
 
 /** A list of hosts is all that a container has of networks: nothing leads into it, and there are no neighbours. */
@@ -144,6 +153,28 @@ const isUnsafe = (asked: Asked, connector: Connector, pid: NamespaceChoice): boo
 /** The one that is wanted, if it is there; else the best that is. */
 const installedConnector = (asked: Asked, wanted: Connector | undefined): Connector | undefined =>
   installedConnectors(filesOf(asked)).find((one) => wanted === undefined || one === wanted)
+
+/** What belongs to the container whose network is joined, with docker's words. Source: docker: runconfig/hostconfig_unix.go */
+const OF_JOINED: Readonly<Record<string, string>> = {
+  hostname: 'hostname and the network mode',
+  dns: 'dns and the network mode',
+  'add-host': 'custom host-to-IP mapping and the network mode',
+  'mac-address': 'mac-address and the network mode',
+  publish: 'port publishing and the container type network mode',
+  'publish-all': 'port publishing and the container type network mode',
+  expose: 'port exposing and the container type network mode',
+}
+
+function refuseOfJoined({ given, command }: Asked, word: string): void {
+  if (!word.startsWith('container:')) return
+  const set = Object.keys(OF_JOINED).find((name) => given.isSet(name))
+  if (set !== undefined)
+    throw usage(
+      command,
+      `conflicting options: ${OF_JOINED[set]}`,
+      `leave --${set} away, or give it to the other container`,
+    )
+}
 
 const ENDPOINT_FLAGS = ['ip', 'ip6', 'mac-address', 'network-alias', 'net-alias'] as const
 
@@ -219,5 +250,10 @@ function hardwareAddressOf(asked: Asked, word: string | undefined): string | und
   if (word === undefined) return undefined
   const bytes = word.toLowerCase().replace(/-/g, ':')
   if (/^[0-9a-f][02468ace](?::[0-9a-f]{2}){5}$/.test(bytes) && bytes !== '00:00:00:00:00:00') return bytes
-  throw wrong(asked, 'mac-address', word, 'write six bytes of which the first is even, e.g. 02:42:ac:1e:00:09')
+  throw wrong(
+    asked,
+    'mac-address',
+    word,
+    'it is not a valid mac address: write six bytes of which the first is even, e.g. 02:42:ac:1e:00:09',
+  )
 }

@@ -1,6 +1,7 @@
 /** `coffer network inspect`: docker's document, without what coffer has not. */
 
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
+import { sorted } from '../base/sorted.ts'
 import { compileTemplate } from '../base/template.ts'
 import { type Endpoint, networksOf, readConnection } from '../engine/connection.ts'
 import { findContainer } from '../engine/containers.ts'
@@ -62,8 +63,8 @@ export function describeNetwork({ engine }: Session, network: NetworkRecord): ob
     ConfigFrom: { Network: '' },
     ConfigOnly: false,
     Containers: Object.fromEntries(containers),
-    Options: { ...(network.driver === 'bridge' ? { [BRIDGE_NAME]: network.device } : {}), ...network.options },
-    Labels: network.labels,
+    Options: sorted({ ...(network.driver === 'bridge' ? { [BRIDGE_NAME]: network.device } : {}), ...network.options }),
+    Labels: sorted(network.labels),
   }
 }
 

@@ -4,6 +4,7 @@ import { OperationError } from '../base/errors.ts'
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { nearest } from '../base/nearest.ts'
 import { printRows } from '../base/rows.ts'
+import { sorted } from '../base/sorted.ts'
 import { hostOf } from '../container/host.ts'
 import { networksOf } from '../engine/connection.ts'
 import { tell, tellNetwork } from '../engine/events.ts'
@@ -23,6 +24,7 @@ import {
   listNetworks,
   MTU,
   type NetworkRecord,
+  refusePredefined,
 } from '../network/networks.ts'
 import { agrees, type Command, eachOf, say, warn } from './command.ts'
 import { connect, disconnect } from './network-connect.ts'
@@ -105,6 +107,7 @@ const create: Command = (session, words) => {
   const options = optionsOf(asked, driver)
   const { engine, native } = session
   refuseRootless(engine, name)
+  refusePredefined(name)
   const made = withNamesLock(engine, () =>
     createNetwork(networksOf(engine), {
       id: newId(native),
@@ -170,13 +173,13 @@ const ls: Command = (session, words) => {
     return 0
   }
   const rows = all.map((one) => ({
-    CreatedAt: one.created,
+    CreatedAt: one.created.replace('T', ' ').replace(/\.?0*Z$/, ' +0000 UTC'),
     Driver: one.driver,
     ID: id(one.id),
     Internal: `${one.isInternal}`,
     IPv4: 'true',
     IPv6: `${one.pools.length > 1}`,
-    Labels: Object.entries(one.labels)
+    Labels: Object.entries(sorted(one.labels))
       .map(([name, value]) => `${name}=${value}`)
       .join(','),
     Name: one.name,

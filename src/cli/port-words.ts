@@ -27,12 +27,12 @@ export function portsOf(text: string, flag: PortFlag): readonly PortWish[] {
   const refuse = refusal(flag, text)
   const word = text.includes('=') ? shortOf(text, refuse) : text
   const match = /^(?:(?:(\[[^\]]*\]|[^:[\]]*):)?([^:[\]]*):)?([^:/[\]]+)(?:\/(tcp|udp|sctp))?$/.exec(word)
-  if (match === null) return refuse('it is none of these')
+  if (match === null) return refuse('Invalid proto, port or address')
   const [, place = '', outsideText = '', insideText = '', protocol = 'tcp'] = match
-  const inside = range(insideText) ?? refuse(`${insideText} is no port`)
-  const outside = outsideText === '' ? undefined : (range(outsideText) ?? refuse(`${outsideText} is no port`))
+  const inside = range(insideText) ?? refuse(`Invalid containerPort: ${insideText}`)
+  const outside = outsideText === '' ? undefined : (range(outsideText) ?? refuse(`Invalid hostPort: ${outsideText}`))
   if (addressIn(place) === '::1') return refuse('the kernel takes no answers to ::1; use 127.0.0.1')
-  const hostAddress = place === '' ? {} : { hostAddress: addressIn(place) ?? refuse(`${place} is no address`) }
+  const hostAddress = place === '' ? {} : { hostAddress: addressIn(place) ?? refuse(`Invalid ip address: ${place}`) }
   const wish = (port: number, hostPort: number): PortWish => ({
     ...hostAddress,
     hostPort,
@@ -44,7 +44,8 @@ export function portsOf(text: string, flag: PortFlag): readonly PortWish[] {
   const last = outside?.[outside.length - 1]
   if (outside !== undefined && last !== undefined && outside.length > 1 && inside.length === 1 && only !== undefined)
     return [{ ...wish(only, outside[0] ?? 0), hostPortLast: last }]
-  if (outside !== undefined && outside.length !== inside.length) return refuse('the ranges are not equally long')
+  if (outside !== undefined && outside.length !== inside.length)
+    return refuse('Invalid ranges: they are not equally long')
   return inside.map((port, index) => wish(port, outside?.[index] ?? 0))
 }
 

@@ -20,7 +20,7 @@ export const port: Command = (session, words) => {
     throw new OperationError({
       kind: 'missing',
       operation: `find port ${wanted} of ${text}`,
-      reason: `no public port '${number}/${protocol}' published for ${text}`,
+      reason: `No public port '${number}/${protocol}' published for ${text}`,
     })
   const lines = shown.map(({ inside, outside }) =>
     wanted === undefined ? `${inside} -> ${outside}\n` : `${outside}\n`,

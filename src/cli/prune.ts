@@ -20,8 +20,8 @@ const FLAGS: readonly Flag[] = [
 
 export const pruneContainers: Command = (session, words) => {
   const given = parseFlags(words, FLAGS, COMMAND, { mixed: true })
-  if (!agrees(session, 'all stopped containers.', given)) return 0
-  const { status, freedBytes } = dropStopped(session, given.list('filter'))
+  const isWanted = agrees(session, 'all stopped containers.', given)
+  const { status, freedBytes } = isWanted ? dropStopped(session, given.list('filter')) : { status: 0, freedBytes: 0 }
   say(session, `Total reclaimed space: ${sizeText(freedBytes)}\n`)
   return status
 }

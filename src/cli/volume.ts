@@ -4,6 +4,7 @@ import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { own } from '../base/own.ts'
 import { printRows } from '../base/rows.ts'
 import { sizeText } from '../base/size.ts'
+import { sorted } from '../base/sorted.ts'
 import { compileTemplate } from '../base/template.ts'
 import { withNamesLock } from '../engine/lock.ts'
 import { listMended } from '../engine/mend.ts'
@@ -23,6 +24,7 @@ import { writeText } from '../executor/embedded-files.ts'
 import { diskUsage } from '../executor/embedded-walk.ts'
 import { agrees, eachOf, warn } from './command.ts'
 import type { Session } from './open.ts'
+import { patternOf } from './pattern.ts'
 import { pairsOf } from './values.ts'
 
 type Words = readonly string[]
@@ -54,6 +56,7 @@ export function volume(session: Session, [word = '', ...words]: Words): number {
 const CREATE: readonly Flag[] = [
   { name: 'label', type: 'list', value: 'NAME=VALUE', help: 'a label' },
   { name: 'driver', short: 'd', type: 'string', value: 'local', help: 'there is one' },
+  { name: 'name', type: 'string', value: 'NAME', help: 'as the operand, as docker had it until 1.12' },
   {
     name: 'opt',
     short: 'o',
@@ -65,14 +68,16 @@ const CREATE: readonly Flag[] = [
 
 function create(session: Session, words: Words): number {
   const given = parseFlags(words, CREATE, 'coffer volume create')
-  const [name = newId(session.native), ...others] = given.rest
-  if (others.length > 0) throw usage('coffer volume create', 'it takes one name at most')
+  const [word = given.string('name'), ...others] = given.rest
+  if (others.length > 0 || (given.rest.length > 0 && given.isSet('name')))
+    throw usage('coffer volume create', 'it takes one name at most')
   if ((given.string('driver') ?? 'local') !== 'local')
     throw usage('coffer volume create', `there is no driver ${given.string('driver')}`, 'there is local')
   const asked = { command: 'coffer volume create', given, session }
   const [labels, options] = [pairsOf(asked, 'label'), pairsOf(asked, 'opt')]
+  const name = word ?? newId(session.native)
   withNamesLock(session.engine, () =>
-    makeVolume(session.engine, { name, labels, isAnonymous: given.rest.length === 0, options }),
+    makeVolume(session.engine, { name, labels, isAnonymous: word === undefined, options }),
   )
   writeText(session.native, 1, `${name}\n`)
   return 0
@@ -98,7 +103,7 @@ function ls(session: Session, words: Words): number {
     Driver: 'local',
     Group: 'N/A',
     Label: (name: string) => volume.labels[name] ?? '',
-    Labels: Object.entries(volume.labels)
+    Labels: Object.entries(sorted(volume.labels))
       .map(([name, value]) => `${name}=${value}`)
       .join(','),
     Links: 'N/A',
@@ -129,11 +134,15 @@ function volumeFilter(session: Session, command: string, filters: Words): (volum
 
 function volumeTest({ engine }: Session, command: string, key: string, value: string): (volume: Volume) => boolean {
   switch (key) {
-    case 'name':
-      return ({ name }) => name.includes(value)
+    case 'name': {
+      const pattern = patternOf(command, value)
+      return ({ name }) => pattern.test(name)
+    }
     case 'driver':
       return () => value === 'local'
     case 'dangling':
+      if (!/^(?:1|t|true|0|f|false)$/i.test(value))
+        throw usage(command, `invalid filter 'dangling=${value}'`, 'give dangling=true or dangling=false')
       return ({ name }) => (usersOf(engine, name).length === 0) === /^(1|t|true)$/i.test(value)
     case 'label':
     case 'label!': {
@@ -145,7 +154,7 @@ function volumeTest({ engine }: Session, command: string, key: string, value: st
     case 'all':
       return () => true
     default:
-      throw usage(command, `there is no filter "${key}"`, 'name driver dangling label')
+      throw usage(command, `invalid filter '${key}'`, 'name driver dangling label')
   }
 }
 
@@ -168,10 +177,6 @@ function inspect(session: Session, words: Words): number {
 const mountpointOf = ({ engine }: Session, volume: Volume): string =>
   whereVolume(engine, volume) ?? `${volumePath(engine, volume.name)}/_data`
 
-/** As Go prints a map. */
-const sorted = (pairs: Readonly<Record<string, string>>): object =>
-  Object.fromEntries(Object.entries(pairs).sort(([a], [b]) => (a < b ? -1 : 1)))
-
 /** With the names of docker's API. */
 export const describeVolume = (session: Session, volume: Volume): object =>
   describe(volume, mountpointOf(session, volume))
@@ -179,7 +184,7 @@ export const describeVolume = (session: Session, volume: Volume): object =>
 const describe = ({ name, created, labels, isAnonymous, options = {} }: Volume, mountpoint: string): object => ({
   CreatedAt: created.replace(/\.\d+Z$/, 'Z'),
   Driver: 'local',
-  Labels: isAnonymous ? { ...labels, 'com.docker.volume.anonymous': '' } : labels,
+  Labels: sorted(isAnonymous ? { ...labels, 'com.docker.volume.anonymous': '' } : labels),
   Mountpoint: mountpoint,
   Name: name,
   Options: sorted(options),
@@ -193,12 +198,11 @@ function rm(session: Session, words: Words): number {
     'coffer volume rm',
   )
   if (given.rest.length === 0) throw usage('coffer volume rm', 'it takes one volume or more')
-  for (const name of given.rest) {
+  return eachOf(session, 'coffer volume rm', given.rest, (name) => {
     const isThere = listVolumes(session.engine).some((one) => one.name === name)
     if (isThere || !given.bool('force')) removeVolume(session.engine, name)
     writeText(session.native, 1, `${name}\n`)
-  }
-  return 0
+  })
 }
 
 const PRUNE: readonly Flag[] = [
@@ -211,8 +215,7 @@ function prune(session: Session, words: Words): number {
   const given = parseFlags(words, PRUNE, 'coffer volume prune', { mixed: true })
   const which = given.bool('all') ? 'all' : 'anonymous'
   const warning = `${which} local volumes not used by at least one container.`
-  if (!agrees(session, warning, given)) return 0
-  const freed = dropVolumes(session, given.bool('all'), given.list('filter'))
+  const freed = agrees(session, warning, given) ? dropVolumes(session, given.bool('all'), given.list('filter')) : 0
   writeText(session.native, 1, `Total reclaimed space: ${sizeText(freed)}\n`)
   return 0
 }

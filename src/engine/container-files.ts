@@ -72,8 +72,8 @@ const withNewline = (text: string): string => (text === '' || text.endsWith('\n'
 const LOCAL_HOSTS = [
   '127.0.0.1\tlocalhost',
   '::1\tlocalhost ip6-localhost ip6-loopback',
-  'fe00::\tip6-localnet',
-  'ff00::\tip6-mcastprefix',
+  'fe00::0\tip6-localnet',
+  'ff00::0\tip6-mcastprefix',
   'ff02::1\tip6-allnodes',
   'ff02::2\tip6-allrouters',
   '',
@@ -102,9 +102,12 @@ function resolvConf(
   const domains = search.length > 0 ? search.filter((domain) => domain !== '.') : valuesOf('search')
   const wanted = options.length > 0 ? options : valuesOf('options')
   if (server !== undefined) return resolvedConf(server, domains, wanted)
+  const serverLines = (servers.length > 0 ? servers : reachable).map((address) => `nameserver ${address}\n`)
+  const searchLine = domains.length > 0 ? [`search ${domains.join(' ')}\n`] : []
+  // The order of docker, which leaves the host's own as it is if nothing was asked for.
+  const isAsked = servers.length > 0 || search.length > 0 || options.length > 0
   return [
-    ...(servers.length > 0 ? servers : reachable).map((address) => `nameserver ${address}\n`),
-    ...(domains.length > 0 ? [`search ${domains.join(' ')}\n`] : []),
+    ...(isAsked ? [...searchLine, ...serverLines] : [...serverLines, ...searchLine]),
     ...(wanted.length > 0 ? [`options ${wanted.join(' ')}\n`] : []),
   ].join('')
 }
@@ -112,8 +115,8 @@ function resolvConf(
 /** The name server beside the container asks all others. Names of neighbours have no dots. */
 const resolvedConf = (server: string, domains: readonly string[], options: readonly string[]): string =>
   [
-    `nameserver ${server}\n`,
     ...(domains.length > 0 ? [`search ${domains.join(' ')}\n`] : []),
+    `nameserver ${server}\n`,
     `options ${[...options.filter((option) => !option.startsWith('ndots:')), ...ndots(options)].join(' ')}\n`,
   ].join('')
 

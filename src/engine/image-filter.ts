@@ -21,7 +21,9 @@ export function imageFilter(engine: Engine, words: readonly string[]): Test {
 function testOf(engine: Engine, name: string, value: string): Test {
   switch (name) {
     case 'dangling':
-      return ({ image }) => (image.names.length === 0) === (value === 'true' || value === '1')
+      if (!/^(?:1|t|true|0|f|false)$/i.test(value))
+        throw wrongFilter(`dangling=${value}`, 'give dangling=true or dangling=false')
+      return ({ image }) => (image.names.length === 0) === /^(?:1|t|true)$/i.test(value)
     case 'label':
     case 'label!': {
       const [key = '', wanted] = splitOnce(value)

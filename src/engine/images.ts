@@ -4,6 +4,7 @@ import { OperationError } from '../base/errors.ts'
 import { parseJson } from '../base/json.ts'
 import { durationText } from '../base/since.ts'
 import { sizeText } from '../base/size.ts'
+import { sorted } from '../base/sorted.ts'
 import { findImage, layerDirectory, readBlob, readImages, readLayerNote, type StoredImage } from '../image/layout.ts'
 import { addName, removeImage, removeName } from '../image/names.ts'
 import { canonicalName, familiarName, familiarRepository, isDigest, parseReference } from '../image/reference.ts'
@@ -123,7 +124,7 @@ export function describeImage(engine: Engine, image: StoredImage): Readonly<Reco
     Created: config.created ?? '',
     DockerVersion: '',
     Author: config.author ?? '',
-    Config: { ...NO_CONFIG, ...raw.config },
+    Config: withSortedMaps({ ...NO_CONFIG, ...raw.config }),
     Architecture: config.platform.architecture,
     ...(config.platform.variant === undefined ? {} : { Variant: config.platform.variant }),
     Os: config.platform.os,
@@ -134,6 +135,17 @@ export function describeImage(engine: Engine, image: StoredImage): Readonly<Reco
     Metadata: { LastTagTime: '0001-01-01T00:00:00Z' },
   }
 }
+
+/** Ports, volumes and labels in the order in which Go prints them. */
+const withSortedMaps = (config: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(
+    Object.entries(config).map(([name, value]) => [
+      name,
+      typeof value === 'object' && value !== null && !Array.isArray(value)
+        ? sorted(value as Readonly<Record<string, unknown>>)
+        : value,
+    ]),
+  )
 
 /** What docker says of an image that says nothing. */
 const NO_CONFIG = {
@@ -228,9 +240,17 @@ function takeNames(engine: Engine, text: string, isForced: boolean): Untagged {
   const isKept = user?.isRunning === true && isForced && name !== undefined
   const isLast = goes.length === image.names.length && !isKept
   if (name === undefined && image.names.length > 1 && !isForced)
-    throw inUse(image, `image is referenced in multiple repositories`, 'remove it by its names, or give --force')
+    throw inUse(
+      image,
+      `unable to delete ${idText(image.id, false)} (must be forced) - image is referenced in multiple repositories`,
+      'remove it by its names, or give --force',
+    )
   if (user !== undefined && !isKept && (!isForced || user.isRunning))
-    throw inUse(image, `container ${user.id.slice(0, 12)} is using its referenced image`, `coffer rm ${user.name}`)
+    throw inUse(
+      image,
+      name === undefined ? usedText(image, user) : usedByNameText(image, user, text),
+      `coffer rm ${user.name}`,
+    )
   changeImages(engine, (entries) =>
     isLast ? removeImage(entries, image.descriptor.digest) : removeName(entries, name ?? ''),
   )
@@ -251,11 +271,20 @@ function userOf(engine: Engine, image: StoredImage): ImageUser | undefined {
   return { id, name, isRunning: found.status === 'running' || found.status === 'paused' }
 }
 
+/** In docker's words, which scripts look for: daemon/images/image_delete.go */
+const usedText = ({ id }: StoredImage, user: ImageUser): string =>
+  `unable to delete ${idText(id, false)} (${user.isRunning ? 'cannot' : 'must'} be forced) - image is being used by ` +
+  `${user.isRunning ? 'running' : 'stopped'} container ${user.id.slice(0, 12)}`
+
+const usedByNameText = ({ id }: StoredImage, user: ImageUser, name: string): string =>
+  `unable to remove repository reference "${name}" (must force) - container ${user.id.slice(0, 12)} is using its ` +
+  `referenced image ${idText(id, false)}`
+
 const inUse = ({ id }: StoredImage, reason: string, hint: string): OperationError =>
   new OperationError({
     kind: 'conflict',
     operation: `remove image ${idText(id, false)}`,
-    reason: `conflict: unable to delete ${idText(id, false)} - ${reason}`,
+    reason: `conflict: ${reason}`,
     hint,
   })
 

@@ -1,6 +1,7 @@
 /** HostConfig of `docker inspect`: what was asked of the machine, in docker's names, units and order. Source: docker: api/types/container/host_config.go */
 
 import type { Json } from '../base/json.ts'
+import { sorted } from '../base/sorted.ts'
 import { MASKED, READONLY } from './config.ts'
 import { networkMode, wantedBindings } from './inspect-network.ts'
 import { resourceSettings } from './inspect-resources.ts'
@@ -67,10 +68,6 @@ const isOfAll = (
   { hostPort, hostAddress, port, protocol }: PortWish,
 ): boolean =>
   typed?.publishesAll === true && hostPort === 0 && hostAddress === undefined && exposed.includes(`${port}/${protocol}`)
-
-/** As Go prints a map. */
-const sorted = (pairs: Readonly<Record<string, string>>): Json =>
-  Object.fromEntries(Object.entries(pairs).sort(([a], [b]) => (a < b ? -1 : 1)))
 
 /** docker says nothing of namespaces of pids and names that are its own. */
 const quietModeOf = (choice: NamespaceChoice): string => (choice.kind === 'private' ? '' : modeOf(choice))

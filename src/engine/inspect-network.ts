@@ -1,6 +1,7 @@
 /** The network of a container in docker's words. Source: docker: api/swagger.yaml, NetworkSettings */
 
 import type { Json } from '../base/json.ts'
+import { sorted } from '../base/sorted.ts'
 import { DEFAULT_NETWORK } from '../network/networks.ts'
 import type { Connection, Endpoint } from './connection.ts'
 import { placeText } from './network-take.ts'
@@ -99,7 +100,7 @@ export function networkSettings(
     IPPrefixLen: legacy.IPPrefixLen,
     IPv6Gateway: legacy.IPv6Gateway,
     MacAddress: legacy.MacAddress,
-    Networks: Object.fromEntries(networks),
+    Networks: sorted(Object.fromEntries(networks)),
   }
 }
 

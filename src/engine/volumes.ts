@@ -55,7 +55,7 @@ export function makeVolume(engine: Engine, wanted: NewVolume): void {
     throw new OperationError({
       kind: 'invalid',
       operation: `make the volume ${JSON.stringify(wanted.name)}`,
-      reason: 'it is no name of a volume',
+      reason: `${JSON.stringify(wanted.name)} includes invalid characters for a local volume name`,
       hint: 'begin with a letter or digit, and use letters, digits, "_", "." and "-"',
     })
   volumeFiles(wanted.name, wanted.options ?? {})
@@ -91,7 +91,7 @@ export function findVolume(engine: Engine, name: string): Volume {
   throw new OperationError({
     kind: 'missing',
     operation: `find volume ${name}`,
-    reason: `get ${name}: no such volume`,
+    reason: `No such volume: ${name}`,
     hint: 'coffer volume ls lists them',
   })
 }

@@ -45,7 +45,11 @@ export function parseReference(text: string): Reference {
   const colon = named.indexOf(':', named.lastIndexOf('/') + 1)
   const tag = colon < 0 ? undefined : named.slice(colon + 1)
   if (tag !== undefined && !TAG.test(tag))
-    refuse(text, `${JSON.stringify(tag)} is no tag`, 'a tag has letters, digits, "_", "." and "-", at most 128')
+    refuse(
+      text,
+      `invalid reference format: ${JSON.stringify(tag)} is no tag`,
+      'a tag has letters, digits, "_", "." and "-", at most 128',
+    )
   const { registry, repository } = nameOf(colon < 0 ? named : named.slice(0, colon), text)
   return { registry, repository, tag: tag ?? (digest === undefined ? DEFAULT_TAG : undefined), digest }
 }
@@ -61,13 +65,17 @@ function nameOf(name: string, text: string): Pick<Reference, 'registry' | 'repos
   if (!rest.split('/').every((part) => COMPONENT.test(part)))
     refuse(
       text,
-      `${JSON.stringify(rest)} is no name of an image`,
+      `${formatText(rest)}: ${JSON.stringify(rest)} is no name of an image`,
       'use small letters and digits, with ".", "_" and "-" between them and "/" between parts',
     )
   const repository = registry === DEFAULT_REGISTRY && !rest.includes('/') ? OFFICIAL + rest : rest
   if (registry.length + repository.length >= MAX_NAME) refuse(text, `it is longer than ${MAX_NAME} characters`)
   return { registry, repository }
 }
+
+/** docker's words, which scripts look for. */
+const formatText = (name: string): string =>
+  `invalid reference format${name === name.toLowerCase() ? '' : ': repository name must be lowercase'}`
 
 /** The whole name, by which the store knows the image: `docker.io/library/busybox:latest`. */
 export const canonicalName = ({ registry, repository, tag, digest }: Reference): string =>

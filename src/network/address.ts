@@ -60,7 +60,7 @@ const invalid = (what: string, text: string, hint: string): OperationError =>
   new OperationError({
     kind: 'invalid',
     operation: `read ${what}`,
-    reason: `${JSON.stringify(text)} is no network`,
+    reason: `invalid CIDR address: ${JSON.stringify(text)} is no network`,
     hint,
   })
 

@@ -118,6 +118,17 @@ export const missingNetwork = (text: string): OperationError =>
     hint: 'coffer network ls lists them; coffer network create makes one',
   })
 
+/** Words that mean a network whether it is there or not. Throws `conflict`. */
+export function refusePredefined(name: string): void {
+  if (name !== DEFAULT_NETWORK && name !== 'host' && name !== 'none') return
+  throw new OperationError({
+    kind: 'conflict',
+    operation: `create network ${name}`,
+    reason: `operation is not permitted on predefined ${name} network`,
+    hint: 'choose another name',
+  })
+}
+
 export interface NewNetwork {
   readonly id: string
   readonly name: string
@@ -257,7 +268,7 @@ function poolsOf(networks: Networks, wanted: NewNetwork): readonly Pool[] {
   const gateways = wanted.gateways.map((text) => ({ text, bytes: parseAddress(text) }))
   const ranges = wanted.ranges.map((text) => ({ text, part: parseSubnet(text, '--ip-range') }))
   const outer = gateways.find(({ bytes }) => bytes === undefined || !subnets.some((subnet) => isInside(subnet, bytes)))
-  if (outer !== undefined) return refuse(`the gateway ${outer.text} is no address of the network`)
+  if (outer !== undefined) return refuse(`no matching subnet: the gateway ${outer.text} is no address of the network`)
   const wide = ranges.find(({ part }) => !subnets.some((subnet) => isWithin(subnet, part)))
   if (wide !== undefined) return refuse(`the range ${wide.text} is no part of the network`)
   return subnets.map((subnet) => ({
@@ -313,7 +324,7 @@ function ownSubnet(networks: Networks, text: string, driver: Driver): Subnet {
   throw new OperationError({
     kind: 'conflict',
     operation: 'create the network',
-    reason: `${text} overlaps with ${subnetText(other)}, which is in use`,
+    reason: `Pool overlaps with other one on this address space: ${text} overlaps with ${subnetText(other)}`,
     hint: 'choose another one',
   })
 }

@@ -162,7 +162,7 @@ describe('a volume', () => {
     expect(engine.must('volume', 'ls')).toContain(`local     ${anonymous}\n`)
     expect(engine.must('volume', 'prune', '-f')).toContain(anonymous)
     expect(engine.must('volume', 'rm', 'named')).toBe('named')
-    expect(engine.coffer('volume', 'inspect', 'named').stderr).toContain('no such volume')
+    expect(engine.coffer('volume', 'inspect', 'named').stderr).toContain('No such volume: named')
   })
 })
 

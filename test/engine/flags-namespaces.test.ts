@@ -170,10 +170,10 @@ describe('one container', () => {
       '-c',
       'hostname; cat /proc/sys/kernel/domainname /etc/hostname /etc/resolv.conf /etc/hosts',
     )
-    expect(shown).toContain('box\nexample.org\nbox\nnameserver 192.0.2.1\nsearch example.org\noptions ndots:2\n')
+    expect(shown).toContain('box\nexample.org\nbox\nsearch example.org\nnameserver 192.0.2.1\noptions ndots:2\n')
     expect(shown).toContain('10.0.0.7\tdb')
     expect(engine.coffer('run', '--add-host', 'db:1.2.3', 'ubuntu', 'true').stderr).toContain(
-      'invalid IP address: 1.2.3',
+      'invalid IP address in add-host: 1.2.3',
     )
     expect(engine.coffer('run', '--hostname', 'x', '--uts', 'host', 'ubuntu', 'true').stderr).toContain(
       'conflicting options: hostname and the UTS mode',
@@ -186,7 +186,7 @@ describe('one container', () => {
     )
     const id = typed('docker create --name idle ubuntu true')
     expect(engine.coffer('run', '--pid', 'container:idle', 'ubuntu', 'true').stderr).toContain(
-      'container idle is created',
+      'container idle is not running: it is created',
     )
     expect(id).toMatch(/^[0-9a-f]{64}$/)
   })

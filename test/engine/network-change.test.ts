@@ -321,8 +321,10 @@ describe('networks', () => {
     for (const name of ['x; drop table', '../x', '%d', 'a-name-of-16-byt', '.'])
       expect(device(name)).toContain('no device can be called that')
     expect(device('lo')).toContain('there is such a device')
-    for (const name of ['x; drop table', '../x', '-x', 'host', 'none'])
+    for (const name of ['x; drop table', '../x', '-x'])
       expect(refusal('network', 'create', '--', name)).toContain('it cannot have this name')
+    for (const name of ['host', 'none', 'bridge'])
+      expect(refusal('network', 'create', name)).toContain(`operation is not permitted on predefined ${name} network`)
     expect(refusal('run', '--network', 'one', '--network-alias', '../x', 'busybox', 'true')).toContain(
       'begin with a letter or digit',
     )

@@ -32,7 +32,7 @@ test('ports are told all, one, or with an error', () => {
   expect(engine.must('container', 'port', 'served', '80')).toBe('127.0.0.1:8099')
   expect(engine.must('port', 'served', '53/udp').split('\n')[0]).toBe('0.0.0.0:5399')
   const { status, stderr } = engine.coffer('port', 'served', '81')
-  expect([status, stderr.includes("no public port '81/tcp' published for served")]).toEqual([1, true])
+  expect([status, stderr.includes("No public port '81/tcp' published for served")]).toEqual([1, true])
   engine.must('rm', '--force', 'served')
   expect(engine.coffer('port', 'served').stderr).toContain('No such container: served')
 })
