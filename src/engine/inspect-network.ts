@@ -104,9 +104,9 @@ export function networkSettings(
   }
 }
 
-/** docker has networks of these names. */
+/** docker has networks of these names. One that was disconnected from all is in none of them. */
 function withoutNetwork(record: Pick<ContainerRecord, 'network' | 'intent'>): readonly EndpointWish[] {
-  const mode = networkMode(record)
+  const mode = record.network.kind === 'networks' ? '' : networkMode(record)
   return mode === 'host' || mode === 'none' ? [{ network: mode, aliases: [] }] : []
 }
 
