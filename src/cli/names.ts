@@ -1,8 +1,9 @@
 /** `--add-host`, `--dns` and their like: what the container's files say of names. */
 
+import { usage } from '../base/flags.ts'
 import { HOST_GATEWAY } from '../engine/container-files.ts'
-import { findContainer } from '../engine/containers.ts'
-import type { ContainerNames, Intent } from '../engine/intent.ts'
+import { findContainer, withoutSlash } from '../engine/containers.ts'
+import type { ContainerLink, ContainerNames, Intent } from '../engine/intent.ts'
 import type { ContainerRecord } from '../engine/record.ts'
 import { isNamed } from './network-flags.ts'
 import type { Source } from './source.ts'
@@ -25,11 +26,41 @@ export function namesOf(asked: Asked, { directory, source, namespaces }: NamesRe
     search: given.list('dns-search'),
     options: [...given.list('dns-option'), ...given.list('dns-opt')],
   }
-  const isAsked = [names.hosts, names.servers, names.search, names.options].some(({ length }) => length > 0)
+  const links = linksOf(asked)
+  const isAsked =
+    links.length > 0 || [names.hosts, names.servers, names.search, names.options].some(({ length }) => length > 0)
   const needsThem = isAsked || source.root.kind === 'layers' || isNamed(asked) || given.isSet('egress')
   if (namespaces.mount.kind !== 'private' || !needsThem) return undefined
   const other = isAsked ? undefined : joinedContainer(asked)?.intent.names
-  return other === undefined ? names : { ...other, isBorrowed: true }
+  if (other === undefined) return links.length === 0 ? names : { ...names, links }
+  return { ...other, isBorrowed: true }
+}
+
+/** `CONTAINER[:ALIAS]`, of one that is there. */
+function linksOf(asked: Asked): readonly ContainerLink[] {
+  const words = asked.given.list('link')
+  if (words.length === 0) return []
+  const network = [...asked.given.list('network'), ...asked.given.list('net')].find((word) =>
+    /^(?:host|none|container:|ns:)/.test(word),
+  )
+  if (network !== undefined)
+    throw usage(
+      asked.command,
+      `conflicting options: ${network.replace(/:.*/, '')} type networking can't be used with links: links are only supported for user-defined networks`,
+    )
+  const hinders = asked.given.isSet('egress')
+    ? '--egress'
+    : asked.session.engine.host().isRootless
+      ? 'no root'
+      : undefined
+  if (hinders !== undefined)
+    throw usage(asked.command, `with ${hinders} a container has no neighbours that --link could name`)
+  return words.map((word) => {
+    const [, name = '', alias = name] = /^([^:]+)(?::([^:]+))?$/.exec(word) ?? []
+    if (name === '' || !/^[\w.-]+$/.test(withoutSlash(alias)))
+      throw wrong(asked, 'link', word, 'write it like CONTAINER:ALIAS')
+    return { id: findContainer(asked.session.engine, name).record.id, alias: withoutSlash(alias) }
+  })
 }
 
 /** The one whose network it joins: as docker has it, it is called as that one, and finds the same names. */

@@ -11,16 +11,14 @@ import { addressOf, aliasesOf } from './network-flags.ts'
 import type { Session } from './open.ts'
 import type { Asked } from './values.ts'
 
-const LINKS = 'it is of the links of docker 1, which networks replaced'
-
 const CONNECT: readonly Flag[] = [
   { name: 'alias', type: 'list', value: 'NAME', help: 'another name by which others in it find the container' },
   { name: 'ip', type: 'string', value: 'ADDRESS', help: 'its address' },
   { name: 'ip6', type: 'string', value: 'ADDRESS', help: 'its address of IPv6' },
   { name: 'driver-opt', type: 'list', help: '', refused: 'a way into a network has no options' },
   { name: 'gw-priority', type: 'int', help: '', refused: 'the network that it was connected to first leads out' },
-  { name: 'link', type: 'list', help: '', refused: LINKS },
-  { name: 'link-local-ip', type: 'list', help: '', refused: LINKS },
+  { name: 'link', type: 'list', help: '', refused: 'it is said when the container is made: coffer run --link' },
+  { name: 'link-local-ip', type: 'list', help: '', refused: 'an address of a network is given with --ip' },
 ]
 
 export const connect: Command = (session, words) => {

@@ -175,9 +175,8 @@ const NETWORK: readonly Flag[] = [
   ...['network-alias', 'net-alias'].map((name) =>
     flag(name, 'list', 'NAME', 'another name by which others in the network find it'),
   ),
-  ...['link', 'link-local-ip'].map((name) =>
-    refused(name, 'list', 'it is of the links of docker 1, which networks replaced'),
-  ),
+  flag('link', 'list', 'CONTAINER[:ALIAS]', 'call another container so, in this one alone'),
+  refused('link-local-ip', 'list', 'an address of a network is given with --ip'),
 ]
 
 export const CREATE_FLAGS: readonly Flag[] = [

@@ -246,6 +246,7 @@ const NEEDS_TREE = [
   'init',
   'add-host',
   'dns',
+  'link',
   'egress',
   'shm-size',
 ]

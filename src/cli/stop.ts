@@ -87,7 +87,7 @@ export const RM: readonly Flag[] = [
     short: 'l',
     type: 'bool',
     help: 'a link between containers',
-    refused: 'there are no links; use a network',
+    refused: 'a link goes with its container',
   },
 ]
 

@@ -25,6 +25,7 @@ export function typedWords(asked: Asked, image: ImageProcess | undefined): Typed
     mountPlaces: mountPlacesOf(asked),
     volumesFrom: given.list('volumes-from'),
     groups: given.list('group-add'),
+    links: given.list('link'),
     devices: given.list('device'),
     logOptions: pairsOf(asked, 'log-opt'),
     hardwareAddress: given.string('mac-address') || undefined,

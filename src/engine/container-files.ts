@@ -8,6 +8,7 @@ import { NAMED_FILES } from './config-mounts.ts'
 import type { Connection } from './connection.ts'
 import { USER_NETWORKS } from './connector.ts'
 import type { ContainerNames, Intent } from './intent.ts'
+import { linkLines } from './links.ts'
 import type { Engine } from './place.ts'
 
 type Named = Pick<Intent, 'hostname' | 'domainname' | 'namespaces'>
@@ -126,9 +127,10 @@ const ndots = (options: readonly string[]): readonly string[] => {
 }
 
 /** Into the directory of the container, before it is mounted from there. */
-export function writeNamedFiles({ machine }: Engine, intent: WithNames): void {
+export function writeNamedFiles(engine: Engine, intent: WithNames): void {
+  const { machine } = engine
   if (intent.names === undefined || intent.names.isBorrowed === true) return
-  const texts = textsOf(machine, intent, intent.names)
+  const texts = textsOf(engine, intent, intent.names)
   for (const name of NAMED_FILES) {
     const path = `${intent.names.directory}/${name}`
     replaceFile(machine.native, { path, temporary: `${path}.new`, text: texts[name], mode: 0o644 })
@@ -136,9 +138,10 @@ export function writeNamedFiles({ machine }: Engine, intent: WithNames): void {
 }
 
 /** What a connection changes of them, in place: a file that is mounted stays the same one. */
-export function rewriteNamedFiles({ machine }: Engine, intent: WithNames, connection: Connection): void {
+export function rewriteNamedFiles(engine: Engine, intent: WithNames, connection: Connection): void {
+  const { machine } = engine
   if (intent.names === undefined || intent.names.isBorrowed === true) return
-  const texts = textsOf(machine, intent, intent.names, connection)
+  const texts = textsOf(engine, intent, intent.names, connection)
   for (const name of ['hosts', 'resolv.conf'] as const) {
     const fd = open(machine.native, `${intent.names.directory}/${name}`, O_WRONLY)
     try {
@@ -151,15 +154,15 @@ export function rewriteNamedFiles({ machine }: Engine, intent: WithNames, connec
   }
 }
 
-const textsOf = (
-  { files }: Engine['machine'],
+function textsOf(
+  engine: Engine,
   intent: Named,
   names: ContainerNames,
   connection?: Connection,
-): ReturnType<typeof namedFiles> =>
-  namedFiles(
-    intent,
-    names,
-    { hosts: files.readText('/etc/hosts') ?? '', resolvConf: files.readText('/etc/resolv.conf') ?? '' },
-    connection,
-  )
+): ReturnType<typeof namedFiles> {
+  const { files } = engine.machine
+  const host = { hosts: files.readText('/etc/hosts') ?? '', resolvConf: files.readText('/etc/resolv.conf') ?? '' }
+  const texts = namedFiles(intent, names, host, connection)
+  if (names.links === undefined || connection === undefined) return texts
+  return { ...texts, hosts: texts.hosts + linkLines(engine, names.links, connection) }
+}

@@ -29,6 +29,7 @@ import { endEgress } from './egress.ts'
 import { foreignDrops } from './foreign-rules.ts'
 import { forgetForwarding, wantForwarding } from './forwarding.ts'
 import { forgetHeld } from './held-network.ts'
+import { tellLinked } from './linked.ts'
 import { heldLocks, withNamesLock } from './lock.ts'
 import {
   bytesOf,
@@ -89,6 +90,7 @@ export function connectContainer(
     const { trace } = runPlan(native, plan, options)
     ran?.(plan, trace)
     rewriteNamedFiles(engine, record.intent, connection)
+    tellLinked(engine, id)
     for (const text of drops) warn(text)
   } catch (error) {
     disconnectContainer(engine, id)

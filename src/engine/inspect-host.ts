@@ -2,8 +2,9 @@
 
 import type { Json } from '../base/json.ts'
 import { sorted } from '../base/sorted.ts'
+import { DEFAULT_NETWORK } from '../network/networks.ts'
 import { MASKED, READONLY } from './config.ts'
-import { networkMode, wantedBindings } from './inspect-network.ts'
+import { linkWord, networkMode, wantedBindings } from './inspect-network.ts'
 import { resourceSettings } from './inspect-resources.ts'
 import type { Intent, IntentMount, NamespaceChoice } from './intent.ts'
 import type { ContainerRecord, PortWish, TypedWords } from './record.ts'
@@ -12,7 +13,6 @@ import type { ContainerRecord, PortWish, TypedWords } from './record.ts'
 const ABSENT: { readonly [name: string]: Json } = {
   VolumeDriver: '',
   Cgroup: '',
-  Links: null,
   ConsoleSize: [0, 0],
   Isolation: '',
   KernelMemory: 0,
@@ -55,12 +55,19 @@ function lifeSettings(record: ContainerRecord): { readonly [name: string]: Json 
     LogConfig: { Type: log.driver, Config: typed === undefined ? limits : sorted(typed.logOptions) },
     ...(network.kind === 'egress' ? { Egress: network.hosts } : {}),
     PortBindings: wantedBindings('ports' in network ? network.ports.filter((port) => !isOfAll(record, port)) : []),
+    Links: orNull(linkWords(record)),
     PublishAllPorts: typed?.publishesAll ?? false,
     RestartPolicy: { Name: restart.when, MaximumRetryCount: restart.maxRetries },
     AutoRemove: removesItself,
     Runtime: 'coffer',
   }
 }
+
+/** In the default network; of others they are among those of the network. */
+const linkWords = ({ name, network, typed }: ContainerRecord): readonly string[] =>
+  network.kind === 'networks' && network.networks.some((one) => one.network === DEFAULT_NETWORK)
+    ? (typed?.links ?? []).map((word) => linkWord(word).replace(/^(.*):(.*)$/, `/$1:/${name}/$2`))
+    : []
 
 /** -P says so for all that are exposed. */
 const isOfAll = (

@@ -65,7 +65,7 @@ const hasIpv6 = ({ endpoints }: Connection): boolean =>
 
 /** `connection` is undefined while it does not run; `idOf` answers that of a network. */
 export function networkSettings(
-  record: Pick<ContainerRecord, 'id' | 'network' | 'intent'>,
+  record: Pick<ContainerRecord, 'id' | 'network' | 'intent' | 'typed'>,
   connection: Connection | undefined,
   { sandboxKey, idOf }: { readonly sandboxKey: string; readonly idOf: (network: string) => string },
 ): { readonly [name: string]: Json } {
@@ -74,9 +74,11 @@ export function networkSettings(
     // While it is connected, as with docker.
     const own = endpoint === undefined || wish.network === DEFAULT_NETWORK ? [] : [record.id.slice(0, 12)]
     const aliases = [...wish.aliases, ...own]
+    const links = wish.network === DEFAULT_NETWORK ? [] : (record.typed?.links ?? []).map(linkWord)
+    const named = { Links: links.length === 0 ? null : links }
     return [
       wish.network,
-      { ...wishSettings({ ...wish, aliases }, idOf), ...addressSettings(endpoint), DriverOpts: null },
+      { ...wishSettings({ ...wish, aliases }, idOf), ...named, ...addressSettings(endpoint), DriverOpts: null },
     ] as const
   })
   const [first] = networks
@@ -104,9 +106,13 @@ export function networkSettings(
   }
 }
 
-/** docker has networks of these names. One that was disconnected from all is in none of them. */
+/** As docker writes it: with the alias. */
+export const linkWord = (word: string): string => (word.includes(':') ? word : `${word}:${word}`)
+
+/** docker has networks of these names. Who was disconnected of all is in none of them either. */
 function withoutNetwork(record: Pick<ContainerRecord, 'network' | 'intent'>): readonly EndpointWish[] {
-  const mode = record.network.kind === 'networks' ? '' : networkMode(record)
+  if (record.network.kind === 'networks') return []
+  const mode = networkMode(record)
   return mode === 'host' || mode === 'none' ? [{ network: mode, aliases: [] }] : []
 }
 

@@ -117,7 +117,15 @@ export interface ContainerNames {
   readonly servers: readonly string[]
   readonly search: readonly string[]
   readonly options: readonly string[]
+  /** Other containers under an alias: links.ts. */
+  readonly links?: readonly ContainerLink[] | undefined
 }
+
+export interface ContainerLink {
+  readonly id: string
+  readonly alias: string
+}
+
 /** Options are those of oci:runtime-spec/config.md#mounts. Paths are absolute. */
 export type IntentMount =
   | {

@@ -11,6 +11,7 @@ import { copyUpDirectory, copyUpVolume } from './copy-up.ts'
 import { tellContainer } from './events.ts'
 import { writeInitProgram } from './init-program.ts'
 import type { Intent, IntentMount } from './intent.ts'
+import { noteLinks } from './linked.ts'
 import { withNamesLock } from './lock.ts'
 import { makeMountPoints } from './mount-points.ts'
 import { isMountable, mountedFiles, withMountedVolume } from './mounted-volumes.ts'
@@ -43,6 +44,7 @@ export function makeContainer(
     makeUpper(engine, `${directory}/upper`, asked.intent)
     const leaves = writeLeaving(engine, asked)
     const record = prepareMounts(engine, asked)
+    noteLinks(engine, id, record.intent)
     writeRecord(engine, record)
     if (leaves) remove(native, `${directory}/${LEAVING_FILE}`)
     tellContainer(engine, record, 'create')

@@ -52,6 +52,7 @@ export interface TypedWords {
   readonly volumesFrom: readonly string[]
   readonly groups: readonly string[]
   readonly devices: readonly string[]
+  readonly links: readonly string[]
   readonly logOptions: Readonly<Record<string, string>>
   readonly hardwareAddress?: string | undefined
   readonly publishesAll: boolean

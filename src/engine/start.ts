@@ -19,6 +19,7 @@ import { grantableCapabilities } from './grantable.ts'
 import { beginHealth, delayMs, HEALTH_COMMAND, HEALTH_FILE } from './health.ts'
 import { heldPaths } from './held-network.ts'
 import type { Intent } from './intent.ts'
+import { refuseUnlinked, withLinkVariables } from './links.ts'
 import { heldLocks, withContainerLock } from './lock.ts'
 import { holdVolumes, releaseVolumes } from './mounted-volumes.ts'
 import { attachPath, containerPath, type Engine, networkFile } from './place.ts'
@@ -58,6 +59,7 @@ export function startLocked(engine: Engine, record: ContainerRecord, { warn, bef
   const { id, intent, log } = record
   const directory = containerPath(engine, id)
   const attach = attachPath(engine, id)
+  refuseUnlinked(engine, record)
   // What a cleaner left that was killed.
   if (files.status(containerDirectory(machine, id)) !== undefined)
     removeInner(machine, id, { force: true, warn, held: heldLocks() })
@@ -87,7 +89,8 @@ export function startLocked(engine: Engine, record: ContainerRecord, { warn, bef
     holdVolumes(engine, record)
     const { release, ...container } = connected(engine, record, { warn })
     try {
-      runWatched(machine, requestOf(engine, { id, container }, warn), watched, before)
+      const linked = { intent: withLinkVariables(engine, record, container.intent) }
+      runWatched(machine, requestOf(engine, { id, container: linked }, warn), watched, before)
     } finally {
       release()
     }
