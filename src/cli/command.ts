@@ -4,7 +4,7 @@ import { describeError, OperationError } from '../base/errors.ts'
 import { type Parsed, USAGE, usage } from '../base/flags.ts'
 import { type EngineContainer, findContainer } from '../engine/containers.ts'
 import { mendPause } from '../engine/held-pause.ts'
-import { mendContainer } from '../engine/mend.ts'
+import { hasEnded, mendContainer } from '../engine/mend.ts'
 import { read, writeText } from '../executor/embedded-files.ts'
 import { keepCommandFailure } from './failure.ts'
 import type { Session } from './open.ts'
@@ -70,8 +70,7 @@ export function onlyContainer(session: Session, name: string, { rest }: Pick<Par
 /** As it is once nothing of a killed command is left of it. */
 export function findMended({ engine }: Pick<Session, 'engine'>, text: string): EngineContainer {
   const found = findContainer(engine, text)
-  const wasMended =
-    found.status === 'exited' ? mendContainer(engine, found.record.id) : mendPause(engine, found.record.id)
+  const wasMended = hasEnded(found.status) ? mendContainer(engine, found.record.id) : mendPause(engine, found.record.id)
   if (!wasMended) return found
   return findContainer(engine, text)
 }

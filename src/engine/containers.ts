@@ -1,10 +1,11 @@
 /** The containers of the engine, as their files and the kernel show them now. */
 
 import { OperationError } from '../base/errors.ts'
-import { readRemains, recordedInit } from '../container/store.ts'
+import { containerDirectory, readRemains, recordedInit } from '../container/store.ts'
 import { isWatched } from './listening.ts'
 import { containerPath, containersDirectory, type Engine, namesDirectory } from './place.ts'
 import { type ContainerRecord, isTorn, parseRecord, RECORD_FILE } from './record.ts'
+import { isStoppedByHand, nextRestart, ranMs, readRestarts } from './restart.ts'
 import { isAwaitingRestart } from './waiting.ts'
 
 /**
@@ -116,7 +117,6 @@ export function readEngineContainer(engine: Engine, id: string): EngineContainer
   const inner = before === undefined ? readRemains(machine.files, machine.root, id) : undefined
   if (inner?.status === 'running' || inner?.status === 'paused')
     return { record, status: inner.status, pid: inner.init.pid, started, cgroups: inner.record.cgroup.paths }
-  const restarts = record.restart.when !== 'no' && isAwaitingRestart(engine, id)
   // It may have ended meanwhile.
   const exit = before ?? readExit()
   const init =
@@ -124,7 +124,26 @@ export function readEngineContainer(engine: Engine, id: string): EngineContainer
   // Its monitor has yet to tell how it ended.
   if (init !== undefined && inner?.record !== undefined && isWatched(engine, id))
     return { record, status: 'running', isEnding: true, pid: init.pid, started, cgroups: inner.record.cgroup.paths }
+  // It has told by now.
+  if (exit === undefined && readExit() !== undefined) return readEngineContainer(engine, id)
+  const restarts = record.restart.when !== 'no' && isToRestart(engine, record, { started, exit })
   return { record, status: restarts ? 'restarting' : 'exited', started, exit }
+}
+
+interface Run {
+  readonly started: string
+  readonly exit: Exit | undefined
+}
+
+/** Whether who cleans up behind its end will start it again when he comes to that, or somebody says that he will. */
+function isToRestart(engine: Engine, record: ContainerRecord, { started, exit }: Run): boolean {
+  const { machine } = engine
+  if (isStoppedByHand(engine, record.id)) return false
+  const ran = exit === undefined ? undefined : { status: exit.status, ranMs: ranMs(started, exit) }
+  const restarts = ran !== undefined && nextRestart(record.restart, readRestarts(engine, record.id), ran) !== undefined
+  // In this order: who cleans up says so before. One that was killed leaves that to whoever mends it.
+  const isLeft = machine.files.status(containerDirectory(machine, record.id)) !== undefined
+  return (restarts && isLeft) || isAwaitingRestart(engine, record.id)
 }
 
 /** `STATUS SIGNAL NANOS` of native/monitor.c. */

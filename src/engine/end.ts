@@ -30,7 +30,7 @@ export function readEnd(engine: Engine, { record: { id }, ...seen }: EngineConta
   const sent = parsed<SentSignal>(files.readText(`${directory}/${SENT_FILE}`))
   const memory = parsed<MemoryEnd>(files.readText(`${directory}/${MEMORY_END_FILE}`))
   return {
-    exit: seen.status === 'exited' ? seen.exit : undefined,
+    exit: seen.status === 'exited' || seen.status === 'restarting' ? seen.exit : undefined,
     started: seen.status === 'created' ? '' : seen.started,
     ...(sent === undefined ? {} : { sent }),
     ...(memory === undefined ? {} : { memory }),
@@ -83,7 +83,8 @@ function keepMemoryEnd({ machine, dataRoot }: Engine, id: string, inner: Contain
 /** A status of 0 is no failure, and neither is the end of a container that is removed. */
 function keepAsLast(engine: Engine, container: EngineContainer | undefined): void {
   const { native, root, now } = engine.machine
-  if (container?.status !== 'exited' || container.exit?.status === 0) return
+  if (container?.status !== 'exited' && container?.status !== 'restarting') return
+  if (container.exit?.status === 0) return
   const end = readEnd(engine, container)
   if (end.sent?.command === 'rm') return
   const at = end.exit?.at ?? now().toISOString()

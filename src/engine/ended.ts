@@ -10,7 +10,7 @@ import { removeContainer as removeInner } from '../container/remove.ts'
 import { type Container, readRemains } from '../container/store.ts'
 import { attempt } from '../executor/embedded-call.ts'
 import { drain, POLLIN, poll, watchFiles } from '../executor/embedded-events.ts'
-import { close, remove, replaceFile } from '../executor/embedded-files.ts'
+import { close, remove } from '../executor/embedded-files.ts'
 import { CLOCK_MONOTONIC, clockNanos } from '../executor/embedded-process.ts'
 import { disconnectContainer } from './container-network.ts'
 import { readEngineContainer, UNSEEN_STATUS } from './containers.ts'
@@ -23,7 +23,7 @@ import type { ContainerRecord } from './record.ts'
 import { forgetContainer } from './remove.ts'
 import { isStoppedByHand, nextRestart, type Restarts, ranMs, readRestarts, writeRestarts } from './restart.ts'
 import { startLocked } from './start.ts'
-import { waitingPath } from './waiting.ts'
+import { beginWaiting, endWaiting } from './waiting.ts'
 
 type Warn = (text: string) => void
 
@@ -33,7 +33,12 @@ export function afterEnd(engine: Engine, id: string, warn: Warn): void {
     cleanUp(engine, id, { inner: readInner(engine, id), warn })
     return
   }
-  if (record.restart.when !== 'no') letClientsGo(engine)
+  if (record.restart.when !== 'no') {
+    // Nobody shall take it for one that stays as it is, until it runs again.
+    if (decide(engine, record) === undefined) endWaiting(engine, id)
+    else beginWaiting(engine, id)
+    letClientsGo(engine)
+  }
   let isForgotten = false
   unlessRemoved(() =>
     withContainerLock(engine, id, () => {
@@ -91,7 +96,7 @@ function startAgain(engine: Engine, record: ContainerRecord, warn: Warn): void {
   let next = decide(engine, record)
   while (next !== undefined) {
     writeRestarts(engine, record.id, next)
-    if (!awaitTime(engine, record.id, next.delayMs)) return
+    if (!awaitTime(engine, record.id, next.delayMs)) break
     try {
       startLocked(engine, readEngineContainer(engine, record.id)?.record ?? record, { warn, before: () => undefined })
       return
@@ -100,11 +105,12 @@ function startAgain(engine: Engine, record: ContainerRecord, warn: Warn): void {
       next = nextRestart(record.restart, next, { status: UNSEEN_STATUS, ranMs: 0 })
     }
   }
+  endWaiting(engine, record.id)
 }
 
 function decide(engine: Engine, { id, restart }: ContainerRecord): Restarts | undefined {
   const now = readEngineContainer(engine, id)
-  if (now?.status !== 'exited' || isStoppedByHand(engine, id)) return undefined
+  if ((now?.status !== 'exited' && now?.status !== 'restarting') || isStoppedByHand(engine, id)) return undefined
   const ran = now.exit === undefined ? 0 : ranMs(now.started, now.exit)
   return nextRestart(restart, readRestarts(engine, id), { status: now.exit?.status ?? UNSEEN_STATUS, ranMs: ran })
 }
@@ -114,10 +120,7 @@ const IN_MOVED_TO = 0x80
 
 /** Answers whether it may be started; false as soon as it is stopped by hand. */
 function awaitTime(engine: Engine, id: string, delayMs: number): boolean {
-  const { native, files } = engine.machine
-  const path = waitingPath(engine, id)
-  const own = files.readText('/proc/self/stat') ?? ''
-  replaceFile(native, { path, temporary: `${path}.new`, text: own, mode: 0o600 })
+  const { native } = engine.machine
   const changes = watchFiles(native, [containerPath(engine, id)], IN_CREATE | IN_MOVED_TO)
   const nowMs = (): number => clockNanos(native, CLOCK_MONOTONIC) / 1_000_000
   const end = nowMs() + delayMs
@@ -130,6 +133,5 @@ function awaitTime(engine: Engine, id: string, delayMs: number): boolean {
     return false
   } finally {
     close(native, changes)
-    remove(native, path)
   }
 }

@@ -64,7 +64,7 @@ export function listMended(engine: Engine, warn: (text: string) => void): readon
   const found = listEngineContainers(engine, warn)
   for (const one of found) if (one.status === 'running') mendBeside(engine, one.record, warn)
   const mended = found.filter(({ status, record: { id } }) =>
-    status === 'exited' ? mendContainer(engine, id) : status === 'paused' && mendPause(engine, id),
+    hasEnded(status) ? mendContainer(engine, id) : status === 'paused' && mendPause(engine, id),
   )
   mendMountedVolumes(engine)
   return mended.length === 0 ? found : listEngineContainers(engine, quiet)
@@ -172,9 +172,12 @@ function noteEnd(engine: Engine, id: string): void {
   }
 }
 
+/** Who was to start it again may have been killed before he had cleaned up. */
+export const hasEnded = (status: EngineContainer['status']): boolean => status === 'exited' || status === 'restarting'
+
 function needsMending(engine: Engine, id: string): boolean {
   const container = readWhole(engine, id)
-  if (container?.status !== 'exited') return false
+  if (container === undefined || !hasEnded(container.status) || !('exit' in container)) return false
   if (container.record.removesItself || container.exit === undefined) return true
   if (readConnection(engine, id) !== undefined) return true
   return engine.machine.files.status(containerDirectory(engine.machine, id)) !== undefined

@@ -8,12 +8,11 @@
  * |------------|---------------------------------------------------------|---------------------------------------------|
  * | `stopped`  | from a stop by hand until a start by hand               | nothing                                     |
  * | `restarts` | from the first restart until a start by hand            | `Restarts` as JSON                          |
- * | `waiting`  | from the end of the container until it is started again | who waits: waiting.ts                       |
+ * | `waiting`  | since it ended and is started again                     | who waits, or did: waiting.ts               |
  */
 
 import { close, open, remove, replaceFile } from '../executor/embedded-files.ts'
 import { O_CREAT, O_WRONLY } from '../linux/files.ts'
-import type { Exit } from './containers.ts'
 import { containerPath, type Engine } from './place.ts'
 import type { ContainerRecord, RestartPolicy } from './record.ts'
 
@@ -42,7 +41,8 @@ export function nextRestart(
 }
 
 /** Milliseconds between a start and an end; never below 0, whatever the clock did. */
-export const ranMs = (started: string, exit: Exit): number => Math.max(0, Date.parse(exit.at) - Date.parse(started))
+export const ranMs = (started: string, exit: { readonly at: string }): number =>
+  Math.max(0, Date.parse(exit.at) - Date.parse(started))
 
 const stoppedPath = (engine: Engine, id: string): string => `${containerPath(engine, id)}/stopped`
 const restartsPath = (engine: Engine, id: string): string => `${containerPath(engine, id)}/restarts`

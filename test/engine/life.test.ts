@@ -325,6 +325,15 @@ describe('start', () => {
 })
 
 describe('restart policies', () => {
+  test('one that will be started again is restarting or running at any moment, and exited at last', () => {
+    engine.must('run', '-d', '--name', 'flaky', '--restart', 'on-failure:3', 'busybox', 'false')
+    const look = (): string => engine.must('inspect', '-f', '{{.State.Status}} {{.RestartCount}}', 'flaky')
+    let seen = look()
+    while (!seen.startsWith('exited')) seen = look()
+    expect(seen).toBe('exited 3')
+    engine.must('rm', 'flaky')
+  })
+
   /** A container that has ended, made anew with a policy. */
   function withPolicy(name: string, script: string, when: string, maxRetries = 0): string {
     const id = shell(name, 'true')
@@ -341,6 +350,8 @@ describe('restart policies', () => {
       .must('logs', name)
       .split('\n')
       .filter((line) => line === 'turn').length
+
+  const isRestarting = (name: string): boolean => engine.must('inspect', '-f', '{{.State.Restarting}}', name) === 'true'
 
   test('one that fails is started again as often as it says', async () => {
     const id = withPolicy('fails', 'echo turn; exit 1', 'on-failure', 2)
@@ -359,7 +370,7 @@ describe('restart policies', () => {
 
   test('one that was stopped by hand stays stopped, also while it waits for its time', async () => {
     const id = withPolicy('loops', 'echo turn; exit 1', 'always')
-    await until(id, () => turns('loops') >= 4 && existsSync(pathOf(id, 'waiting')))
+    await until(id, () => turns('loops') >= 4 && isRestarting('loops'))
     engine.must('stop', 'loops')
     const count = turns('loops')
     expect(engine.must('ps', '-a', '--filter', 'name=loops', '--format', '{{.State}}')).toBe('exited')
@@ -370,7 +381,7 @@ describe('restart policies', () => {
 
   test('one that waits is removed by force only', async () => {
     const id = withPolicy('waits', 'echo turn; exit 1', 'always')
-    await until(id, () => turns('waits') >= 5 && existsSync(pathOf(id, 'waiting')))
+    await until(id, () => turns('waits') >= 5 && isRestarting('waits'))
     expect(engine.must('ps', '--format', '{{.Names}} {{.Status}}')).toMatch(/^waits Restarting \(1\) .* ago$/)
     expect(engine.coffer('rm', 'waits').status).toBe(1)
     engine.must('rm', '--force', 'waits')
