@@ -42,6 +42,11 @@ const cases: Readonly<Record<string, readonly [string, string]>> = {
     '42:A=1 42:B=2 42',
   ],
   'printf with zeros and in base 16': ['{{printf "%05d|%05d|%x|%04X" .State.Pid -7 255 171}}', '00042|-0007|ff|00AB'],
+  'printf with a precision': [
+    '{{printf "%.6s|%8.3s|%-5.2s|%.3q|%.2f|%6.1f|" .Id "abcdef" "abc" "abcdef" 1.256 .State.Pid}}',
+    'sha256|     abc|ab   |"abc"|1.26|  42.0|',
+  ],
+  'printf as a sign and in bases 8 and 2': ['{{printf "%c%o %b" 65 8 5}}', 'A10 101'],
   'a comment': ['a{{/* nothing */}}b', 'ab'],
   'a template that is defined, wherever that is': [
     '{{template "short" .State}}{{define "short"}}<{{.Pid}}>{{end}}{{template "short" .State}}',

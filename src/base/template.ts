@@ -251,10 +251,10 @@ const sliced = (value: Value, from: Value, to: Value): Value => {
 function printed(format: string, args: readonly Value[]): string {
   let at = 0
   return format.replace(
-    /%(-?)(0?)(\d*)([sdvqtxX%])/g,
-    (_, left: string, zero: string, digits: string, verb: string) => {
+    /%(-?)(0?)(\d*)(?:\.(\d*))?([sdvqtfcobxX%])/g,
+    (_, left: string, zero: string, digits: string, precision: string | undefined, verb: string) => {
       if (verb === '%') return '%'
-      const word = worded(args[at++], verb)
+      const word = worded(args[at++], verb, precision === undefined ? undefined : Number(precision))
       const width = `${left}${digits}`
       if (zero !== '' && left === '')
         return word.replace(/^-?/, (sign) => sign + '0'.repeat(Math.max(0, Number(width) - word.length)))
@@ -263,10 +263,20 @@ function printed(format: string, args: readonly Value[]): string {
   )
 }
 
-function worded(value: Value, verb: string): string {
+const BASES: Readonly<Record<string, number>> = { b: 2, o: 8, x: 16, X: 16 }
+
+/** A precision cuts texts, and says how many digits behind the point there are. Source: Go's package fmt */
+function worded(value: Value, verb: string, precision: number | undefined): string {
+  if (typeof value === 'number') return wordedNumber(value, verb, precision)
+  const cut = precision === undefined ? shown(value) : Array.from(shown(value)).slice(0, precision).join('')
+  return verb === 'q' ? JSON.stringify(cut) : cut
+}
+
+function wordedNumber(value: number, verb: string, precision = 6): string {
   if (verb === 'q') return JSON.stringify(text(value))
-  if (typeof value !== 'number' || !/[xX]/.test(verb)) return shown(value)
-  const digits = value.toString(16)
+  if (verb === 'f') return value.toFixed(precision)
+  if (verb === 'c') return String.fromCodePoint(value)
+  const digits = value.toString(BASES[verb] ?? 10)
   return verb === 'X' ? digits.toUpperCase() : digits
 }
 
