@@ -51,10 +51,11 @@ export function describeNetwork({ engine }: Session, network: NetworkRecord): ob
     IPAM: {
       Driver: 'default',
       Options: {},
-      Config: network.pools.map(({ subnet, gateway, range }) => ({
+      Config: network.pools.map(({ subnet, gateway, range, reserved }) => ({
         Subnet: subnet,
         ...(range === undefined ? {} : { IPRange: range }),
         Gateway: gateway,
+        ...(reserved === undefined ? {} : { AuxiliaryAddresses: reserved }),
       })),
     },
     Internal: network.isInternal,

@@ -43,7 +43,7 @@ export function takeAddress(
   for (let round = 0; round < size; round++) {
     const index = 1 + ((taken.size + round) % (size - 1))
     const address = nth(subnet, index)
-    const isFree = addressText(address) !== pool.gateway && (index < size - 1 || isIpv6(address))
+    const isFree = !isOfOthers(pool, address) && (index < size - 1 || isIpv6(address))
     if (isFree && !taken.has(addressHex(address)) && lease(address)) return addressText(address)
   }
   throw new OperationError({
@@ -53,12 +53,16 @@ export function takeAddress(
   })
 }
 
+/** That of this machine, or one that --aux-address keeps. */
+const isOfOthers = ({ gateway, reserved = {} }: Pool, address: Uint8Array): boolean =>
+  [gateway, ...Object.values(reserved)].includes(addressText(address))
+
 function takeWanted(pool: Pool, wanted: string, lease: (address: Uint8Array) => boolean): string {
   const address = parseAddress(wanted)
   const operation = `take the address ${wanted}`
   if (address === undefined || !isInside(parseSubnet(pool.subnet, 'the network'), address))
     throw new OperationError({ kind: 'invalid', operation, reason: `it is none of ${pool.subnet}` })
-  if (addressText(address) !== pool.gateway && lease(address)) return addressText(address)
+  if (!isOfOthers(pool, address) && lease(address)) return addressText(address)
   throw new OperationError({ kind: 'conflict', operation, reason: 'Address already in use' })
 }
 

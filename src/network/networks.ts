@@ -32,6 +32,8 @@ export interface Pool {
   readonly gateway: string
   /** A part of the subnet from which addresses are given that nobody chose. */
   readonly range?: string | undefined
+  /** Names and addresses of others, which no container gets. */
+  readonly reserved?: Readonly<Record<string, string>> | undefined
 }
 
 /** How containers are connected: to a bridge of this machine, or by one of its devices directly. */
@@ -137,6 +139,8 @@ export interface NewNetwork {
   readonly subnets: readonly string[]
   readonly gateways: readonly string[]
   readonly ranges: readonly string[]
+  /** `--aux-address`, by name. */
+  readonly reserved: Readonly<Record<string, string>>
   readonly hasIpv6: boolean
   readonly isInternal: boolean
   readonly labels: Readonly<Record<string, string>>
@@ -152,6 +156,7 @@ export const defaultNetwork = (id: string, created: string): NewNetwork => ({
   subnets: [],
   gateways: [],
   ranges: [],
+  reserved: {},
   hasIpv6: false,
   isInternal: false,
   labels: {},
@@ -271,13 +276,29 @@ function poolsOf(networks: Networks, wanted: NewNetwork): readonly Pool[] {
   if (outer !== undefined) return refuse(`no matching subnet: the gateway ${outer.text} is no address of the network`)
   const wide = ranges.find(({ part }) => !subnets.some((subnet) => isWithin(subnet, part)))
   if (wide !== undefined) return refuse(`the range ${wide.text} is no part of the network`)
+  const reserved = Object.entries(wanted.reserved).map(([name, text]) => ({ name, text, bytes: parseAddress(text) }))
+  const strange = reserved.find(
+    ({ bytes }) => bytes === undefined || !subnets.some((subnet) => isInside(subnet, bytes)),
+  )
+  if (strange !== undefined) return refuse(`no matching subnet for aux-address ${strange.text}`)
   return subnets.map((subnet) => ({
     subnet: subnetText(subnet),
     gateway: addressText(
       gateways.find(({ bytes }) => isInside(subnet, bytes ?? subnet.network))?.bytes ?? nth(subnet, 1),
     ),
     range: ranges.find(({ part }) => isWithin(subnet, part))?.text,
+    ...reservedIn(subnet, reserved),
   }))
+}
+
+function reservedIn(
+  subnet: Subnet,
+  reserved: readonly { readonly name: string; readonly bytes: Uint8Array | undefined }[],
+): Pick<Pool, 'reserved'> {
+  const own = reserved.flatMap(({ name, bytes }) =>
+    bytes !== undefined && isInside(subnet, bytes) ? [[name, addressText(bytes)] as const] : [],
+  )
+  return own.length === 0 ? {} : { reserved: Object.fromEntries(own) }
 }
 
 const isWithin = (subnet: Subnet, part: Subnet): boolean =>
