@@ -6,6 +6,7 @@ import { usage } from '../base/flags.ts'
 import { missingConnector } from '../engine/connector.ts'
 import { EGRESS_FIELD } from '../engine/egress.ts'
 import type { NamespaceChoice } from '../engine/intent.ts'
+import { boundPorts } from '../engine/network-plan.ts'
 import type { EndpointWish, NetworkWish, PortWish } from '../engine/record.ts'
 import { addressText } from '../linux/address-text.ts'
 import { isIpv6, parseAddress } from '../network/address.ts'
@@ -79,7 +80,7 @@ export function networkOf(asked: Asked, { isRootless, exposed, pid }: NetworkFac
   const twice = networks.find(({ network }, index) => networks.findIndex((one) => one.network === network) < index)
   if (twice !== undefined)
     throw wrong(asked, 'network', twice.network, `network "${twice.network}" is specified multiple times`)
-  return { kind: 'networks', networks, ports }
+  return { kind: 'networks', networks, ports: boundPorts(asked.session.engine, networks, ports) }
 }
 
 /** A network that is not coffer's to make. */

@@ -20,6 +20,7 @@ import {
   DEFAULT_NETWORK,
   type Driver,
   findNetwork,
+  HOST_BINDING,
   ICC,
   listNetworks,
   MTU,
@@ -70,7 +71,7 @@ const CREATE: readonly Flag[] = [
 ]
 
 const OPTIONS: Readonly<Record<Driver, readonly string[]>> = {
-  bridge: [BRIDGE_NAME, ICC, MTU],
+  bridge: [BRIDGE_NAME, ICC, HOST_BINDING, MTU],
   macvlan: ['parent', 'macvlan_mode'],
   ipvlan: ['parent', 'ipvlan_mode'],
 }

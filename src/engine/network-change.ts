@@ -23,6 +23,7 @@ import { forgetForwarding } from './forwarding.ts'
 import { heldLocks, withContainerLock, withNamesLock } from './lock.ts'
 import { writeRecord } from './make.ts'
 import {
+  boundPorts,
   endpointPlan,
   leave,
   loopbackSettings,
@@ -245,7 +246,9 @@ export function changePorts(engine: Engine, id: string, { add, remove }: PortCha
         hint: `coffer port ${record.name} lists them`,
       })
     const kept = network.ports.filter((port) => !goes(port))
-    const fresh = add.filter((port) => port.hostPort === 0 || !kept.some((one) => meant(port, one)))
+    const fresh = boundPorts(engine, network.networks, add).filter(
+      (port) => port.hostPort === 0 || !kept.some((one) => meant(port, one)),
+    )
     const next = { ...network, ports: [...kept, ...fresh] }
     refusePorts(
       record,

@@ -2,7 +2,7 @@
 
 import { parseAddress, parseSubnet } from '../network/address.ts'
 import { leaseHolders } from '../network/members.ts'
-import { listNetworks, mtuOf, type NetworkRecord, readNetwork } from '../network/networks.ts'
+import { HOST_BINDING, listNetworks, mtuOf, type NetworkRecord, readNetwork } from '../network/networks.ts'
 import type { Setting } from '../plan/network.ts'
 import { type Endpoint as EndpointPlan, IPVLAN_MODES, MACVLAN_MODES } from '../plan/network-endpoint.ts'
 import {
@@ -96,6 +96,18 @@ export const portEndpoint = (engine: Engine, { endpoints }: Connection): Endpoin
     const found = networkAt(engine, network)
     return found !== undefined && isOpen(found)
   })
+
+/** Where the network to which ports lead says that they are published, if nothing else was asked for. */
+export function boundPorts(
+  engine: Engine,
+  networks: readonly Pick<Endpoint, 'network'>[],
+  ports: readonly PortWish[],
+): readonly PortWish[] {
+  const found = networks.flatMap(({ network }) => networkAt(engine, network) ?? []).find(isOpen)
+  const hostAddress = found?.options[HOST_BINDING]
+  if (hostAddress === undefined) return ports
+  return ports.map((port) => (port.hostAddress === undefined ? { ...port, hostAddress } : port))
+}
 
 /** One of all addresses is one of each family that the container has. */
 export const publishedPorts = (ports: readonly PortWish[], endpoint: Endpoint | undefined): readonly PublishedPort[] =>

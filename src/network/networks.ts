@@ -181,6 +181,7 @@ export function createNetwork(networks: Networks, wanted: NewNetwork): NetworkRe
       hint: 'choose another name, or remove it: coffer network rm',
     })
   checkMtu(wanted)
+  checkBinding(wanted)
   const record: NetworkRecord = {
     version: 1,
     id,
@@ -206,6 +207,8 @@ export function createNetwork(networks: Networks, wanted: NewNetwork): NetworkRe
 
 export const BRIDGE_NAME = 'com.docker.network.bridge.name'
 export const ICC = 'com.docker.network.bridge.enable_icc'
+/** An address of IPv4 of this machine: where ports are published of which it is not said. */
+export const HOST_BINDING = 'com.docker.network.bridge.host_binding_ipv4'
 export const MTU = 'com.docker.network.driver.mtu'
 
 /** In bytes; that of the kernel, 1500, if undefined. RFC 791, RFC 8200 */
@@ -221,6 +224,17 @@ function checkMtu({ name, options, hasIpv6 }: NewNetwork): void {
     operation: `create network ${name}`,
     reason: `${MTU} is ${JSON.stringify(text)}`,
     hint: `give a number of bytes from ${least} to 65535`,
+  })
+}
+
+function checkBinding({ name, options }: NewNetwork): void {
+  const text = options[HOST_BINDING]
+  if (text === undefined || parseAddress(text)?.length === 4) return
+  throw new OperationError({
+    kind: 'invalid',
+    operation: `create network ${name}`,
+    reason: `${HOST_BINDING} is ${JSON.stringify(text)}`,
+    hint: 'give an address of IPv4 that this machine has, as 127.0.0.1',
   })
 }
 
