@@ -47,7 +47,11 @@ export const stats: Command = (session, words) => {
   for (;;) {
     const shown = chosen(session, given.rest, given.bool('all'))
     const now = usages(session.engine, shown)
-    const rows = shown.map((one) => rowOf(one, now.get(one.record.id), before.get(one.record.id), truncates))
+    const rows = shown.map((one, index) => ({
+      ...rowOf(one, now.get(one.record.id), before.get(one.record.id), truncates),
+      // As docker: by the word with which it was asked for.
+      ...(given.rest.length > 0 ? { Container: given.rest[index] ?? '' } : {}),
+    }))
     say(
       session,
       `${given.bool('no-stream') ? '' : CLEAR_SCREEN}${printRows({ rows, headers: { ...HEADERS, Container: 'CONTAINER' }, columns: COLUMNS }, format)}`,
