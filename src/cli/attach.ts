@@ -36,7 +36,7 @@ export const attachTo: Command = (session, words) => {
   const status = stay(session, found, socket, {
     hasInput: !given.bool('no-stdin') && found.record.hasInput,
     proxiesSignals: given.string('sig-proxy') !== 'false',
-    keys: detachKeysOf({ command: 'coffer attach', given }),
+    keys: detachKeysOf({ command: 'coffer attach', given, session }),
   })
   if (status !== undefined) return status
   // As with docker it is an error of this command, and of nothing else that attaches.
@@ -99,7 +99,7 @@ function startHere(session: Session, given: Parsed): number {
   const status = stay(session, found, socket ?? connect(engine, found.record.id), {
     hasInput: given.bool('interactive') && found.record.hasInput,
     proxiesSignals: true,
-    keys: detachKeysOf({ command: 'coffer start', given }),
+    keys: detachKeysOf({ command: 'coffer start', given, session }),
   })
   return status ?? 0
 }

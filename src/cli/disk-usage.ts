@@ -4,6 +4,7 @@ import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { printRows } from '../base/rows.ts'
 import { durationText } from '../base/since.ts'
 import { sizeText } from '../base/size.ts'
+import { compileTemplate } from '../base/template.ts'
 import { type DiskUse, diskUse, isAlive } from '../engine/disk.ts'
 import { familiarRepository, parseReference } from '../image/reference.ts'
 import { type Command, say } from './command.ts'
@@ -21,11 +22,9 @@ export const df: Command = (session, words) => {
   const given = parseFlags(words, DF, COMMAND, { mixed: true })
   if (given.rest.length > 0) throw usage(COMMAND, 'it takes flags only')
   const format = given.string('format')
-  if (given.bool('verbose') && format !== undefined)
-    throw usage(COMMAND, 'the format of --verbose is fixed', 'leave --verbose or --format away')
   const use = diskUse(session.engine)
   const headers = { Type: 'TYPE', TotalCount: 'TOTAL', Active: 'ACTIVE', Size: 'SIZE', Reclaimable: 'RECLAIMABLE' }
-  if (given.bool('verbose')) say(session, details(session, use))
+  if (given.bool('verbose')) say(session, details(session, use, format))
   else say(session, printRows({ rows: summary(use), headers, columns: Object.keys(headers) }, format))
   return 0
 }
@@ -66,7 +65,8 @@ const IMAGE_HEADERS = {
   Containers: 'CONTAINERS',
 }
 
-function details({ engine }: Session, { images, containers, volumes }: DiskUse): string {
+/** A template is of all lists at once, and its end is the end, as with docker. */
+function details({ engine }: Session, { images, containers, volumes }: DiskUse, format?: string): string {
   const nowMs = engine.machine.now().getTime()
   const table = (title: string, headers: Readonly<Record<string, string>>, rows: readonly Row[]): string =>
     `${title} space usage:\n\n${printRows({ rows, headers, columns: Object.keys(headers) })}\n`
@@ -74,24 +74,23 @@ function details({ engine }: Session, { images, containers, volumes }: DiskUse):
     ...containerView(engine, container, { truncates: true, withSize: false, nowMs }),
     Size: sizeText(sizeBytes),
   }))
+  const imageRows = images.map((one) => imageRow(one, nowMs))
+  const volumeRows = volumes.map(({ volume, users, sizeBytes }) => ({
+    Name: volume.name,
+    Driver: 'local',
+    Links: `${users}`,
+    Size: sizeText(sizeBytes),
+  }))
+  if (format !== undefined && format !== 'table') {
+    const template = compileTemplate(format === 'json' ? '{{json .}}' : format)
+    return template({ Images: imageRows, Containers: views, Volumes: volumeRows, BuildCache: [] })
+  }
   const columns = ['ID', 'Image', 'Command', 'LocalVolumes', 'Size', 'RunningFor', 'Status', 'Names']
   const headers = Object.fromEntries(columns.map((name) => [name, CONTAINER_HEADERS[name] ?? name]))
   return [
-    table(
-      'Images',
-      IMAGE_HEADERS,
-      images.map((one) => imageRow(one, nowMs)),
-    ),
+    table('Images', IMAGE_HEADERS, imageRows),
     table('Containers', headers, views),
-    table(
-      'Local Volumes',
-      { Name: 'VOLUME NAME', Links: 'LINKS', Size: 'SIZE' },
-      volumes.map(({ volume, users, sizeBytes }) => ({
-        Name: volume.name,
-        Links: `${users}`,
-        Size: sizeText(sizeBytes),
-      })),
-    ),
+    table('Local Volumes', { Name: 'VOLUME NAME', Links: 'LINKS', Size: 'SIZE' }, volumeRows),
     'Build cache usage: 0B\n\nCACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED\n',
   ].join('\n')
 }

@@ -20,6 +20,7 @@ import {
   wantedImage,
 } from '../engine/images.ts'
 import { writeText } from '../executor/embedded-files.ts'
+import { clientSetting } from './client-settings.ts'
 import { agrees, type Command } from './command.ts'
 import type { Session } from './open.ts'
 import { transfer } from './transfer.ts'
@@ -99,7 +100,8 @@ export const images: Command = (session, words) => {
   }
   const columns = ['Repository', 'Tag', ...(given.bool('digests') ? ['Digest'] : []), 'ID', 'CreatedSince', 'Size']
   const shown = rows.map((row) => rowOf(session.engine, row, isWhole))
-  say(session, printRows({ rows: shown, headers: HEADERS, columns }, given.string('format')))
+  const format = given.string('format') ?? clientSetting(session, 'imagesFormat')
+  say(session, printRows({ rows: shown, headers: HEADERS, columns }, format))
   return 0
 }
 

@@ -38,6 +38,9 @@ function factsOf({ engine, native }: Session) {
   const { release, hostname } = kernelName(native)
   const statuses = listEngineContainers(engine).map(({ status }) => status)
   const count = (...wanted: readonly string[]): number => statuses.filter((status) => wanted.includes(status)).length
+  const hasController = (name: string): boolean =>
+    host.cgroup.available.includes(name) ||
+    host.cgroup.hierarchies.some(({ controllers }) => controllers.includes(name))
   const memoryKib = Number(/^MemTotal:\s+(\d+) kB$/m.exec(files.readText('/proc/meminfo') ?? '')?.[1] ?? 0)
   const system = files.readText('/etc/os-release') ?? ''
   return {
@@ -66,6 +69,19 @@ function factsOf({ engine, native }: Session) {
     Name: hostname,
     DockerRootDir: engine.dataRoot,
     Debug: false,
+    MemoryLimit: hasController('memory'),
+    SwapLimit: hasController('memory'),
+    PidsLimit: hasController('pids'),
+    CPUShares: hasController('cpu'),
+    CPUSet: hasController('cpuset'),
+    IPv4Forwarding: files.readText('/proc/sys/net/ipv4/ip_forward')?.trim() === '1',
+    DefaultRuntime: 'coffer-runc',
+    Runtimes: { 'coffer-runc': { path: 'coffer-runc' } },
+    InitBinary: 'coffer-init',
+    LiveRestoreEnabled: false,
+    ExperimentalBuild: false,
+    IndexServerAddress: 'https://index.docker.io/v1/',
+    Swarm: { NodeID: '', NodeAddr: '', LocalNodeState: 'inactive', ControlAvailable: false, Error: '' },
     Warnings: [] as readonly string[],
   }
 }

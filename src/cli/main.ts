@@ -22,6 +22,7 @@ import { ALL_WORDS, COMMANDS, containerIn, withoutGroup } from './commands.ts'
 import { completionScript } from './completion.ts'
 import { refusalOf } from './elsewhere.ts'
 import { keepCommandFailure, keptBy } from './failure.ts'
+import { refuseOtherMachine, withoutGlobalFlags } from './global-flags.ts'
 import { openEngine, openSession } from './open.ts'
 import { startStatus } from './start-failure.ts'
 import { TRANSFER_COMMANDS, transfer } from './transfer.ts'
@@ -82,7 +83,16 @@ function containerNames(native: Native): ReadonlyMap<string, string> {
 }
 
 /** Answers the exit status. */
-export function cliDoor(native: Native): number {
+export function cliDoor(called: Native): number {
+  try {
+    return runCommand(withoutGlobalFlags(called))
+  } catch (error) {
+    writeText(called, STDERR, `error: ${describeError(error)}\n`)
+    return FAILURE
+  }
+}
+
+function runCommand(native: Native): number {
   const [name, ...rest] = withoutGroup(native.args.slice(1))
   try {
     return runWords(native, name, rest)
@@ -107,11 +117,12 @@ function runWords(native: Native, name: string | undefined, rest: readonly strin
     return 0
   }
   const command = COMMANDS.find((one) => one.name === name)
-  if (command !== undefined && wantsHelp(command, rest)) return print(wordsHelp(command))
+  if (command !== undefined && (wantsHelp(command, rest) || (isGroup(command) && rest.length === 0)))
+    return print(wordsHelp(command))
+  if (command?.run !== undefined || TRANSFER_COMMANDS.includes(name ?? '')) refuseOtherMachine(native)
   switch (name) {
     case undefined:
-      print(helpText())
-      return FAILURE
+      return print(helpText())
     case 'help':
     case '--help':
     case '-h':
@@ -162,6 +173,9 @@ function helpOf(words: readonly string[]): string {
   if (found === undefined) throw noCommand(words.join(' '))
   return 'group' in found ? groupHelp(found.group) : toolHelp(found.tool)
 }
+
+/** Without a word it says which it takes. */
+const isGroup = ({ name }: Words): boolean => ['container', 'image', 'network', 'system', 'volume'].includes(name)
 
 /** Among the flags of the command itself: those behind its operands are of the program in the container. */
 function wantsHelp({ name, flags, operands }: Words, words: readonly string[]): boolean {

@@ -27,11 +27,12 @@ import {
   type NetworkRecord,
   refusePredefined,
 } from '../network/networks.ts'
+import { clientSetting } from './client-settings.ts'
 import { agrees, type Command, eachOf, say, warn } from './command.ts'
 import { connect, disconnect } from './network-connect.ts'
 import { networkFilter } from './network-filter.ts'
 import { inspect } from './network-inspect.ts'
-import { type Asked, pairsOf, wrong } from './values.ts'
+import { type Asked, labelOf, pairsOf, wrong } from './values.ts'
 
 /** `coffer network COMMAND`. */
 export const network: Command = (session, [word = 'help', ...rest]) => {
@@ -140,11 +141,6 @@ function refuseRootless({ machine }: Engine, name: string): void {
   })
 }
 
-const labelOf = (word: string): readonly [string, string] => {
-  const equals = word.indexOf('=')
-  return equals < 0 ? [word, ''] : [word.slice(0, equals), word.slice(equals + 1)]
-}
-
 const LS: readonly Flag[] = [
   { name: 'filter', short: 'f', type: 'list', value: 'KEY=VALUE', help: 'only those that fit' },
   { name: 'format', type: 'string', value: 'TEMPLATE', help: 'table, table TEMPLATE, json, or a Go template' },
@@ -187,10 +183,8 @@ const ls: Command = (session, words) => {
     Name: one.name,
     Scope: 'local',
   }))
-  say(
-    session,
-    printRows({ rows, headers: HEADERS, columns: ['ID', 'Name', 'Driver', 'Scope'] }, given.string('format')),
-  )
+  const format = given.string('format') ?? clientSetting(session, 'networksFormat')
+  say(session, printRows({ rows, headers: HEADERS, columns: ['ID', 'Name', 'Driver', 'Scope'] }, format))
   return 0
 }
 

@@ -4,6 +4,7 @@ import { OperationError } from '../base/errors.ts'
 import { usage } from '../base/flags.ts'
 import type { Intent, IntentSecurity } from '../engine/intent.ts'
 import { parseSignal } from '../linux/signals.ts'
+import { clientSetting } from './client-settings.ts'
 import { proxyVariables } from './proxy-variables.ts'
 import { type Asked, linesOf, readGiven, wrong } from './values.ts'
 
@@ -119,8 +120,8 @@ function seccompOf(asked: Asked, value: string | undefined): IntentSecurity['sec
 }
 
 /** Bytes that stand for keys: one letter each, or `ctrl-` and a letter or one of @ [ \ ] ^ _. docker's are Ctrl-P, Ctrl-Q. */
-export function detachKeysOf({ command, given }: Pick<Asked, 'command' | 'given'>): readonly number[] {
-  const word = given.string('detach-keys')
+export function detachKeysOf({ command, given, session }: Asked): readonly number[] {
+  const word = given.string('detach-keys') ?? clientSetting(session, 'detachKeys')
   if (word === undefined) return [16, 17]
   if (word === '') return []
   return word.split(',').map((key) => {

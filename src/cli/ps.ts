@@ -3,6 +3,7 @@
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
 import { printRows } from '../base/rows.ts'
 import { listMended } from '../engine/mend.ts'
+import { clientSetting } from './client-settings.ts'
 import { type Command, say, warn } from './command.ts'
 import { containerFilter, showsAll } from './container-filter.ts'
 import { CONTAINER_HEADERS, containerView } from './container-view.ts'
@@ -37,7 +38,7 @@ export const ps: Command = (session, words) => {
         (every || one.status === 'running' || one.status === 'paused' || one.status === 'restarting') && passes(one),
     )
     .slice(0, last > 0 ? last : undefined)
-  const format = given.string('format')
+  const format = given.string('format') ?? (given.bool('quiet') ? undefined : clientSetting(session, 'psFormat'))
   const withSize = given.bool('size') || /\.Size\b/.test(format ?? '')
   const options = { truncates: !given.bool('no-trunc'), withSize, nowMs: engine.machine.now().getTime() }
   const rows = shown.map((one) => containerView(engine, one, options))

@@ -7,6 +7,7 @@ import { sizeText } from '../base/size.ts'
 import { type EngineContainer, findContainer, listEngineContainers } from '../engine/containers.ts'
 import { type Usage, usages } from '../engine/usage.ts'
 import { poll } from '../executor/embedded-events.ts'
+import { clientSetting } from './client-settings.ts'
 import { type Command, say } from './command.ts'
 import type { Row } from './container-view.ts'
 import type { Session } from './open.ts'
@@ -42,7 +43,7 @@ const CLEAR_SCREEN = '\x1b[2J\x1b[H'
 export const stats: Command = (session, words) => {
   const given = parseFlags(words, STATS_FLAGS, COMMAND, { mixed: true })
   const truncates = !given.bool('no-trunc')
-  const format = given.string('format')
+  const format = given.string('format') ?? clientSetting(session, 'statsFormat')
   let before: ReadonlyMap<string, Usage> = new Map()
   for (;;) {
     const shown = chosen(session, given.rest, given.bool('all'))

@@ -34,7 +34,7 @@ const prune: Command = (session, words) => {
   ]
   if (!agrees(session, `:\n${what.map((one) => `  - ${one}\n`).join('')}`, given)) return 0
   const { status, freedBytes } = dropStopped(session, filters)
-  network(session, ['prune', '--force'])
+  network(session, ['prune', '--force', ...filters.flatMap((filter) => ['--filter', filter])])
   const volumes = hasVolumes ? dropVolumes(session, false, filters) : 0
   const images = dropImages(session, isAll, filters)
   say(session, `Total reclaimed space: ${sizeText(freedBytes + volumes + images)}\n`)

@@ -69,6 +69,12 @@ export function durationOf(asked: Asked, flag: string): number | undefined {
   return Math.round(nanos)
 }
 
+/** `NAME=VALUE`, or a name alone. */
+export const labelOf = (word: string): readonly [string, string] => {
+  const equals = word.indexOf('=')
+  return equals < 0 ? [word, ''] : [word.slice(0, equals), word.slice(equals + 1)]
+}
+
 /** `NAME=VALUE` each; a later one counts. */
 export function pairsOf(asked: Asked, flag: string): Readonly<Record<string, string>> {
   return Object.fromEntries(

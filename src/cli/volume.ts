@@ -22,10 +22,11 @@ import {
 } from '../engine/volumes.ts'
 import { writeText } from '../executor/embedded-files.ts'
 import { diskUsage } from '../executor/embedded-walk.ts'
+import { clientSetting } from './client-settings.ts'
 import { agrees, eachOf, warn } from './command.ts'
 import type { Session } from './open.ts'
 import { patternOf } from './pattern.ts'
-import { pairsOf } from './values.ts'
+import { labelOf, pairsOf } from './values.ts'
 
 type Words = readonly string[]
 
@@ -73,8 +74,8 @@ function create(session: Session, words: Words): number {
     throw usage('coffer volume create', 'it takes one name at most')
   if ((given.string('driver') ?? 'local') !== 'local')
     throw usage('coffer volume create', `there is no driver ${given.string('driver')}`, 'there is local')
-  const asked = { command: 'coffer volume create', given, session }
-  const [labels, options] = [pairsOf(asked, 'label'), pairsOf(asked, 'opt')]
+  const labels = Object.fromEntries(given.list('label').map(labelOf))
+  const options = pairsOf({ command: 'coffer volume create', given, session }, 'opt')
   const name = word ?? newId(session.native)
   withNamesLock(session.engine, () =>
     makeVolume(session.engine, { name, labels, isAnonymous: word === undefined, options }),
@@ -114,8 +115,9 @@ function ls(session: Session, words: Words): number {
     Status: 'N/A',
   }))
   const headers = { Driver: 'DRIVER', Name: 'VOLUME NAME', Labels: 'LABELS', Mountpoint: 'MOUNTPOINT', Scope: 'SCOPE' }
+  const format = given.string('format') ?? clientSetting(session, 'volumesFormat')
   if (given.bool('quiet')) writeText(session.native, 1, rows.map(({ Name }) => `${Name}\n`).join(''))
-  else writeText(session.native, 1, printRows({ rows, headers, columns: ['Driver', 'Name'] }, given.string('format')))
+  else writeText(session.native, 1, printRows({ rows, headers, columns: ['Driver', 'Name'] }, format))
   return 0
 }
 
