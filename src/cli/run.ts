@@ -16,6 +16,7 @@ import type { ContainerRecord } from '../engine/record.ts'
 import { destroyContainer } from '../engine/remove.ts'
 import { startContainer } from '../engine/start.ts'
 import { close, remove, writeNewFile, writeText } from '../executor/embedded-files.ts'
+import { kernelName } from '../executor/embedded-process.ts'
 import type { StoredImage } from '../image/layout.ts'
 import type { ResolvedUser } from '../observe/users.ts'
 import { checkChoices, healthOf, logOf, restartOf, streamsOf } from './life.ts'
@@ -159,6 +160,13 @@ function wantedContainerOf(asked: Asked): Wanted {
   }
 }
 
+/** That of whose network it is in, as with docker: programs look their own name up. */
+function usualHostname(asked: Asked, { namespaces }: Pick<Intent, 'namespaces'>, id: string): string {
+  const isMachines = namespaces.network.kind === 'host' || namespaces.uts.kind === 'host'
+  if (isMachines) return kernelName(asked.session.native).hostname
+  return joinedContainer(asked)?.intent.hostname ?? id.slice(0, 12)
+}
+
 /** What the image says, and --expose adds. */
 const exposedOf = ({ given, command }: Asked, ofImage: readonly string[]): readonly string[] => [
   ...new Set([...ofImage, ...given.list('expose')].flatMap((text) => exposedPorts(text, { command, flag: 'expose' }))),
@@ -198,7 +206,7 @@ function intentOf(asked: Asked, source: Source, id: string): Intent {
       additionalGids: groupsOf(user, source.groups(given.list('group-add')), host),
     },
     terminal: given.bool('tty'),
-    hostname: given.string('hostname') ?? joinedContainer(asked)?.intent.hostname ?? id.slice(0, 12),
+    hostname: given.string('hostname') ?? usualHostname(asked, spaces, id),
     domainname: given.string('domainname'),
     initPath: given.bool('init') ? initProgramPath(session.engine) : undefined,
     readonlyRoot: given.bool('read-only'),
