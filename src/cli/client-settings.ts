@@ -1,27 +1,30 @@
 /** What a person has written for docker's command line: `$DOCKER_CONFIG/config.json`. Source: docker: docs/reference/commandline/cli.md */
 
 import { OperationError } from '../base/errors.ts'
-import { parseJson } from '../base/json.ts'
+import { optionalString, type Section } from '../base/field.ts'
+import { dockerConfigPath, readDockerConfig } from '../image/docker-config.ts'
 import { warn } from './command.ts'
 import type { Session } from './open.ts'
 
-type Setting = 'psFormat' | 'imagesFormat' | 'networksFormat' | 'volumesFormat' | 'statsFormat' | 'detachKeys'
-
-/** Undefined if nothing is said. A file that cannot be understood is told, and no failure, as with docker. */
-export function clientSetting(session: Session, name: Setting): string | undefined {
-  const { env, engine } = session
-  const directory = env.get('DOCKER_CONFIG') ?? `${env.get('HOME') ?? ''}/.docker`
-  const path = `${directory}/config.json`
-  const text = engine.machine.files.readText(path)
+/** What `read` makes of the file; undefined if there is none. One that cannot be understood is told, and no failure, as with docker. */
+export function fromDockerConfig<Result>(
+  session: Session,
+  read: (document: Section) => Result | undefined,
+): Result | undefined {
+  const path = dockerConfigPath(session.env.get('DOCKER_CONFIG'), session.env.get('HOME'))
+  const text = session.engine.machine.files.readText(path)
   if (text === undefined) return undefined
   try {
-    const settings = parseJson(text, path)
-    const value = typeof settings === 'object' && settings !== null ? Object.entries(settings) : []
-    const found = value.find(([key]) => key === name)?.[1]
-    return typeof found === 'string' && found !== '' ? found : undefined
+    return readDockerConfig(text, path, read)
   } catch (error) {
     if (!(error instanceof OperationError)) throw error
-    warn(session, `Error loading config file: ${error.message}`)
+    warn(session, error.message)
     return undefined
   }
 }
+
+type Setting = 'psFormat' | 'imagesFormat' | 'networksFormat' | 'volumesFormat' | 'statsFormat' | 'detachKeys'
+
+/** Undefined if nothing is said. */
+export const clientSetting = (session: Session, name: Setting): string | undefined =>
+  fromDockerConfig(session, (document) => optionalString(document, name)) || undefined

@@ -5,10 +5,8 @@
  * Source: docker: docs/engine/cli/proxy, cli/config/configfile ParseProxyConfig
  */
 
-import { OperationError } from '../base/errors.ts'
 import { optionalSection, optionalString, type Section } from '../base/field.ts'
-import { dockerConfigPath, readDockerConfig } from '../image/docker-config.ts'
-import { warn } from './command.ts'
+import { fromDockerConfig } from './client-settings.ts'
 import type { Session } from './open.ts'
 
 /** Each in capitals and in small letters. */
@@ -23,19 +21,8 @@ const VARIABLES = [
 /** The key of docker's own daemon on this machine; `default` is for all that have no entry of their own. */
 const LOCAL = 'unix:///var/run/docker.sock'
 
-/** A file that is none is a warning, as with docker. */
-export function proxyVariables(session: Session): readonly (readonly [string, string])[] {
-  const path = dockerConfigPath(session.env.get('DOCKER_CONFIG'), session.env.get('HOME'))
-  const text = session.engine.machine.files.readText(path)
-  if (text === undefined) return []
-  try {
-    return readDockerConfig(text, path, variablesIn)
-  } catch (error) {
-    if (!(error instanceof OperationError)) throw error
-    warn(session, error.message)
-    return []
-  }
-}
+export const proxyVariables = (session: Session): readonly (readonly [string, string])[] =>
+  fromDockerConfig(session, variablesIn) ?? []
 
 function variablesIn(document: Section): readonly (readonly [string, string])[] {
   const proxies = optionalSection(document, 'proxies')

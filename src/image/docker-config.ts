@@ -24,7 +24,7 @@ export function readDockerConfig<Result>(text: string, path: string, read: (docu
 const PUBLIC = /: (?:registry-mirrors|insecure-registries)\S* (?:is|has) /
 
 function withoutWords({ message }: OperationError, path: string): OperationError {
-  const field = /: ((?:auths|cred|proxies)\S*) (?:is|has) /.exec(message)?.[1]
+  const field = /: ((?:auths|cred|proxies|detachKeys|\w+Format)\S*) (?:is|has) /.exec(message)?.[1]
   const line = /\bline \d+/.exec(message)?.[0]
   return new OperationError({
     kind: 'invalid',
