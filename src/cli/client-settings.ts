@@ -12,13 +12,13 @@ export function fromDockerConfig<Result>(
   read: (document: Section) => Result | undefined,
 ): Result | undefined {
   const path = dockerConfigPath(session.env.get('DOCKER_CONFIG'), session.env.get('HOME'))
-  const text = session.engine.machine.files.readText(path)
-  if (text === undefined) return undefined
   try {
-    return readDockerConfig(text, path, read)
+    const text = session.engine.machine.files.readText(path)
+    return text === undefined ? undefined : readDockerConfig(text, path, read)
   } catch (error) {
     if (!(error instanceof OperationError)) throw error
-    warn(session, error.message)
+    // HOME may be somebody else's, behind su(1): then it says nothing to this caller.
+    if (error.code !== 'EACCES') warn(session, error.message)
     return undefined
   }
 }
