@@ -1,7 +1,5 @@
 /** The commands of `coffer` beside the tools: what each is called, takes and does. Help and completion are made of these records too. */
 
-import { usage } from '../base/flags.ts'
-import { nearest } from '../base/nearest.ts'
 import { own } from '../base/own.ts'
 import { IMPORT_FLAGS, LOAD_FLAGS, LOGIN_FLAGS, PULL_FLAGS, PUSH_FLAGS, SAVE_FLAGS } from '../image/transfer-flags.ts'
 import type { Words } from '../tools/tool.ts'
@@ -17,26 +15,27 @@ import { EVENTS, events } from './events.ts'
 import { exec } from './exec.ts'
 import { EXPLAIN_DETAILS, EXPLAIN_FLAGS, explainCommand } from './explain.ts'
 import { EXPORT, exportCommand } from './export.ts'
-import { HISTORY, history, IMAGE_COMMANDS, IMAGES, imageGroup, images, RMI, rmi, tag } from './images.ts'
+import { ALIASES, type CommandGroup, type GroupCommand } from './group.ts'
+import { HISTORY, history, IMAGES, images, OF_IMAGES, RMI, rmi, tag } from './images.ts'
 import { INFO, info, VERSION_FLAGS, version } from './info.ts'
 import { INSPECT_FLAGS, inspect } from './inspect.ts'
 import { LOGS_FLAGS, logs } from './logs.ts'
-import { network } from './networks.ts'
-import type { Session } from './open.ts'
+import { NETWORK } from './networks.ts'
 import { port } from './port.ts'
-import { pruneContainers } from './prune.ts'
+import { CONTAINER_PRUNE } from './prune.ts'
 import { PS_FLAGS, ps } from './ps.ts'
 import { createCommand, runCommand } from './run.ts'
 import { CREATE_FLAGS, EXEC_FLAGS, RUN_FLAGS, UPDATE_FLAGS } from './run-flags.ts'
 import { STATS_FLAGS, stats } from './stats.ts'
 import { KILL, kill, pause, RM, rename, restart, rm, stop, TIMES, unpause, wait } from './stop.ts'
-import { SYSTEM_COMMANDS, system } from './system.ts'
+import { SYSTEM } from './system.ts'
 import { top } from './top.ts'
-import { VOLUME_COMMANDS, volume } from './volume.ts'
+import { transfer } from './transfer.ts'
+import { VOLUME } from './volume.ts'
 import { WHY_FLAGS, whyCommand } from './why.ts'
 
 export interface CliCommand extends Words {
-  /** Undefined for those that main.ts or another program does. */
+  /** Undefined for those that main.ts does. */
   readonly run?: Command
   /** The exit status of what it could not do; docker's 125 if undefined. */
   readonly failureStatus?: number
@@ -120,9 +119,12 @@ const CONTAINER_COMMANDS: readonly CliCommand[] = [
   { name: 'diff', operands: 'CONTAINER', summary: 'list what it has changed of its image', flags: [], run: diff },
 ].map((one) => ({ ...one, failureStatus: FAILED }))
 
-/** Other names within docker's group of containers. */
-const ALIASES: Readonly<Record<string, string>> = { ls: 'ps', list: 'ps', remove: 'rm' }
-const OF_CONTAINERS: readonly string[] = [...CONTAINER_COMMANDS.map(({ name }) => name), 'exec', 'run', 'create']
+/** Done by a program in Node. */
+const moving = (words: Words): CliCommand => ({
+  ...words,
+  failureStatus: FAILED,
+  run: (session, rest) => transfer(session, words.name, rest),
+})
 
 export const COMMANDS: readonly CliCommand[] = [
   {
@@ -166,15 +168,9 @@ export const COMMANDS: readonly CliCommand[] = [
   },
   { name: 'events', operands: '', summary: 'tell what happens', flags: EVENTS, run: events, failureStatus: FAILED },
   { name: 'images', operands: '[NAME]', summary: 'list images', flags: IMAGES, run: images, failureStatus: FAILED },
-  { name: 'pull', operands: 'NAME', summary: 'get an image from a registry', flags: PULL_FLAGS, failureStatus: FAILED },
-  { name: 'push', operands: 'NAME', summary: 'give an image to a registry', flags: PUSH_FLAGS, failureStatus: FAILED },
-  {
-    name: 'save',
-    operands: 'IMAGE...',
-    summary: 'write images into an archive',
-    flags: SAVE_FLAGS,
-    failureStatus: FAILED,
-  },
+  moving({ name: 'pull', operands: 'NAME', summary: 'get an image from a registry', flags: PULL_FLAGS }),
+  moving({ name: 'push', operands: 'NAME', summary: 'give an image to a registry', flags: PUSH_FLAGS }),
+  moving({ name: 'save', operands: 'IMAGE...', summary: 'write images into an archive', flags: SAVE_FLAGS }),
   {
     name: 'tag',
     operands: 'IMAGE NAME',
@@ -199,51 +195,16 @@ export const COMMANDS: readonly CliCommand[] = [
     run: history,
     failureStatus: FAILED,
   },
-  {
-    name: 'image',
-    operands: IMAGE_COMMANDS.join('|'),
-    summary: 'the commands on images, by the names of docker',
-    flags: [],
-    run: imageGroup,
-    failureStatus: FAILED,
-  },
-  {
-    name: 'container',
-    operands: ['prune', ...Object.keys(ALIASES), ...OF_CONTAINERS].join('|'),
-    summary: 'the commands on containers, by the names of docker',
-    flags: [],
-    run: containerGroup,
-    failureStatus: FAILED,
-  },
-  {
-    name: 'network',
-    operands: 'connect|create|disconnect|inspect|ls|prune|rm',
-    summary: 'networks of containers',
-    flags: [],
-    run: network,
-    failureStatus: FAILED,
-  },
-  {
-    name: 'volume',
-    operands: VOLUME_COMMANDS.join('|'),
-    summary: 'directories that outlive containers',
-    flags: [],
-    run: volume,
-    failureStatus: FAILED,
-  },
-  {
-    name: 'system',
-    operands: SYSTEM_COMMANDS.join('|'),
-    summary: 'what coffer has on this machine',
-    flags: [],
-    run: system,
-    failureStatus: FAILED,
-  },
   { name: 'info', operands: '', summary: 'tell of the machine and of what coffer has there', flags: INFO, run: info },
-  { name: 'login', operands: '[REGISTRY]', summary: 'keep an account of a registry', flags: LOGIN_FLAGS },
-  { name: 'logout', operands: '[REGISTRY]', summary: 'forget it', flags: [] },
-  { name: 'import', operands: 'FILE [NAME]', summary: 'make an image of an archive of files', flags: IMPORT_FLAGS },
-  { name: 'load', operands: '', summary: 'take over images of docker save', flags: LOAD_FLAGS },
+  moving({ name: 'login', operands: '[REGISTRY]', summary: 'keep an account of a registry', flags: LOGIN_FLAGS }),
+  moving({ name: 'logout', operands: '[REGISTRY]', summary: 'forget it', flags: [] }),
+  moving({
+    name: 'import',
+    operands: 'FILE [NAME]',
+    summary: 'make an image of an archive of files',
+    flags: IMPORT_FLAGS,
+  }),
+  moving({ name: 'load', operands: '', summary: 'take over images of docker save', flags: LOAD_FLAGS }),
   {
     name: 'explain',
     operands: 'COMMAND...',
@@ -263,23 +224,48 @@ export const COMMANDS: readonly CliCommand[] = [
   { name: 'version', operands: '', summary: 'print the version', flags: VERSION_FLAGS, run: version },
 ]
 
-/** `coffer container COMMAND`, of those that are not commands of coffer too. */
-function containerGroup(session: Session, [word = '', ...rest]: readonly string[]): number {
-  if (word === 'prune') return pruneContainers(session, rest)
-  const known = [...OF_CONTAINERS, ...Object.keys(ALIASES), 'prune']
-  const near = nearest(word, known)
-  throw usage(
-    'coffer container',
-    word === '' ? 'it takes a command' : `it has no command ${word}`,
-    near === undefined ? `it is one of: ${known.join(' ')}` : `did you mean ${near}?`,
+/** Those of a group that are known without its word too. */
+const under = (group: string, names: Readonly<Record<string, string>>): readonly GroupCommand[] =>
+  Object.entries(names).flatMap(([second, plain]) =>
+    COMMANDS.flatMap(({ run, ...words }) =>
+      words.name === plain && run !== undefined ? [{ ...words, name: `${group} ${second}`, run }] : [],
+    ),
   )
+
+const same = (names: readonly string[]): Readonly<Record<string, string>> =>
+  Object.fromEntries(names.map((name) => [name, name]))
+
+const OF_CONTAINERS: readonly string[] = ['run', 'create', 'exec', ...CONTAINER_COMMANDS.map(({ name }) => name)]
+
+const CONTAINER: CommandGroup = {
+  name: 'container',
+  summary: 'the commands on containers, by the names of docker',
+  aliases: { ...ALIASES, ps: 'ls' },
+  commands: [
+    ...under('container', { ls: 'ps', ...same(OF_CONTAINERS.filter((name) => name !== 'ps')) }),
+    CONTAINER_PRUNE,
+  ],
 }
+
+const IMAGE: CommandGroup = {
+  name: 'image',
+  summary: 'the commands on images, by the names of docker',
+  aliases: ALIASES,
+  commands: [
+    ...under('image', { ls: 'images', rm: 'rmi' }),
+    ...under('image', same(['history', 'import', 'load', 'pull', 'push', 'save', 'tag'])),
+    ...OF_IMAGES,
+  ],
+}
+
+export const COMMAND_GROUPS: readonly CommandGroup[] = [CONTAINER, IMAGE, NETWORK, VOLUME, SYSTEM]
 
 /** `container ls --all` → `ps --all`; other words stay as they are. */
 export function withoutGroup(words: readonly string[]): readonly string[] {
   const [group, name = '', ...rest] = words
-  if (group !== 'container') return words
-  const plain = own(ALIASES, name) ?? name
+  if (group !== CONTAINER.name) return words
+  const word = own(CONTAINER.aliases, name) ?? name
+  const plain = word === 'ls' ? 'ps' : word
   return OF_CONTAINERS.includes(plain) ? [plain, ...rest] : words
 }
 
@@ -290,4 +276,19 @@ export function containerIn(command: string | undefined, [word = '']: readonly s
 }
 
 /** Of the commands and of the tools, those of groups with both words. */
-export const ALL_WORDS: readonly Words[] = [...COMMANDS, ...TOOLS, ...GROUPS.flatMap(({ tools }) => tools)]
+export const ALL_WORDS: readonly Words[] = [
+  ...COMMANDS,
+  ...TOOLS,
+  ...GROUPS.flatMap(({ tools }) => tools),
+  ...COMMAND_GROUPS.flatMap(({ commands }) => commands),
+]
+
+/** Each once. */
+export const PAGES: readonly Words[] = [
+  ...COMMANDS,
+  ...TOOLS,
+  ...GROUPS.flatMap(({ tools }) => tools),
+  ...[NETWORK, VOLUME, SYSTEM].flatMap(({ commands }) => commands),
+  ...OF_IMAGES,
+  CONTAINER_PRUNE,
+]

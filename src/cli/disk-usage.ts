@@ -9,6 +9,7 @@ import { type DiskUse, diskUse, isAlive } from '../engine/disk.ts'
 import { familiarRepository, parseReference } from '../image/reference.ts'
 import { type Command, say } from './command.ts'
 import { CONTAINER_HEADERS, containerView, type Row } from './container-view.ts'
+import type { GroupCommand } from './group.ts'
 import type { Session } from './open.ts'
 
 const COMMAND = 'coffer system df'
@@ -18,7 +19,7 @@ const DF: readonly Flag[] = [
   { name: 'verbose', short: 'v', type: 'bool', help: 'each image, container and volume' },
 ]
 
-export const df: Command = (session, words) => {
+const df: Command = (session, words) => {
   const given = parseFlags(words, DF, COMMAND, { mixed: true })
   if (given.rest.length > 0) throw usage(COMMAND, 'it takes flags only')
   const format = given.string('format')
@@ -27,6 +28,14 @@ export const df: Command = (session, words) => {
   if (given.bool('verbose')) say(session, details(session, use, format))
   else say(session, printRows({ rows: summary(use), headers, columns: Object.keys(headers) }, format))
   return 0
+}
+
+export const DISK_USAGE: GroupCommand = {
+  name: 'system df',
+  operands: '',
+  summary: 'tell what takes how much of the disk',
+  flags: DF,
+  run: df,
 }
 
 function summary({ images, containers, volumes, layerBytes, unusedLayerBytes }: DiskUse): readonly Row[] {

@@ -1,8 +1,7 @@
-/** The commands on images that are there: images, tag, rmi, history, and the group `image`. */
+/** The commands on images that are there: images, tag, rmi, history, and those of the group `image` alone. */
 
 import { describeError, OperationError } from '../base/errors.ts'
 import { type Flag, type Parsed, parseFlags, usage } from '../base/flags.ts'
-import { nearest } from '../base/nearest.ts'
 import { printRows } from '../base/rows.ts'
 import { sizeText } from '../base/size.ts'
 import { compileTemplate } from '../base/template.ts'
@@ -22,8 +21,8 @@ import {
 import { writeText } from '../executor/embedded-files.ts'
 import { clientSetting } from './client-settings.ts'
 import { agrees, type Command } from './command.ts'
+import type { GroupCommand } from './group.ts'
 import type { Session } from './open.ts'
-import { transfer } from './transfer.ts'
 
 const say = ({ native }: Session, text: string): void => writeText(native, 1, text)
 
@@ -201,33 +200,8 @@ export function dropImages(session: Session, all: boolean, filters: readonly str
   return sizeBytes
 }
 
-const moves =
-  (command: string): Command =>
-  (session, words) =>
-    transfer(session, command, words)
-
-const GROUP: ReadonlyMap<string, Command> = new Map<string, Command>([
-  ['ls', images],
-  ['list', images],
-  ['inspect', inspect],
-  ['history', history],
-  ['prune', prune],
-  ['rm', rmi],
-  ['remove', rmi],
-  ['tag', tag],
-  ...(['import', 'load', 'pull', 'push', 'save'] as const).map((name) => [name, moves(name)] as const),
-])
-
-/** `coffer image COMMAND`. */
-export const IMAGE_COMMANDS: readonly string[] = [...GROUP.keys()]
-
-export const imageGroup: Command = (session, [command = '', ...words]) => {
-  const run = GROUP.get(command)
-  if (run !== undefined) return run(session, words)
-  const near = nearest(command, [...GROUP.keys()])
-  throw usage(
-    'coffer image',
-    command === '' ? 'it takes a command' : `it has no command ${command}`,
-    near === undefined ? `it is one of: ${[...GROUP.keys()].join(' ')}` : `did you mean ${near}?`,
-  )
-}
+/** Of the group `image`, beside the commands that are known without that word. */
+export const OF_IMAGES: readonly GroupCommand[] = [
+  { name: 'image inspect', operands: 'IMAGE...', summary: 'show images as JSON', flags: INSPECT, run: inspect },
+  { name: 'image prune', operands: '', summary: 'remove images without a name', flags: PRUNE, run: prune },
+]

@@ -18,14 +18,15 @@ import { columns, groupHelp, toolHelp, wordsHelp } from '../tools/help.ts'
 import type { Words } from '../tools/tool.ts'
 import { findTool, GROUPS, TOOLS } from '../tools/tools.ts'
 import { BOX_COMMAND, boxCommand } from './box.ts'
-import { ALL_WORDS, COMMANDS, containerIn, withoutGroup } from './commands.ts'
+import { FAILED } from './command.ts'
+import { ALL_WORDS, COMMAND_GROUPS, COMMANDS, containerIn, withoutGroup } from './commands.ts'
 import { completionScript } from './completion.ts'
 import { refusalOf } from './elsewhere.ts'
 import { keepCommandFailure, keptBy } from './failure.ts'
 import { refuseOtherMachine, withoutGlobalFlags } from './global-flags.ts'
+import { type CommandGroup, commandIn, runGroup } from './group.ts'
 import { openEngine, openSession } from './open.ts'
 import { startStatus } from './start-failure.ts'
-import { TRANSFER_COMMANDS, transfer } from './transfer.ts'
 
 const STDOUT = 1
 const STDERR = 2
@@ -38,6 +39,9 @@ usage: coffer COMMAND [FLAGS] [OPERANDS]
 
 commands:
 ${columns(COMMANDS.map(({ name, summary }) => [name, summary])).join('\n')}
+
+groups, with docker's names:
+${columns(COMMAND_GROUPS.map(({ name, summary }) => [name, summary])).join('\n')}
 
 tools, with the flags of util-linux and iproute2:
 ${columns([...TOOLS, ...GROUPS].map(({ name, summary }) => [name, summary])).join('\n')}
@@ -108,7 +112,8 @@ function runCommand(native: Native): number {
 /** A command line that cannot be understood is the same for all. */
 function statusOf(name: string | undefined, error: unknown): number {
   if (error instanceof OperationError && error.operation.startsWith(USAGE)) return FAILURE
-  return startStatus(error) ?? COMMANDS.find((one) => one.name === name)?.failureStatus ?? FAILURE
+  const ofCommand = COMMANDS.find((one) => one.name === name)?.failureStatus
+  return startStatus(error) ?? ofCommand ?? (groupNamed(name) === undefined ? FAILURE : FAILED)
 }
 
 function runWords(native: Native, name: string | undefined, rest: readonly string[]): number {
@@ -117,9 +122,11 @@ function runWords(native: Native, name: string | undefined, rest: readonly strin
     return 0
   }
   const command = COMMANDS.find((one) => one.name === name)
-  if (command !== undefined && (wantsHelp(command, rest) || (isGroup(command) && rest.length === 0)))
-    return print(wordsHelp(command))
-  if (command?.run !== undefined || TRANSFER_COMMANDS.includes(name ?? '')) refuseOtherMachine(native)
+  if (command !== undefined && wantsHelp(command, rest)) return print(wordsHelp(command))
+  const group = groupNamed(name)
+  const asked = group === undefined ? undefined : helpOfGroup(group, rest)
+  if (asked !== undefined) return print(asked)
+  if (command?.run !== undefined || group !== undefined) refuseOtherMachine(native)
   switch (name) {
     case undefined:
       return print(helpText())
@@ -143,7 +150,7 @@ function runWords(native: Native, name: string | undefined, rest: readonly strin
     case BOX_COMMAND:
       return boxCommand(openSession(native), rest)
     default:
-      if (TRANSFER_COMMANDS.includes(name)) return transfer(openSession(native), name, rest)
+      if (group !== undefined) return runGroup(group, openSession(native), rest)
       return command?.run === undefined ? runTools(native, name, rest) : command.run(openSession(native), rest)
   }
 }
@@ -157,25 +164,35 @@ function runTools(native: Native, name: string, rest: readonly string[]): number
 function noCommand(name: string): OperationError {
   const near = nearest(
     name,
-    [...COMMANDS, ...TOOLS, ...GROUPS].map((one) => one.name),
+    [...COMMANDS, ...COMMAND_GROUPS, ...TOOLS, ...GROUPS].map((one) => one.name),
   )
   return usage('coffer', `it has no command ${name}`, near === undefined ? 'coffer --help' : `did you mean ${near}?`)
 }
 
 /** Of `coffer help netns add`, and of `coffer help netns`. */
 function helpOf(words: readonly string[]): string {
-  const [name] = withoutGroup(words)
+  const [name, ...rest] = withoutGroup(words)
   const command = COMMANDS.find((one) => one.name === name)
   if (command !== undefined) return wordsHelp(command)
+  const asked = groupNamed(name)
+  const ofGroup = asked === undefined ? undefined : helpOfGroup(asked, rest.length === 0 ? [] : [...rest, '--help'])
+  if (ofGroup !== undefined) return ofGroup
   const group = GROUPS.find(({ name }) => name === words[0])
-  if (group !== undefined && words.length === 1) return groupHelp(group)
+  if (group !== undefined && words.length === 1) return groupHelp(group, group.tools)
   const found = findTool(words)
   if (found === undefined) throw noCommand(words.join(' '))
-  return 'group' in found ? groupHelp(found.group) : toolHelp(found.tool)
+  return 'group' in found ? groupHelp(found.group, found.group.tools) : toolHelp(found.tool)
 }
 
-/** Without a word it says which it takes. */
-const isGroup = ({ name }: Words): boolean => ['container', 'image', 'network', 'system', 'volume'].includes(name)
+const groupNamed = (name: string | undefined): CommandGroup | undefined =>
+  COMMAND_GROUPS.find((group) => group.name === name)
+
+/** Without a word it says which it takes; undefined if no help is asked for. */
+function helpOfGroup(group: CommandGroup, [word, ...rest]: readonly string[]): string | undefined {
+  if (word === undefined || word === '--help' || word === '-h') return groupHelp(group, group.commands)
+  const command = commandIn(group, word)
+  return command !== undefined && wantsHelp(command, rest) ? wordsHelp(command) : undefined
+}
 
 /** Among the flags of the command itself: those behind its operands are of the program in the container. */
 function wantsHelp({ name, flags, operands }: Words, words: readonly string[]): boolean {

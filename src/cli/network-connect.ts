@@ -7,11 +7,12 @@ import { tellNetwork } from '../engine/events.ts'
 import { connectNetwork, disconnectNetwork } from '../engine/network-change.ts'
 import { DEFAULT_NETWORK, findNetwork, type NetworkRecord } from '../network/networks.ts'
 import { type Command, findMended } from './command.ts'
+import type { GroupCommand } from './group.ts'
 import { addressOf, aliasesOf } from './network-flags.ts'
 import type { Session } from './open.ts'
 import type { Asked } from './values.ts'
 
-const CONNECT: readonly Flag[] = [
+const CONNECT_FLAGS: readonly Flag[] = [
   { name: 'alias', type: 'list', value: 'NAME', help: 'another name by which others in it find the container' },
   { name: 'ip', type: 'string', value: 'ADDRESS', help: 'its address' },
   { name: 'ip6', type: 'string', value: 'ADDRESS', help: 'its address of IPv6' },
@@ -21,9 +22,9 @@ const CONNECT: readonly Flag[] = [
   { name: 'link-local-ip', type: 'list', help: '', refused: 'an address of a network is given with --ip' },
 ]
 
-export const connect: Command = (session, words) => {
+const connect: Command = (session, words) => {
   const command = 'coffer network connect'
-  const asked: Asked = { command, given: parseFlags(words, CONNECT, command, { mixed: true }), session }
+  const asked: Asked = { command, given: parseFlags(words, CONNECT_FLAGS, command, { mixed: true }), session }
   const { given } = asked
   const [name, text, ...others] = given.rest
   if (name === undefined || text === undefined || others.length > 0)
@@ -40,13 +41,21 @@ export const connect: Command = (session, words) => {
   return 0
 }
 
-const DISCONNECT: readonly Flag[] = [
+export const CONNECT: GroupCommand = {
+  name: 'network connect',
+  operands: 'NETWORK CONTAINER',
+  summary: 'put a container into a network',
+  flags: CONNECT_FLAGS,
+  run: connect,
+}
+
+const DISCONNECT_FLAGS: readonly Flag[] = [
   { name: 'force', short: 'f', type: 'bool', help: 'as without: nothing else could keep it there' },
 ]
 
-export const disconnect: Command = (session, words) => {
+const disconnect: Command = (session, words) => {
   const command = 'coffer network disconnect'
-  const { rest } = parseFlags(words, DISCONNECT, command, { mixed: true })
+  const { rest } = parseFlags(words, DISCONNECT_FLAGS, command, { mixed: true })
   const [name, text, ...others] = rest
   if (name === undefined || text === undefined || others.length > 0)
     throw usage(command, 'it takes a network and a container')
@@ -55,6 +64,14 @@ export const disconnect: Command = (session, words) => {
   disconnectNetwork(session.engine, id, network)
   tellNetwork(session.engine, network, 'disconnect', id)
   return 0
+}
+
+export const DISCONNECT: GroupCommand = {
+  name: 'network disconnect',
+  operands: 'NETWORK CONTAINER',
+  summary: 'take a container out of a network',
+  flags: DISCONNECT_FLAGS,
+  run: disconnect,
 }
 
 /** The default one is made when it is first wanted. */

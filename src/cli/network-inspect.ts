@@ -9,6 +9,7 @@ import { type Engine, isBox } from '../engine/place.ts'
 import { leaseHolders } from '../network/members.ts'
 import { BRIDGE_NAME, type NetworkRecord } from '../network/networks.ts'
 import { type Command, eachOf, say } from './command.ts'
+import type { GroupCommand } from './group.ts'
 import { named } from './network-connect.ts'
 import type { Session } from './open.ts'
 
@@ -19,7 +20,7 @@ const FLAGS: readonly Flag[] = [
   { name: 'verbose', short: 'v', type: 'bool', help: 'as without: it says all that is known' },
 ]
 
-export const inspect: Command = (session, words) => {
+const inspect: Command = (session, words) => {
   const given = parseFlags(words, FLAGS, COMMAND, { mixed: true })
   if (given.rest.length === 0) throw usage(COMMAND, 'it takes one network or more')
   const format = given.string('format')
@@ -32,6 +33,14 @@ export const inspect: Command = (session, words) => {
   })
   if (template === undefined) say(session, `${JSON.stringify(found, null, format === 'json' ? 0 : 4)}\n`)
   return status
+}
+
+export const INSPECT: GroupCommand = {
+  name: 'network inspect',
+  operands: 'NETWORK...',
+  summary: 'show all that is known of networks, as JSON',
+  flags: FLAGS,
+  run: inspect,
 }
 
 export function describeNetwork({ engine }: Session, network: NetworkRecord): object {

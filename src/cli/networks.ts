@@ -2,7 +2,6 @@
 
 import { OperationError } from '../base/errors.ts'
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
-import { nearest } from '../base/nearest.ts'
 import { printRows } from '../base/rows.ts'
 import { sorted } from '../base/sorted.ts'
 import { hostOf } from '../container/host.ts'
@@ -29,25 +28,11 @@ import {
 } from '../network/networks.ts'
 import { clientSetting } from './client-settings.ts'
 import { agrees, type Command, eachOf, say, warn } from './command.ts'
-import { connect, disconnect } from './network-connect.ts'
+import { ALIASES, type CommandGroup } from './group.ts'
+import { CONNECT, DISCONNECT } from './network-connect.ts'
 import { networkFilter } from './network-filter.ts'
-import { inspect } from './network-inspect.ts'
+import { INSPECT } from './network-inspect.ts'
 import { type Asked, labelOf, pairsOf, wrong } from './values.ts'
-
-/** `coffer network COMMAND`. */
-export const network: Command = (session, [word = 'help', ...rest]) => {
-  const run = SUBCOMMANDS.get(word)
-  if (run !== undefined) {
-    listMended(session.engine, (text) => warn(session, text))
-    return run(session, rest)
-  }
-  const near = nearest(word, [...SUBCOMMANDS.keys()])
-  throw usage(
-    'coffer network',
-    `it has no command ${word}`,
-    near === undefined ? `it has ${[...SUBCOMMANDS.keys()].join(', ')}` : `did you mean ${near}?`,
-  )
-}
 
 const refused = (name: string, type: Flag['type'], reason: string): Flag => ({ name, type, help: '', refused: reason })
 
@@ -188,12 +173,11 @@ const ls: Command = (session, words) => {
   return 0
 }
 
+const RM: readonly Flag[] = [{ name: 'force', short: 'f', type: 'bool', help: 'no error for one that is not there' }]
+
 const rm: Command = (session, words) => {
   const command = 'coffer network rm'
-  const flags: readonly Flag[] = [
-    { name: 'force', short: 'f', type: 'bool', help: 'no error for one that is not there' },
-  ]
-  const given = parseFlags(words, flags, command, { mixed: true })
+  const given = parseFlags(words, RM, command, { mixed: true })
   if (given.rest.length === 0) throw usage(command, 'it takes one network or more')
   return eachOf(session, command, given.rest, (name) => {
     try {
@@ -240,6 +224,20 @@ function isDropped(session: Parameters<Command>[0], one: NetworkRecord): boolean
   }
 }
 
-const SUBCOMMANDS: ReadonlyMap<string, Command> = new Map(
-  Object.entries({ connect, create, disconnect, inspect, ls, list: ls, prune, rm, remove: rm }),
-)
+export const NETWORK: CommandGroup = {
+  name: 'network',
+  summary: 'networks of containers',
+  aliases: ALIASES,
+  prepares: (session) => {
+    listMended(session.engine, (text) => warn(session, text))
+  },
+  commands: [
+    CONNECT,
+    { name: 'network create', operands: 'NAME', summary: 'make a network', flags: CREATE, run: create },
+    DISCONNECT,
+    INSPECT,
+    { name: 'network ls', operands: '', summary: 'list networks', flags: LS, run: ls },
+    { name: 'network prune', operands: '', summary: 'remove networks that nobody uses', flags: PRUNE, run: prune },
+    { name: 'network rm', operands: 'NETWORK...', summary: 'remove networks', flags: RM, run: rm },
+  ],
+}

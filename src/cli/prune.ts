@@ -9,6 +9,7 @@ import { removeContainer } from '../engine/remove.ts'
 import { writtenSize } from '../engine/size.ts'
 import { agrees, type Command, eachOf, say, warn } from './command.ts'
 import { containerFilter } from './container-filter.ts'
+import type { GroupCommand } from './group.ts'
 import type { Session } from './open.ts'
 
 const COMMAND = 'coffer container prune'
@@ -18,12 +19,20 @@ const FLAGS: readonly Flag[] = [
   { name: 'force', short: 'f', type: 'bool', help: 'do not ask' },
 ]
 
-export const pruneContainers: Command = (session, words) => {
+const pruneContainers: Command = (session, words) => {
   const given = parseFlags(words, FLAGS, COMMAND, { mixed: true })
   const isWanted = agrees(session, 'all stopped containers.', given)
   const { status, freedBytes } = isWanted ? dropStopped(session, given.list('filter')) : { status: 0, freedBytes: 0 }
   say(session, `Total reclaimed space: ${sizeText(freedBytes)}\n`)
   return status
+}
+
+export const CONTAINER_PRUNE: GroupCommand = {
+  name: 'container prune',
+  operands: '',
+  summary: 'remove containers that do not run',
+  flags: FLAGS,
+  run: pruneContainers,
 }
 
 export interface Dropped {

@@ -1,14 +1,14 @@
 /** The group `system`: df, events, info, prune. */
 
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
-import { nearest } from '../base/nearest.ts'
 import { sizeText } from '../base/size.ts'
 import { agrees, type Command, say } from './command.ts'
-import { df } from './disk-usage.ts'
-import { events } from './events.ts'
+import { DISK_USAGE } from './disk-usage.ts'
+import { EVENTS, events } from './events.ts'
+import { type CommandGroup, runGroup } from './group.ts'
 import { dropImages } from './images.ts'
-import { info } from './info.ts'
-import { network } from './networks.ts'
+import { INFO, info } from './info.ts'
+import { NETWORK } from './networks.ts'
 import { dropStopped } from './prune.ts'
 import { dropVolumes } from './volume.ts'
 
@@ -34,30 +34,21 @@ const prune: Command = (session, words) => {
   ]
   if (!agrees(session, `:\n${what.map((one) => `  - ${one}\n`).join('')}`, given)) return 0
   const { status, freedBytes } = dropStopped(session, filters)
-  network(session, ['prune', '--force', ...filters.flatMap((filter) => ['--filter', filter])])
+  runGroup(NETWORK, session, ['prune', '--force', ...filters.flatMap((filter) => ['--filter', filter])])
   const volumes = hasVolumes ? dropVolumes(session, false, filters) : 0
   const images = dropImages(session, isAll, filters)
   say(session, `Total reclaimed space: ${sizeText(freedBytes + volumes + images)}\n`)
   return status
 }
 
-const GROUP: ReadonlyMap<string, Command> = new Map<string, Command>([
-  ['df', df],
-  ['events', events],
-  ['info', info],
-  ['prune', prune],
-])
-
-export const SYSTEM_COMMANDS: readonly string[] = [...GROUP.keys()]
-
-/** `coffer system COMMAND`. */
-export const system: Command = (session, [word = '', ...words]) => {
-  const run = GROUP.get(word)
-  if (run !== undefined) return run(session, words)
-  const near = nearest(word, SYSTEM_COMMANDS)
-  throw usage(
-    'coffer system',
-    word === '' ? 'it takes a command' : `it has no command ${word}`,
-    near === undefined ? `it is one of: ${SYSTEM_COMMANDS.join(' ')}` : `did you mean ${near}?`,
-  )
+export const SYSTEM: CommandGroup = {
+  name: 'system',
+  summary: 'what coffer has on this machine',
+  aliases: {},
+  commands: [
+    DISK_USAGE,
+    { name: 'system events', operands: '', summary: 'tell what happens', flags: EVENTS, run: events },
+    { name: 'system info', operands: '', summary: 'tell of the machine and of coffer', flags: INFO, run: info },
+    { name: 'system prune', operands: '', summary: 'remove all that nobody uses', flags: PRUNE, run: prune },
+  ],
 }

@@ -14,8 +14,6 @@ import { become, exit, exitStatus, waitForPid } from '../executor/embedded-proce
 import { SIGCHLD } from '../linux/process.ts'
 import type { Session } from './open.ts'
 
-export const TRANSFER_COMMANDS: readonly string[] = ['import', 'load', 'login', 'logout', 'pull', 'push', 'save']
-
 const STDOUT = 1
 const STDERR = 2
 

@@ -1,7 +1,6 @@
 /** `coffer volume`: create, ls, inspect, rm, prune. */
 
 import { type Flag, parseFlags, usage } from '../base/flags.ts'
-import { own } from '../base/own.ts'
 import { printRows } from '../base/rows.ts'
 import { sizeText } from '../base/size.ts'
 import { sorted } from '../base/sorted.ts'
@@ -24,35 +23,12 @@ import { writeText } from '../executor/embedded-files.ts'
 import { diskUsage } from '../executor/embedded-walk.ts'
 import { clientSetting } from './client-settings.ts'
 import { agrees, eachOf, warn } from './command.ts'
+import { ALIASES, type CommandGroup } from './group.ts'
 import type { Session } from './open.ts'
 import { patternOf } from './pattern.ts'
 import { labelOf, pairsOf } from './values.ts'
 
 type Words = readonly string[]
-
-const COMMANDS: Readonly<Record<string, (session: Session, words: Words) => number>> = {
-  create,
-  ls,
-  list: ls,
-  inspect,
-  rm,
-  remove: rm,
-  prune,
-}
-
-export const VOLUME_COMMANDS: readonly string[] = Object.keys(COMMANDS)
-
-export function volume(session: Session, [word = '', ...words]: Words): number {
-  const run = own(COMMANDS, word)
-  if (run === undefined)
-    throw usage(
-      'coffer volume',
-      `it has no command ${JSON.stringify(word)}`,
-      'coffer volume create, ls, inspect, rm or prune',
-    )
-  listMended(session.engine, (text) => warn(session, text))
-  return run(session, words)
-}
 
 const CREATE: readonly Flag[] = [
   { name: 'label', type: 'list', value: 'NAME=VALUE', help: 'a label' },
@@ -93,10 +69,11 @@ const FILTER: Flag = {
 }
 const FORMAT: Flag = { name: 'format', type: 'string', value: 'TEMPLATE', help: 'table, json, or a template of Go' }
 
+const LS: readonly Flag[] = [{ name: 'quiet', short: 'q', type: 'bool', help: 'names only' }, FILTER, FORMAT]
+
 function ls(session: Session, words: Words): number {
   const command = 'coffer volume ls'
-  const flags: readonly Flag[] = [{ name: 'quiet', short: 'q', type: 'bool', help: 'names only' }, FILTER, FORMAT]
-  const given = parseFlags(words, flags, command, { mixed: true })
+  const given = parseFlags(words, LS, command, { mixed: true })
   const passes = volumeFilter(session, command, given.list('filter'))
   const shown = listVolumes(session.engine).filter(passes)
   const rows = shown.map((volume) => ({
@@ -160,9 +137,11 @@ function volumeTest({ engine }: Session, command: string, key: string, value: st
   }
 }
 
+const INSPECT: readonly Flag[] = [{ ...FORMAT, short: 'f' }]
+
 function inspect(session: Session, words: Words): number {
   const command = 'coffer volume inspect'
-  const given = parseFlags(words, [{ ...FORMAT, short: 'f' }], command, { mixed: true })
+  const given = parseFlags(words, INSPECT, command, { mixed: true })
   if (given.rest.length === 0) throw usage(command, 'it takes one volume or more')
   const found: object[] = []
   const status = eachOf(session, command, given.rest, (name) => {
@@ -193,12 +172,10 @@ const describe = ({ name, created, labels, isAnonymous, options = {} }: Volume, 
   Scope: 'local',
 })
 
+const RM: readonly Flag[] = [{ name: 'force', short: 'f', type: 'bool', help: 'also one that is not there' }]
+
 function rm(session: Session, words: Words): number {
-  const given = parseFlags(
-    words,
-    [{ name: 'force', short: 'f', type: 'bool', help: 'also one that is not there' }],
-    'coffer volume rm',
-  )
+  const given = parseFlags(words, RM, 'coffer volume rm')
   if (given.rest.length === 0) throw usage('coffer volume rm', 'it takes one volume or more')
   return eachOf(session, 'coffer volume rm', given.rest, (name) => {
     const isThere = listVolumes(session.engine).some((one) => one.name === name)
@@ -240,4 +217,20 @@ export function dropVolumes(session: Session, all: boolean, filters: Words): num
   }
   if (gone.length > 0) writeText(native, 1, `Deleted Volumes:\n${gone.map((name) => `${name}\n`).join('')}\n`)
   return freed
+}
+
+export const VOLUME: CommandGroup = {
+  name: 'volume',
+  summary: 'directories that outlive containers',
+  aliases: ALIASES,
+  prepares: (session) => {
+    listMended(session.engine, (text) => warn(session, text))
+  },
+  commands: [
+    { name: 'volume create', operands: '[NAME]', summary: 'make a volume', flags: CREATE, run: create },
+    { name: 'volume inspect', operands: 'VOLUME...', summary: 'show volumes as JSON', flags: INSPECT, run: inspect },
+    { name: 'volume ls', operands: '', summary: 'list volumes', flags: LS, run: ls },
+    { name: 'volume prune', operands: '', summary: 'remove volumes that nobody mounts', flags: PRUNE, run: prune },
+    { name: 'volume rm', operands: 'VOLUME...', summary: 'remove volumes', flags: RM, run: rm },
+  ],
 }

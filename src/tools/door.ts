@@ -30,6 +30,6 @@ export function toolsDoor(
   }
   if (found === undefined) return undefined
   if ('tool' in found) return runTool(native, found.tool, found.rest, { names, keep })
-  writeText(native, STDOUT, groupHelp(found.group))
+  writeText(native, STDOUT, groupHelp(found.group, found.group.tools))
   return 0
 }

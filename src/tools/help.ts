@@ -17,11 +17,11 @@ export function wordsHelp({ name, operands, summary, flags, details }: Words): s
   ].join('\n')
 }
 
-export const groupHelp = ({ name, summary, tools }: Group): string =>
+export const groupHelp = ({ name, summary }: Pick<Group, 'name' | 'summary'>, commands: readonly Words[]): string =>
   [
     `coffer ${name} - ${summary}`,
     '',
-    ...columns(tools.map((tool) => [`coffer ${tool.name} ${tool.operands}`.trimEnd(), tool.summary])),
+    ...columns(commands.map((one) => [`coffer ${one.name} ${one.operands}`.trimEnd(), one.summary])),
     '',
     `coffer ${name} COMMAND --help has the flags.`,
     '',

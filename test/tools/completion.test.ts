@@ -40,12 +40,15 @@ test('bash completes commands, those of groups, and those behind explain', () =>
   expect(inBash('netns', 'e')).toEqual(['exec'])
   expect(inBash('explain', 'netns', 'ad')).toEqual(['add'])
   expect(inBash('help', 'cgroup', 'th')).toEqual(['thaw'])
+  expect(inBash('volume', 'c')).toEqual(['create'])
+  expect(inBash('container', 're')).toEqual(['rename', 'restart'])
 })
 
 test('bash completes flags of the very command, and no other', () => {
   expect(inBash('run', '--mem')).toEqual(RUN_MEMORY)
   expect(inBash('explain', '--format', 'text', 'unshare', '--map-r')).toEqual(['--map-root-user'])
   expect(inBash('ps', '--mem')).toEqual([''])
+  expect(inBash('network', 'create', '--sub')).toEqual(['--subnet'])
 })
 
 test('bash completes values: of a choice, and paths, in a word of their own or behind =', () => {
@@ -64,6 +67,7 @@ test('behind a value stands an operand, and behind a program are its own words',
 test('fish completes commands, those of groups, flags with their words, and values', () => {
   expect(inFish('coffer un')).toEqual(['unpause', 'unshare'])
   expect(inFish('coffer netns e')).toEqual(['exec'])
+  expect(inFish('coffer network create --sub')).toEqual(['--subnet'])
   expect(inFish('coffer run --mem')).toEqual(RUN_MEMORY)
   expect(inFish('coffer explain unshare --map-r')).toEqual(['--map-root-user'])
   expect(inFish('coffer run --network ho')).toEqual(['host'])
@@ -84,7 +88,22 @@ test('each command has help, by help and by --help, and both say the same', () =
     expect(text).toStartWith(`coffer ${name} - `)
     expect(printed([COFFER, name, '--help'])).toBe(text)
   }
-  expect(printed([COFFER, 'help', 'netns', 'add'])).toBe(printed([COFFER, 'netns', 'add', '--help']))
+})
+
+test.each(['netns', 'cgroup', 'container', 'image', 'network', 'volume', 'system'])('so has each of %s', (group) => {
+  const listed = printed([COFFER, 'help', group])
+  const seconds = [...listed.matchAll(/^ {2}coffer \S+ (\S+)/gm)].map(([, second = '']) => second)
+  expect(seconds.length).toBeGreaterThan(3)
+  for (const second of seconds) {
+    const text = printed([COFFER, 'help', group, second])
+    expect(text).toMatch(/^usage: coffer /m)
+    expect(printed([COFFER, group, second, '--help'])).toBe(text)
+  }
+})
+
+test('a group lists its commands when it gets none', () => {
+  expect(printed([COFFER, 'volume'])).toBe(printed([COFFER, 'volume', '--help']))
+  expect(printed([COFFER, 'network', 'create', '--help'])).toContain('--subnet ADDRESS/PREFIX')
 })
 
 test('a --help of the program is not ours', () => {
