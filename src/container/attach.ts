@@ -1,5 +1,6 @@
 /** The client of a monitor: what the container prints comes in, what the caller types goes out, until the container has ended. */
 
+import { OperationError } from '../base/errors.ts'
 import type { Native } from '../base/native.ts'
 import { attempt, mustUnless } from '../executor/embedded-call.ts'
 import { POLLIN, POLLOUT, poll, readSignal } from '../executor/embedded-events.ts'
@@ -57,6 +58,10 @@ export function attend(native: Native, attachment: Attachment): AttachEnd {
       const end = session.turn()
       if (end !== undefined) return end
     }
+  } catch (error) {
+    if (!(error instanceof OperationError) || error.code !== 'EPIPE') throw error
+    // Nobody reads what it prints any more: the caller ends as other programs do, and the container runs on.
+    return { kind: 'signalled', signal: SIGPIPE }
   } finally {
     if (before !== undefined) setTerminal(native, STDIN, before)
   }

@@ -29,6 +29,17 @@ describe('a signal that is not passed on', () => {
     engine.must('rm', '-f', 'lasting')
   })
 
+  test.each([
+    ['much at once', 'seq 100000; sleep 1000'],
+    ['a little again and again', 'while sleep 0.05; do echo 1; done'],
+  ])('is that nobody reads what it prints any more: %s', (_, program) => {
+    const script = `"$0" run --name lasting busybox sh -c "$1" | head -n 1; echo \${PIPESTATUS[0]}`
+    const words = ['bash', '-c', script, ...engine.command, program]
+    const { stdout, stderr } = Bun.spawnSync(words, { env: engine.env })
+    expect([stdout.toString(), stderr.toString(), isRunning()]).toEqual(['1\n141\n', '', 'true'])
+    engine.must('rm', '-f', 'lasting')
+  })
+
   test('ends a wait', async () => {
     engine.must('run', '-d', '--name', 'lasting', ...TALKS)
     const before = sockets()
