@@ -156,7 +156,7 @@ const ls: Command = (session, words) => {
     return 0
   }
   const rows = all.map((one) => ({
-    CreatedAt: one.created.replace('T', ' ').replace(/\.?0*Z$/, ' +0000 UTC'),
+    CreatedAt: one.created.replace('T', ' ').replace(/\.?0{0,9}Z$/, ' +0000 UTC'),
     Driver: one.driver,
     ID: id(one.id),
     Internal: `${one.isInternal}`,

@@ -102,7 +102,7 @@ function layersOf({ root }: Intent): Json {
 /** In the order of docker's fields. A tmpfs of --tmpfs is among HostConfig.Tmpfs alone. */
 function mountsOf({ intent: { mounts }, typed }: ContainerRecord): Json {
   const places = typed?.mountPlaces ?? []
-  const bound = typed?.binds.map((word) => word.split(':')[1]?.replace(/(.)\/+$/, '$1'))
+  const bound = typed?.binds.map((word) => word.split(':')[1]?.replace(/\/+$/, '') || '/')
   return mounts
     .filter(({ kind, destination }) => kind !== 'tmpfs' || places.includes(destination))
     .map((one) => mountOf(one, places.includes(one.destination), bound?.includes(one.destination) !== false))

@@ -35,7 +35,7 @@ const left = (): readonly string[] => {
 }
 
 describe('a directory of this machine', () => {
-  test('is shown and written, says where it is, and stays when the volume goes', () => {
+  test('is shown and written, says where it is, and stays when the volume goes (S190)', () => {
     const path = directory('shown')
     writeFileSync(join(path, 'file'), 'of the host')
     create('shown', 'type=none', 'o=bind', `device=${path}`)
