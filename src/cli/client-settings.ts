@@ -18,7 +18,8 @@ export function fromDockerConfig<Result>(
   } catch (error) {
     if (!(error instanceof OperationError)) throw error
     // HOME may be somebody else's, behind su(1): then it says nothing to this caller.
-    if (error.code !== 'EACCES') warn(session, error.message)
+    if (error.code !== 'EACCES' && !session.told.has(error.message)) warn(session, error.message)
+    session.told.add(error.message)
     return undefined
   }
 }

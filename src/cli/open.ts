@@ -14,6 +14,8 @@ export interface Session {
   readonly engine: Engine
   readonly cwd: string
   readonly env: ReadonlyMap<string, string>
+  /** Of what the caller was warned already: what reads one file twice says once what is wrong with it. */
+  readonly told: Set<string>
 }
 
 /** `$COFFER_DATA_ROOT` and `$COFFER_RUN_ROOT` say otherwise, for tests and for several engines on one machine. */
@@ -24,7 +26,7 @@ export function openSession(native: Native): Session {
     runtimeDirectory: env.get('XDG_RUNTIME_DIR'),
   })
   const dataRoot = env.get('COFFER_DATA_ROOT') ?? dataRootBeside(machine.root, env)
-  return { native, cwd, env, engine: engineOf(machine, dataRoot) }
+  return { native, cwd, env, engine: engineOf(machine, dataRoot), told: new Set() }
 }
 
 /** For what a monitor or a plan starts, which is told where all is. */

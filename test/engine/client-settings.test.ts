@@ -33,7 +33,7 @@ test('of proxies the entry of the local daemon counts before that of all, and wh
 
 test('a file that cannot be read as what it is, is a warning', () => {
   for (const [config, reason] of [
-    ['{', /^warning: cannot read .*config.json: it is not JSON/],
+    ['{', /^warning: cannot read .*config.json: it is not JSON[^\n]*\n$/],
     ['{"proxies":[]}', /config.json: proxies is/],
     ['{"proxies":{"default":{"httpProxy":1}}}', /config.json: proxies.default.httpProxy is not what it has to be/],
     ['{"proxies":{"default":{"httpProxy":"a\\u0000b"}}}', /proxies.default.httpProxy is not/],
