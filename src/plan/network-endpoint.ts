@@ -141,10 +141,14 @@ function planLink(endpoint: Endpoint, file: string): readonly Step[] {
   if (link.kind === 'bridge') {
     const { outside, bridge } = link
     const mtu = bridge.mtu === undefined ? [] : [numberAttribute(IFLA_MTU, bridge.mtu)]
-    const large = bridge.sendsLarge ? [LARGE_SEGMENTS] : []
     const peer = {
       head: linkBody(0).bytes,
-      nested: [textAttribute(IFLA_IFNAME, outside), ...large, ...mtu, { type: IFLA_NET_NS_FD, value: HOSTS }],
+      nested: [
+        textAttribute(IFLA_IFNAME, outside),
+        segmentsOf(LARGEST),
+        ...mtu,
+        { type: IFLA_NET_NS_FD, value: HOSTS },
+      ],
     }
     const pair = infoOf('veth', [{ type: VETH_INFO_PEER, value: peer }])
     const why = `lead from ${inside} of the container to ${outside} of this machine`
@@ -230,7 +234,8 @@ const planBridge = ({ device, addresses }: Bridge): readonly Step[] => [
  * Source: include/linux/netdevice.h GSO_MAX_SIZE, net/core/dev.c gso_features_check
  */
 const LARGEST = 8 * 65_535
-const LARGE_SEGMENTS: Attribute = numberAttribute(IFLA_GSO_IPV4_MAX_SIZE, LARGEST)
+const USUAL = 65_536
+const segmentsOf = (bytes: number): Attribute => numberAttribute(IFLA_GSO_IPV4_MAX_SIZE, bytes)
 
 /**
  * The outer end becomes a port of the bridge, to which packets may go back that came from it: where bridges pass the packet filter (br_netfilter),
@@ -258,15 +263,23 @@ function planPort({ bridge, outside }: Extract<Link, { readonly kind: 'bridge' }
       { type: IFLA_LINKINFO, value: port },
       `bridge link set dev ${outside} hairpin on${bridge.isolates ? ' isolated on' : ''}`,
     ),
-    ...(bridge.sendsLarge ? planLargeSegments(bridge, outside) : []),
+    ...planSegments(bridge, outside),
   ]
 }
 
-/** A bridge takes what all of its ports take, and refuses more (br_set_gso_limits): one of others may be among them. */
-const planLargeSegments = ({ device }: Bridge, outside: string): readonly Step[] =>
-  tell(ROUTE, { type: RTM_NEWLINK, body: linkBody(INDEX), attributes: [LARGE_SEGMENTS] }, 'send large segments', {
-    typed: `for way in ${device} ${outside}; do ip link set $way gso_ipv4_max_size ${LARGEST} 2>/dev/null || :; done`,
+/**
+ * The bridge decides how large they are, and is told anew by each container, as it may have been made while this machine had another congestion
+ * control. What is larger than a port takes the processor cuts to packets, at a sixth of the speed: so each port takes the largest.
+ * A bridge takes what all of its ports take, and refuses more (br_set_gso_limits): one of others may be among them.
+ */
+function planSegments({ device, sendsLarge }: Bridge, outside: string): readonly Step[] {
+  const bytes = sendsLarge ? LARGEST : USUAL
+  const why = sendsLarge ? 'send large segments' : 'send segments of the usual size'
+  const set = (way: string, size: number): string => `ip link set ${way} gso_ipv4_max_size ${size} 2>/dev/null || :`
+  return tell(ROUTE, { type: RTM_NEWLINK, body: linkBody(INDEX), attributes: [segmentsOf(bytes)] }, why, {
+    typed: `${set(outside, LARGEST)}; ${set(device, bytes)}`,
   })
+}
 
 const familyOf = ({ length }: Uint8Array): number => (length === 4 ? AF_INET : AF_INET6)
 

@@ -111,6 +111,42 @@ describe('the default network', () => {
     },
   )
 
+  test.skipIf(!HAS_LARGE_SEGMENTS || !HAS_BBR)(
+    'on a bridge that was made under BBR, none is cut to packets once this machine has another congestion control',
+    () => {
+      withCongestion('bbr', () => run('busybox', 'true'))
+      withCongestion('reno', () => {
+        engine.must(
+          'run',
+          '-d',
+          '--name',
+          'bulk',
+          'busybox',
+          'nc',
+          '-ll',
+          '-p',
+          '80',
+          '-e',
+          'sh',
+          '-c',
+          'cat >/dev/null',
+        )
+        engine.must('exec', 'bulk', 'sh', '-c', 'until netstat -ltn | grep -q ":80 "; do :; done')
+        const address = engine.must('inspect', '-f', '{{.NetworkSettings.IPAddress}}', 'bulk')
+        const send = `dd if=/dev/zero bs=1M count=64 2>/dev/null >/dev/tcp/${address}/80`
+        expect(Bun.spawnSync(['bash', '-c', send]).exitCode).toBe(0)
+      })
+      const [bytes = 0, packets = 1] = (
+        /eth0:(.*)/.exec(engine.must('exec', 'bulk', 'cat', '/proc/net/dev'))?.[1] ?? ''
+      )
+        .trim()
+        .split(/ +/)
+        .map(Number)
+      expect(bytes / packets).toBeGreaterThan(2 ** 14)
+      engine.must('rm', '-f', 'bulk')
+    },
+  )
+
   test('where a port of the bridge is of others and takes less, containers start and are reached', () => {
     serve('before')
     outside('ip', 'tuntap', 'add', 'dev', 'small', 'mode', 'tap')
