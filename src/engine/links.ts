@@ -44,7 +44,7 @@ export function refuseUnlinked(engine: Engine, { name, intent, network }: Contai
       kind: 'conflict',
       operation: `start ${name}`,
       reason: `Cannot link to a non running container: /${called} AS /${name}/${alias}`,
-      hint: `coffer start ${called}`,
+      hint: other === undefined ? `it was removed: make ${name} again` : `coffer start ${called}`,
     })
   }
 }
